@@ -1,0 +1,57 @@
+#include "core/base/siphash.h"
+
+#include "core/base/bytes.h"
+
+struct state {
+    uint64_t v0, v1, v2, v3;
+};
+
+static uint64_t rotl(uint64_t x, unsigned n)
+{
+    return x << n | x >> (64 - n);
+}
+
+static void rounds(struct state *s, int n)
+{
+    while (n-- > 0) {
+        s->v0 += s->v1;
+        s->v1 = rotl(s->v1, 13) ^ s->v0;
+        s->v0 = rotl(s->v0, 32);
+        s->v2 += s->v3;
+        s->v3 = rotl(s->v3, 16) ^ s->v2;
+        s->v0 += s->v3;
+        s->v3 = rotl(s->v3, 21) ^ s->v0;
+        s->v2 += s->v1;
+        s->v1 = rotl(s->v1, 17) ^ s->v2;
+        s->v2 = rotl(s->v2, 32);
+    }
+}
+
+static void absorb(struct state *s, uint64_t word)
+{
+    s->v3 ^= word;
+    rounds(s, 2);
+    s->v0 ^= word;
+}
+
+uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    struct state s = {
+        .v0 = key->k0 ^ 0x736f6d6570736575,
+        .v1 = key->k1 ^ 0x646f72616e646f6d,
+        .v2 = key->k0 ^ 0x6c7967656e657261,
+        .v3 = key->k1 ^ 0x7465646279746573,
+    };
+    size_t left = len;
+
+    for (; left >= 8; left -= 8, p += 8)
+        absorb(&s, nst_load_le64(p));
+    uint64_t last = (uint64_t)len << 56;
+    for (size_t i = 0; i < left; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    absorb(&s, last);
+    s.v2 ^= 0xff;
+    rounds(&s, 4);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
