@@ -1,0 +1,469 @@
+/* netstack.h: a complete TCP/IP host as a library.
+ *
+ * The stack is a pure machine. It makes no system calls, has no threads, no clock and no source of
+ * randomness: time, seed, memory and frames come in through these calls; frames and readiness come
+ * out. The same seed and the same calls give the same bytes, on any compiler.
+ *
+ * An owner's loop is:
+ *
+ *     read frames from the device         -> nst_input()
+ *     act on what became ready            -> nst_events(), then nst_recv() / nst_send() / ...
+ *     write what the stack has to say     -> nst_output() until it gives less than asked for
+ *     sleep until a frame or nst_deadline()
+ *
+ * Call nst_output() after every nst_input(), after socket calls, and when nst_deadline() has
+ * passed: timers run there and in nst_input(). A stack belongs to one thread at a time; two stacks
+ * share nothing.
+ *
+ * Conventions: calls return 0 (or a count) or a negative errno value. Times are nanoseconds on the
+ * owner's monotonic clock and never go back. Handles are generation-checked: one that has ended
+ * gives -EBADF, never a crash. Byte counts are bytes; ports are in host order; addresses are bytes
+ * in network order.
+ */
+#ifndef NETSTACK_NETSTACK_H
+#define NETSTACK_NETSTACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Basic types ------------------------------------------------------------------------- */
+
+struct nst_stack;
+struct nst_pkt;
+
+typedef uint64_t nst_time; /* nanoseconds, monotonic */
+#define NST_TIME_NEVER UINT64_MAX
+
+typedef uint32_t nst_link; /* an interface; 0 is none */
+typedef uint64_t nst_sock; /* a socket; 0 is none */
+
+/* A piece of memory; laid out like POSIX struct iovec. */
+struct nst_slice {
+    void *base;
+    size_t len;
+};
+
+enum nst_family {
+    NST_AF_UNSPEC = 0,
+    NST_AF_INET = 4,
+    NST_AF_INET6 = 6,
+};
+
+/* A network address of either family. Unused bytes are zero, so two addresses are equal when their
+ * memory is. */
+struct nst_addr {
+    uint8_t family; /* enum nst_family */
+    uint8_t bytes[16];
+};
+
+/* An address and the number of its leading bits that name the network. */
+struct nst_prefix {
+    struct nst_addr addr;
+    uint8_t len;
+};
+
+/* One end of a conversation. `port` is the UDP or TCP port, the identifier of an ICMP echo socket,
+ * or the EtherType of a packet socket. */
+struct nst_sockaddr {
+    struct nst_addr addr;
+    uint16_t port;
+    nst_link link;
+};
+
+struct nst_mac {
+    uint8_t bytes[6];
+};
+
+/* ---- The stack --------------------------------------------------------------------------- */
+
+/* Where memory comes from. `free` gets the size that was asked for. */
+struct nst_allocator {
+    void *(*alloc)(void *ctx, size_t size);
+    void (*free)(void *ctx, void *ptr, size_t size);
+    void *ctx;
+};
+
+/* Limits; a zero stands for the default in brackets. Past a limit there is a counted refusal. */
+struct nst_limits {
+    size_t memory_bytes;     /* packets and their data, the whole stack  [64 MiB] */
+    size_t fragment_bytes;   /* memory held by incomplete datagrams      [4 MiB] */
+    uint32_t fragments;      /* fragments in one datagram                [128] */
+    uint32_t neighbours;     /* neighbour cache entries                  [1024] */
+    uint32_t neighbour_pkts; /* packets queued for one neighbour         [3] */
+    uint32_t routes;         /* routes, static and learnt                [256] */
+    uint32_t sockets;        /* sockets of all kinds                     [65536] */
+    uint32_t link_pkts;      /* packets queued for one interface         [1000] */
+    uint32_t icmp_per_sec;   /* ICMP errors sent, all destinations       [1000] */
+    uint32_t icmp_burst;     /* and at once                              [50] */
+};
+
+enum nst_trace_kind {
+    NST_TRACE_RX,   /* a frame came in; its bytes are still as received */
+    NST_TRACE_TX,   /* a frame goes to the device */
+    NST_TRACE_DROP, /* a packet ends here, for `drop` */
+};
+
+/* One step in a packet's life. `id` numbers received frames from 1, per stack; the drop of a frame
+ * bears the number of its arrival, a packet of our own bears 0. */
+struct nst_trace_event {
+    enum nst_trace_kind kind;
+    nst_time time;
+    nst_link link; /* 0 when not known */
+    uint64_t id;
+    uint16_t drop; /* see nst_drop_name() */
+    const struct nst_pkt *pkt;
+};
+
+/* Switches with a default of off. */
+enum nst_stack_flag {
+    NST_STACK_REDIRECTS = 1 << 0,      /* act on ICMP redirects (RFC 1122 §3.2.2.2) */
+    NST_STACK_BROADCAST_ECHO = 1 << 1, /* answer echo requests to broadcast and multicast */
+};
+
+struct nst_config {
+    uint8_t seed[32]; /* the only source of randomness; never use one twice on a real network */
+    nst_time now;     /* the time of creation */
+    struct nst_allocator allocator;
+    struct nst_limits limits;
+    uint32_t flags; /* enum nst_stack_flag */
+    uint8_t ttl;    /* default time to live [64] */
+    /* Called for each step of each packet; may look, must not call back into the stack. */
+    void (*trace)(void *ctx, const struct nst_trace_event *event);
+    void *trace_ctx;
+};
+
+/* Makes a stack. The configuration is copied. -EINVAL without an allocator; -ENOMEM. */
+int nst_stack_new(struct nst_stack **out, const struct nst_config *config);
+
+/* Ends a stack with all its sockets and links, silently, and gives back all its memory. Packets
+ * that the owner still holds must have been freed before. */
+void nst_stack_free(struct nst_stack *stack);
+
+/* Gives received frames of one link to the stack, which takes them. Runs timers due. */
+void nst_input(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts, size_t n,
+               nst_time now);
+
+/* Runs timers due and pulls up to `max` frames for one link; they are the caller's, who frees them.
+ * Fewer than `max` means that there is no more for now. */
+size_t nst_output(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts, size_t max,
+                  nst_time now);
+
+/* When a timer of the stack is next due: call nst_output() then. NST_TIME_NEVER if none is. */
+nst_time nst_deadline(const struct nst_stack *stack);
+
+/* ---- Packets ----------------------------------------------------------------------------- */
+
+enum nst_csum {
+    NST_CSUM_NONE,    /* nothing known: in: to be verified; out: complete in the packet */
+    NST_CSUM_PARTIAL, /* the field holds the pseudo-header's sum only, see below */
+    NST_CSUM_VALID,   /* verified by the device */
+};
+
+enum nst_gso {
+    NST_GSO_NONE,
+    NST_GSO_TCP4,
+    NST_GSO_TCP6,
+    NST_GSO_UDP, /* UDP segmentation (USO), either family */
+};
+
+/* What a device does, or did, for a packet; the terms are virtio-net's. With NST_CSUM_PARTIAL the
+ * checksum runs from `csum_start` (from the frame's first byte) to the end and belongs at
+ * `csum_start + csum_offset`, where the pseudo-header's sum stands already. */
+struct nst_offload {
+    uint8_t csum; /* enum nst_csum */
+    uint8_t gso;  /* enum nst_gso */
+    bool gso_ecn; /* the TCP segments bear CWR */
+    uint16_t gso_size;
+    uint16_t hdr_len; /* all headers, from the frame's first byte */
+    uint16_t csum_start;
+    uint16_t csum_offset;
+};
+
+/* A packet with room for `len` bytes, for the owner to fill and give to nst_input(). NULL when the
+ * budget is used up. Room beyond about 2 KiB is a second slice, so that a small frame read into a
+ * large packet costs little once it is trimmed. */
+struct nst_pkt *nst_pkt_alloc(struct nst_stack *stack, size_t len);
+
+/* Frees a packet. NULL is allowed. */
+void nst_pkt_free(struct nst_pkt *pkt);
+
+/* Bytes in the packet. */
+size_t nst_pkt_len(const struct nst_pkt *pkt);
+
+/* Cuts the packet to its first `len` bytes (no effect when it is shorter). */
+void nst_pkt_trim(struct nst_pkt *pkt, size_t len);
+
+/* At most this many slices make up a packet. */
+#define NST_PKT_SLICES 18
+
+/* The packet's memory in order; returns how many of `out`'s `max` slices were filled. */
+size_t nst_pkt_slices(const struct nst_pkt *pkt, struct nst_slice *out, size_t max);
+
+/* Its offload description, to be read on the way out and set on the way in. */
+struct nst_offload *nst_pkt_offload(struct nst_pkt *pkt);
+
+/* ---- Links, addresses, routes, neighbours ------------------------------------------------ */
+
+enum nst_medium {
+    NST_MEDIUM_ETHERNET, /* frames with Ethernet headers: TAP */
+    NST_MEDIUM_IP,       /* bare IP packets: TUN */
+};
+
+/* What the device takes over on the way out; the stack does the rest in software. */
+enum nst_link_offload {
+    NST_LINK_CSUM = 1 << 0, /* completes NST_CSUM_PARTIAL */
+    NST_LINK_TSO4 = 1 << 1, /* segments NST_GSO_TCP4 */
+    NST_LINK_TSO6 = 1 << 2,
+    NST_LINK_USO = 1 << 3, /* segments NST_GSO_UDP */
+};
+
+#define NST_LINK_NAME_MAX 16
+
+struct nst_link_config {
+    char name[NST_LINK_NAME_MAX];
+    enum nst_medium medium;
+    struct nst_mac mac; /* Ethernet: a unicast address */
+    uint32_t mtu;       /* of an IP packet, 68 to 65,535 */
+    uint32_t offloads;  /* enum nst_link_offload */
+    bool down;          /* starts without carrier */
+};
+
+/* Adds an interface. -EINVAL, -EEXIST (name), -ENOSPC, -ENOMEM. */
+int nst_link_add(struct nst_stack *stack, nst_link *out, const struct nst_link_config *config);
+
+/* Changes the MTU (-EINVAL out of range). */
+int nst_link_set_mtu(struct nst_stack *stack, nst_link link, uint32_t mtu);
+
+/* Reports the carrier. Coming up announces the addresses again. */
+int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up);
+
+enum nst_acd {
+    NST_ACD_OFF,      /* the address is used and nothing is said about it */
+    NST_ACD_ANNOUNCE, /* used at once, announced, defended on conflict (RFC 5227 §2.3, §2.4) */
+    NST_ACD_PROBE,    /* probed for some 5 s before the first use (RFC 5227 §2.1) */
+};
+
+enum nst_addr_state {
+    NST_ADDR_TENTATIVE, /* being probed, not in use yet */
+    NST_ADDR_VALID,
+    NST_ADDR_CONFLICT, /* another host has it; not in use */
+};
+
+struct nst_addr_info {
+    nst_link link;
+    struct nst_prefix prefix;
+    enum nst_acd acd;
+    enum nst_addr_state state;
+};
+
+/* Gives the link an address; its network becomes a route. -EINVAL, -EEXIST, -ENOSPC, -ENODEV. */
+int nst_addr_add(struct nst_stack *stack, nst_link link, const struct nst_prefix *prefix,
+                 enum nst_acd acd);
+
+/* Takes it away, with its network's route. -EADDRNOTAVAIL, -ENODEV. */
+int nst_addr_del(struct nst_stack *stack, nst_link link, const struct nst_addr *addr);
+
+enum nst_route_origin {
+    NST_ROUTE_CONNECTED, /* follows from an address */
+    NST_ROUTE_STATIC,    /* set by the owner */
+    NST_ROUTE_REDIRECT,  /* learnt from a redirect; ends after ten minutes */
+};
+
+/* Where packets go: those for `dst` to `gateway` on `link`, or straight to the neighbour when the
+ * gateway is unspecified. Among equal prefixes the lowest metric with a living gateway wins. */
+struct nst_route {
+    struct nst_prefix dst;
+    struct nst_addr gateway;
+    nst_link link;
+    uint32_t metric;
+    enum nst_route_origin origin;
+};
+
+/* -EINVAL, -EEXIST, -ENETUNREACH (gateway not on a connected network), -ENOSPC, -ENODEV. */
+int nst_route_add(struct nst_stack *stack, const struct nst_route *route);
+int nst_route_del(struct nst_stack *stack, const struct nst_route *route);
+
+/* Neighbour states: RFC 4861 §7.3.2, for both families. */
+enum nst_neigh_state {
+    NST_NEIGH_INCOMPLETE,
+    NST_NEIGH_REACHABLE,
+    NST_NEIGH_STALE,
+    NST_NEIGH_DELAY,
+    NST_NEIGH_PROBE,
+    NST_NEIGH_FAILED, /* did not answer; kept a little, so that callers learn it at once */
+    NST_NEIGH_PERMANENT,
+};
+
+struct nst_neigh_info {
+    nst_link link;
+    struct nst_addr addr;
+    struct nst_mac mac;
+    enum nst_neigh_state state;
+    nst_time confirmed; /* when reachability was last confirmed, 0 never */
+};
+
+/* Sets a permanent entry, or forgets an entry of any kind. -EINVAL, -ENODEV, -ENOSPC; -ENOENT. */
+int nst_neigh_set(struct nst_stack *stack, nst_link link, const struct nst_addr *addr,
+                  const struct nst_mac *mac);
+int nst_neigh_del(struct nst_stack *stack, nst_link link, const struct nst_addr *addr);
+
+struct nst_link_info {
+    nst_link link;
+    struct nst_link_config config;
+    uint64_t rx_pkts, rx_bytes, tx_pkts, tx_bytes, rx_drops, tx_drops;
+};
+
+/* Lists: each fills up to `max` entries of `out` and returns how many there are in all. */
+size_t nst_link_list(const struct nst_stack *stack, struct nst_link_info *out, size_t max);
+size_t nst_addr_list(const struct nst_stack *stack, struct nst_addr_info *out, size_t max);
+size_t nst_route_list(const struct nst_stack *stack, struct nst_route *out, size_t max);
+size_t nst_neigh_list(const struct nst_stack *stack, struct nst_neigh_info *out, size_t max);
+
+/* ---- Sockets ----------------------------------------------------------------------------- */
+
+enum nst_sock_type {
+    NST_SOCK_STREAM = 1,
+    NST_SOCK_DGRAM = 2, /* UDP, or ICMP echo with protocol 1 */
+    NST_SOCK_RAW = 3,   /* IP packets of one protocol; received with their IP header */
+    NST_SOCK_PACKET = 4 /* whole frames of one link and EtherType */
+};
+
+enum nst_ready {
+    NST_READY_IN = 1 << 0,  /* something to receive */
+    NST_READY_OUT = 1 << 1, /* room to send */
+    NST_READY_ERR = 1 << 2, /* an error or an entry in the error queue */
+};
+
+enum nst_event_kind {
+    NST_EVENT_READY,    /* a socket's readiness rose: `sock`, `ready`, `cookie` */
+    NST_EVENT_CONFLICT, /* another host uses our address: `link`, `addr`, `mac`, `addr_state` */
+};
+
+struct nst_event {
+    enum nst_event_kind kind;
+    nst_sock sock;
+    uint64_t cookie; /* as given to nst_socket() */
+    uint32_t ready;  /* enum nst_ready: all that holds now */
+    nst_link link;
+    struct nst_addr addr;
+    struct nst_mac mac;
+    enum nst_addr_state addr_state;
+};
+
+/* Pulls up to `max` events: edges, each reported once. */
+size_t nst_events(struct nst_stack *stack, struct nst_event *events, size_t max);
+
+/* Opens a socket. `protocol` is an IP protocol number (0: the type's usual one); for packet sockets
+ * it is not used. `cookie` comes back with its events.
+ * -EINVAL, -EPROTONOSUPPORT, -EAFNOSUPPORT, -ENFILE (limit), -ENOMEM. */
+int nst_socket(struct nst_stack *stack, nst_sock *out, enum nst_family family,
+               enum nst_sock_type type, uint8_t protocol, uint64_t cookie);
+
+/* Closes it; the handle ends at once. -EBADF. */
+int nst_close(struct nst_stack *stack, nst_sock sock);
+
+/* Names the local end. -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already), -EBADF. */
+int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *local);
+
+/* Names the far end; an unspecified address undoes it. -ENETUNREACH, -EADDRNOTAVAIL, -EACCES
+ * (broadcast without NST_OPT_BROADCAST), -EBADF. */
+int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *peer);
+
+/* An error that came back for something sent: by ICMP, or from this host itself. */
+struct nst_sock_error {
+    int err;   /* a positive errno value */
+    bool icmp; /* from an ICMP message of `offender`, with its `type` and `code` */
+    uint8_t type, code;
+    uint32_t info; /* the next hop's MTU for "fragmentation needed" */
+    struct nst_addr offender;
+};
+
+#define NST_IP_OPTIONS_MAX 40
+
+/* A datagram with what surrounds it. */
+struct nst_msg {
+    struct nst_slice *data; /* the caller's memory */
+    size_t ndata;
+    struct nst_sockaddr peer; /* send: destination (unspecified: the connected one); recv: source */
+    struct nst_sockaddr local;   /* send: source to use (unspecified: chosen); recv: destination */
+    uint8_t ttl;                 /* send: 0 for the socket's */
+    int16_t tos;                 /* send: -1 for the socket's; recv: DSCP and ECN */
+    bool truncated;              /* recv: the datagram was longer than `data` */
+    nst_time time;               /* recv: arrival, or of the error */
+    struct nst_sock_error error; /* recv with NST_RECV_ERROR */
+    uint8_t options_len;         /* IP options, padded to a multiple of four */
+    uint8_t options[NST_IP_OPTIONS_MAX];
+};
+
+enum nst_recv_flag {
+    NST_RECV_PEEK = 1 << 0,
+    NST_RECV_ERROR = 1 << 1, /* from the error queue: what was sent comes back as data, its
+                                destination as `peer` */
+};
+
+/* Sends one datagram, whole. Returns its length; -EAGAIN (no room: NST_READY_OUT comes),
+ * -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that came back
+ * earlier. */
+int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
+
+/* Receives one datagram. Returns its whole length; -EAGAIN when there is none, -EBADF, or an error
+ * that came back for something sent. */
+int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, uint32_t flags);
+
+enum nst_opt {
+    NST_OPT_ERROR,      /* get: the pending error, which this clears */
+    NST_OPT_SNDBUF,     /* bytes of memory that the send queue may hold */
+    NST_OPT_RCVBUF,     /* and the receive queue */
+    NST_OPT_BROADCAST,  /* may send to broadcast addresses */
+    NST_OPT_TTL,        /* 1 to 255 */
+    NST_OPT_TOS,        /* DSCP and ECN bits */
+    NST_OPT_DONTFRAG,   /* sets DF; datagrams beyond the MTU give -EMSGSIZE */
+    NST_OPT_RECVERR,    /* keep an error queue for NST_RECV_ERROR */
+    NST_OPT_ICMP_FILTER /* raw ICMP: bit n set: type n (below 32) is not received */
+};
+
+/* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -EBADF. */
+int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value);
+int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value);
+
+struct nst_sock_info {
+    nst_sock sock;
+    uint64_t cookie;
+    enum nst_sock_type type;
+    uint8_t protocol;
+    struct nst_sockaddr local, peer;
+    size_t rx_bytes, tx_bytes; /* payload queued */
+    uint64_t rx_drops;
+};
+
+/* -EBADF. */
+int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info *out);
+
+/* ---- Statistics -------------------------------------------------------------------------- */
+
+/* The drop reasons are numbered from 1; 0 stands for "not dropped". */
+size_t nst_drop_count(void);
+
+/* Its short name, as in `ip_checksum`, and a sentence about it. NULL out of range. */
+const char *nst_drop_name(uint16_t drop);
+const char *nst_drop_text(uint16_t drop);
+
+/* How many packets this stack has dropped for that reason. */
+uint64_t nst_drops(const struct nst_stack *stack, uint16_t drop);
+
+/* A counter: its name, as in `ipv4.in`, and value. Index from 0; false past the last. */
+bool nst_stat(const struct nst_stack *stack, size_t index, const char **name, uint64_t *value);
+
+/* Memory in use by packets, and its budget. */
+void nst_memory(const struct nst_stack *stack, size_t *used_bytes, size_t *budget_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
