@@ -446,7 +446,7 @@ int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info 
 
 /* ---- Statistics -------------------------------------------------------------------------- */
 
-/* The drop reasons are numbered from 1; 0 stands for "not dropped". */
+/* How many drop reasons there are; they are numbered from 1 to that, 0 stands for "not dropped". */
 size_t nst_drop_count(void);
 
 /* Its short name, as in `ip_checksum`, and a sentence about it. NULL out of range. */

@@ -73,8 +73,8 @@ extern const struct nst_mac nst_mac_broadcast;
 
 /* Text to address and back. `parse` takes the whole string: dotted quads without leading zeros,
  * RFC 4291 for IPv6; "ADDR/LEN" for a prefix; six hex pairs with colons for a MAC. They return
- * false and leave `out` alone when it is something else. `print` writes RFC 5952 form and a NUL
- * into `buf`, which it returns. */
+ * false and leave `out` alone when it is something else. `print` writes RFC 5952 form ("-" for an
+ * unspecified family) and a NUL into `buf`, which it returns. */
 bool nst_addr_parse(struct nst_addr *out, const char *text);
 bool nst_prefix_parse(struct nst_prefix *out, const char *text);
 bool nst_mac_parse(struct nst_mac *out, const char *text);

@@ -6,7 +6,8 @@
 #include "core/base/drop.h"
 #include "netstack/netstack.h"
 
-#define NST_ETH_HLEN 14
+#define NST_ETH_HLEN    14
+#define NST_ETH_LEN_MAX 1500 /* up to here the type field is an 802.3 length */
 
 enum nst_ethertype {
     NST_ETHERTYPE_IPV4 = 0x0800,
@@ -24,7 +25,8 @@ struct nst_eth {
 };
 
 /* Reads the header at `p`, a frame of `frame_len` bytes of which `len` are readable here. An 802.3
- * frame without SNAP has no EtherType: `ethertype`. Drops: runt, ethertype. */
+ * frame without SNAP has no EtherType: `ethertype`, and `type` is its length; one with nothing
+ * behind SNAP is a runt. Drops: runt, ethertype (`dst`, `src` and `type` are set then). */
 enum nst_drop nst_eth_parse(struct nst_eth *out, const uint8_t *p, size_t len, size_t frame_len);
 
 /* Writes an Ethernet II header of NST_ETH_HLEN bytes. */
