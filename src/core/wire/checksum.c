@@ -1,0 +1,86 @@
+/* The sum is the same whatever the width and the byte order of the additions, as long as every
+ * carry is added in again and the bytes of the result are swapped as those of the addends were
+ * (RFC 1071 §2). So 64 bits are added at a time in the host's order, carries are counted apart,
+ * and only the folded result is read in network order. */
+#include "core/wire/checksum.h"
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+
+#define WORD  8
+#define BLOCK ((size_t)4 * WORD)
+
+/* A sum of 64-bit words in host order: value + carries * 2^64. */
+struct wide {
+    uint64_t value, carries;
+};
+
+static inline void add(struct wide *sum, uint64_t word)
+{
+    sum->value += word;
+    sum->carries += sum->value < word;
+}
+
+static inline uint64_t load(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, WORD);
+    return word;
+}
+
+/* Ones' complement: a carry out of the top counts as 1. */
+static uint16_t fold(uint64_t sum)
+{
+    sum = (sum & UINT32_MAX) + (sum >> 32);
+    sum = (sum & UINT32_MAX) + (sum >> 32);
+    sum = (sum & UINT16_MAX) + (sum >> 16);
+    sum = (sum & UINT16_MAX) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+uint16_t nst_csum_sum(const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    struct wide even = {0}, odd = {0}; /* two chains of additions that need not wait for another */
+    uint64_t tail = 0;
+    uint8_t bytes[2];
+
+    for (; len >= BLOCK; len -= BLOCK, p += BLOCK) {
+        add(&even, load(p));
+        add(&odd, load(p + WORD));
+        add(&even, load(p + (size_t)2 * WORD));
+        add(&odd, load(p + (size_t)3 * WORD));
+    }
+    for (; len >= WORD; len -= WORD, p += WORD)
+        add(&even, load(p));
+    if (len > 0)
+        memcpy(&tail, p, len);
+    add(&even, tail);
+    add(&even, odd.value);
+
+    uint16_t sum = fold((uint64_t)fold(even.value) + even.carries + odd.carries);
+    memcpy(bytes, &sum, sizeof bytes);
+    return nst_load16(bytes);
+}
+
+uint16_t nst_csum_join(uint16_t a, uint16_t b, size_t offset)
+{
+    if (offset % 2 != 0)
+        b = (uint16_t)(b << 8 | b >> 8);
+    return fold((uint64_t)a + b);
+}
+
+uint16_t nst_csum_pseudo(const struct nst_addr *src, const struct nst_addr *dst, uint8_t proto,
+                         uint32_t len)
+{
+    size_t addr_len = nst_addr_bits(src->family) / 8;
+
+    return fold((uint64_t)nst_csum_sum(src->bytes, addr_len) + nst_csum_sum(dst->bytes, addr_len) +
+                proto + len);
+}
+
+uint16_t nst_csum_update(uint16_t check, uint16_t old_word, uint16_t new_word)
+{
+    return nst_csum_finish(fold((uint64_t)(uint16_t)~check + (uint16_t)~old_word + new_word));
+}
