@@ -295,7 +295,7 @@ enum nst_neigh_state {
     NST_NEIGH_STALE,
     NST_NEIGH_DELAY,
     NST_NEIGH_PROBE,
-    NST_NEIGH_FAILED, /* did not answer; kept a little, so that callers learn it at once */
+    NST_NEIGH_FAILED, /* did not answer; the next packet for it asks again */
     NST_NEIGH_PERMANENT,
 };
 

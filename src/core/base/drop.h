@@ -15,8 +15,8 @@
     X(arp, "malformed ARP packet")                                                           \
     X(arp_other, "ARP for an address that is not ours, from nobody we ask for")              \
     X(arp_source, "ARP whose sender is no possible neighbour")                               \
+    X(arp_conflict, "ARP from a station that claims an address of ours (RFC 5227)")          \
     X(arp_locked, "ARP that would move a neighbour confirmed less than a second ago")        \
-    X(arp_rate, "ARP requests beyond the rate that is answered")                             \
     X(ip_short, "shorter than an IP header")                                                 \
     X(ip_version, "wrong IP version")                                                        \
     X(ip_ihl, "IPv4 header length below 20 bytes or beyond the packet")                      \
@@ -60,8 +60,7 @@
     X(neigh_full, "the neighbour cache is full")                                             \
     X(link_queue, "the interface's queue is full")                                           \
     X(too_big, "larger than the MTU and may not be fragmented")                              \
-    X(no_memory, "the packet budget is used up")                                             \
-    X(link_gone, "the interface was taken away")
+    X(no_memory, "the packet budget is used up")
 
 enum nst_drop {
     NST_DROP_NONE, /* not dropped */

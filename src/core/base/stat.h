@@ -1,0 +1,42 @@
+/* The stack's counters besides the drop reasons. Each counts one thing where it happens. */
+#ifndef NST_BASE_STAT_H
+#define NST_BASE_STAT_H
+
+/* X(symbol, public name) */
+#define NST_STATS(X)                                  \
+    X(arp_in, "arp.in")                               \
+    X(arp_requests_sent, "arp.requests_sent")         \
+    X(arp_replies_sent, "arp.replies_sent")           \
+    X(acd_conflicts, "acd.conflicts")                 \
+    X(acd_defences, "acd.defences")                   \
+    X(neigh_created, "neigh.created")                 \
+    X(neigh_evicted, "neigh.evicted")                 \
+    X(neigh_failed, "neigh.failed")                   \
+    X(ipv4_in, "ipv4.in")                             \
+    X(ipv4_delivered, "ipv4.delivered")               \
+    X(ipv4_out, "ipv4.out")                           \
+    X(frag_in, "frag.in")                             \
+    X(frag_reassembled, "frag.reassembled")           \
+    X(frag_datagrams_failed, "frag.datagrams_failed") \
+    X(frag_fragmented, "frag.fragmented")             \
+    X(frag_out, "frag.out")                           \
+    X(icmp_in, "icmp.in")                             \
+    X(icmp_echo_replied, "icmp.echo_replied")         \
+    X(icmp_errors_in, "icmp.errors_in")               \
+    X(icmp_errors_sent, "icmp.errors_sent")           \
+    X(icmp_redirects, "icmp.redirects_followed")      \
+    X(udp_in, "udp.in")                               \
+    X(udp_out, "udp.out")                             \
+    X(raw_in, "raw.in")                               \
+    X(packet_in, "packet.in")                         \
+    X(sock_opened, "sock.opened")                     \
+    X(sock_closed, "sock.closed")
+
+enum nst_stat {
+#define NST_STAT_ENUM(symbol, name) NST_STAT_##symbol,
+    NST_STATS(NST_STAT_ENUM)
+#undef NST_STAT_ENUM
+        NST_STAT_COUNT
+};
+
+#endif
