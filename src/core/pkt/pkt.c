@@ -1,0 +1,256 @@
+#include "core/pkt/pkt.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "core/base/bytes.h"
+#include "core/wire/checksum.h"
+
+static bool append(struct nst_pkt *pkt, struct nst_buf *buf, uint8_t *data, size_t len)
+{
+    if (!buf || pkt->nslices == NST_PKT_SLICES)
+        return false;
+    pkt->slices[pkt->nslices++] = (struct nst_pkt_slice){buf, data, len};
+    pkt->len += len;
+    return true;
+}
+
+struct nst_pkt *nst_pkt_new(struct nst_pool *pool, size_t headroom, size_t len)
+{
+    struct nst_pkt *pkt = nst_pool_pkt_new(pool);
+    size_t head = nst_min(len, NST_BUF_SMALL - headroom);
+    struct nst_buf *buf;
+
+    if (!pkt)
+        return NULL;
+    buf = nst_buf_new(pool, NST_BUF_SMALL);
+    if (!append(pkt, buf, buf ? buf->data + headroom : NULL, head))
+        goto fail;
+    if (len > head) {
+        buf = nst_buf_new(pool, len - head);
+        if (!append(pkt, buf, buf ? buf->data : NULL, len - head))
+            goto fail;
+    }
+    return pkt;
+fail:
+    nst_pkt_free(pkt);
+    return NULL;
+}
+
+void nst_pkt_free(struct nst_pkt *pkt)
+{
+    if (!pkt)
+        return;
+    for (unsigned i = 0; i < pkt->nslices; i++)
+        nst_buf_unref(pkt->pool, pkt->slices[i].buf);
+    nst_pool_pkt_free(pkt->pool, pkt);
+}
+
+/* Adds to `to` what `from` has in the range, by reference. */
+static void share_range(struct nst_pkt *to, const struct nst_pkt *from, size_t off, size_t len)
+{
+    for (unsigned i = 0; i < from->nslices && len > 0; i++) {
+        const struct nst_pkt_slice *s = &from->slices[i];
+        if (off >= s->len) {
+            off -= s->len;
+            continue;
+        }
+        size_t n = nst_min(len, s->len - off);
+        append(to, s->buf, s->data + off, n);
+        s->buf->refs++;
+        off = 0;
+        len -= n;
+    }
+}
+
+struct nst_pkt *nst_pkt_share(const struct nst_pkt *pkt, size_t off, size_t len)
+{
+    struct nst_pkt *part = nst_pool_pkt_new(pkt->pool);
+
+    if (!part)
+        return NULL;
+    memcpy(part, pkt, offsetof(struct nst_pkt, len));
+    nst_list_init(&part->node);
+    share_range(part, pkt, off, len);
+    return part;
+}
+
+void nst_pkt_drop(struct nst_pkt *pkt, enum nst_drop reason)
+{
+    struct nst_env *env = pkt->pool->env;
+
+    env->drops[reason]++;
+    if (env->trace) {
+        struct nst_trace_event event = {.kind = NST_TRACE_DROP,
+                                        .time = env->now,
+                                        .link = pkt->link,
+                                        .id = pkt->id,
+                                        .drop = (uint16_t)reason,
+                                        .pkt = pkt};
+        env->trace(env->trace_ctx, &event);
+    }
+    nst_pkt_free(pkt);
+}
+
+void nst_pkt_pull(struct nst_pkt *pkt, size_t n)
+{
+    assert(n <= nst_pkt_head_len(pkt));
+    if (n == 0)
+        return;
+    pkt->slices[0].data += n;
+    pkt->slices[0].len -= n;
+    pkt->len -= n;
+}
+
+uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n)
+{
+    struct nst_pkt_slice *head = &pkt->slices[0];
+    struct nst_buf *buf;
+
+    if (pkt->nslices && head->buf->refs == 1 && n <= (size_t)(head->data - head->buf->data)) {
+        head->data -= n;
+        head->len += n;
+        pkt->len += n;
+        return head->data;
+    }
+    if (pkt->nslices == NST_PKT_SLICES || !(buf = nst_buf_new(pkt->pool, NST_BUF_SMALL)))
+        return NULL;
+    memmove(head + 1, head, pkt->nslices * sizeof *head);
+    pkt->nslices++;
+    *head = (struct nst_pkt_slice){buf, buf->data + NST_PKT_HEADROOM - n, n};
+    pkt->len += n;
+    return head->data;
+}
+
+int nst_pkt_own_head(struct nst_pkt *pkt)
+{
+    struct nst_pkt_slice *head = &pkt->slices[0];
+    struct nst_buf *buf;
+
+    if (head->buf->refs == 1)
+        return 0;
+    buf = nst_buf_new(pkt->pool, head->buf->size);
+    if (!buf)
+        return -ENOMEM;
+    size_t off = (size_t)(head->data - head->buf->data);
+    memcpy(buf->data + off, head->data, head->len);
+    nst_buf_unref(pkt->pool, head->buf);
+    head->buf = buf;
+    head->data = buf->data + off;
+    return 0;
+}
+
+void nst_pkt_trim(struct nst_pkt *pkt, size_t len)
+{
+    size_t before = 0;
+    unsigned keep = 0;
+
+    if (len >= pkt->len)
+        return;
+    /* The first slice stays even when it becomes empty: it has the headroom. */
+    while (keep < pkt->nslices && (keep == 0 || before < len))
+        before += pkt->slices[keep++].len;
+    for (unsigned i = keep; i < pkt->nslices; i++)
+        nst_buf_unref(pkt->pool, pkt->slices[i].buf);
+    pkt->slices[keep - 1].len -= before - len;
+    pkt->nslices = keep;
+    pkt->len = len;
+}
+
+size_t nst_pkt_len(const struct nst_pkt *pkt)
+{
+    return pkt->len;
+}
+
+struct nst_offload *nst_pkt_offload(struct nst_pkt *pkt)
+{
+    return &pkt->offload;
+}
+
+size_t nst_pkt_slices(const struct nst_pkt *pkt, struct nst_slice *out, size_t max)
+{
+    size_t n = nst_min(pkt->nslices, max);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct nst_slice){pkt->slices[i].data, pkt->slices[i].len};
+    return n;
+}
+
+/* The part of slice `i` that lies in the range; advances the range behind it. */
+static struct nst_slice range_next(const struct nst_pkt *pkt, unsigned i, size_t *off, size_t *len)
+{
+    const struct nst_pkt_slice *s = &pkt->slices[i];
+    size_t skip = nst_min(*off, s->len), n = nst_min(*len, s->len - skip);
+
+    *off -= skip;
+    *len -= n;
+    return (struct nst_slice){s->data + skip, n};
+}
+
+void nst_pkt_read(const struct nst_pkt *pkt, size_t off, void *out, size_t len)
+{
+    uint8_t *to = out;
+
+    assert(off + len <= pkt->len);
+    for (unsigned i = 0; i < pkt->nslices && len > 0; i++) {
+        struct nst_slice s = range_next(pkt, i, &off, &len);
+        memcpy(to, s.base, s.len);
+        to += s.len;
+    }
+}
+
+void nst_pkt_write(struct nst_pkt *pkt, size_t off, const void *in, size_t len)
+{
+    const uint8_t *from = in;
+
+    assert(off + len <= pkt->len);
+    for (unsigned i = 0; i < pkt->nslices && len > 0; i++) {
+        struct nst_slice s = range_next(pkt, i, &off, &len);
+        memcpy(s.base, from, s.len);
+        from += s.len;
+    }
+}
+
+uint16_t nst_pkt_sum(const struct nst_pkt *pkt, size_t off, size_t len)
+{
+    uint16_t sum = 0;
+    size_t done = 0;
+
+    assert(off + len <= pkt->len);
+    for (unsigned i = 0; i < pkt->nslices && len > 0; i++) {
+        struct nst_slice s = range_next(pkt, i, &off, &len);
+        sum = nst_csum_join(sum, nst_csum_sum(s.base, s.len), done);
+        done += s.len;
+    }
+    return sum;
+}
+
+bool nst_pkt_checksum_ok(const struct nst_pkt *pkt, size_t off, size_t len, uint16_t pseudo)
+{
+    if (pkt->offload.csum != NST_CSUM_NONE)
+        return true;
+    return nst_csum_join(pseudo, nst_pkt_sum(pkt, off, len), 0) == 0xffff;
+}
+
+size_t nst_pkt_truesize(const struct nst_pkt *pkt)
+{
+    size_t bytes = sizeof *pkt;
+
+    for (unsigned i = 0; i < pkt->nslices; i++)
+        bytes += sizeof(struct nst_buf) + pkt->slices[i].buf->size;
+    return bytes;
+}
+
+void nst_pkt_check(const struct nst_pkt *pkt)
+{
+    size_t len = 0;
+
+    assert(pkt->nslices <= NST_PKT_SLICES);
+    for (unsigned i = 0; i < pkt->nslices; i++) {
+        const struct nst_pkt_slice *s = &pkt->slices[i];
+        assert(s->buf->refs > 0 && s->data >= s->buf->data);
+        assert(s->len <= s->buf->size && s->data + s->len <= s->buf->data + s->buf->size);
+        len += s->len;
+    }
+    assert(len == pkt->len);
+}

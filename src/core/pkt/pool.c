@@ -1,0 +1,99 @@
+#include "core/pkt/pool.h"
+
+#include <assert.h>
+
+#include "core/pkt/pkt.h"
+
+static void *item_new(struct nst_pool *pool, struct nst_freelist *list)
+{
+    struct nst_allocator *a = &pool->env->allocator;
+    void *item = list->first;
+
+    if (list->item_bytes > pool->budget_bytes - pool->used_bytes)
+        return NULL;
+    if (item) {
+        memcpy(&list->first, item, sizeof list->first);
+        list->n--;
+    } else if (!(item = a->alloc(a->ctx, list->item_bytes))) {
+        return NULL;
+    }
+    pool->used_bytes += list->item_bytes;
+    return item;
+}
+
+static void item_free(struct nst_pool *pool, struct nst_freelist *list, void *item)
+{
+    pool->used_bytes -= list->item_bytes;
+    if (list->n >= list->max) {
+        nst_env_free(pool->env, item, list->item_bytes);
+        return;
+    }
+    memcpy(item, &list->first, sizeof list->first);
+    list->first = item;
+    list->n++;
+}
+
+static void list_fini(struct nst_pool *pool, struct nst_freelist *list)
+{
+    while (list->first) {
+        void *item = list->first;
+        memcpy(&list->first, item, sizeof list->first);
+        nst_env_free(pool->env, item, list->item_bytes);
+    }
+}
+
+void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_bytes)
+{
+    *pool = (struct nst_pool){
+        .env = env,
+        .budget_bytes = budget_bytes,
+        .pkts = {.item_bytes = sizeof(struct nst_pkt), .max = 1024},
+        .small = {.item_bytes = sizeof(struct nst_buf) + NST_BUF_SMALL, .max = 1024},
+        .large = {.item_bytes = sizeof(struct nst_buf) + NST_BUF_LARGE, .max = 64},
+    };
+}
+
+void nst_pool_fini(struct nst_pool *pool)
+{
+    assert(pool->used_bytes == 0);
+    list_fini(pool, &pool->pkts);
+    list_fini(pool, &pool->small);
+    list_fini(pool, &pool->large);
+}
+
+struct nst_buf *nst_buf_new(struct nst_pool *pool, size_t size)
+{
+    bool small = size <= NST_BUF_SMALL;
+    struct nst_buf *buf;
+
+    if (size > NST_BUF_LARGE)
+        return NULL;
+    buf = item_new(pool, small ? &pool->small : &pool->large);
+    if (buf)
+        *buf = (struct nst_buf){.refs = 1, .size = small ? NST_BUF_SMALL : NST_BUF_LARGE};
+    return buf;
+}
+
+void nst_buf_unref(struct nst_pool *pool, struct nst_buf *buf)
+{
+    assert(buf->refs > 0);
+    if (--buf->refs == 0)
+        item_free(pool, buf->size == NST_BUF_SMALL ? &pool->small : &pool->large, buf);
+}
+
+struct nst_pkt *nst_pool_pkt_new(struct nst_pool *pool)
+{
+    struct nst_pkt *pkt = item_new(pool, &pool->pkts);
+
+    if (pkt) {
+        memset(pkt, 0, offsetof(struct nst_pkt, slices));
+        nst_list_init(&pkt->node);
+        pkt->pool = pool;
+    }
+    return pkt;
+}
+
+void nst_pool_pkt_free(struct nst_pool *pool, struct nst_pkt *pkt)
+{
+    item_free(pool, &pool->pkts, pkt);
+}

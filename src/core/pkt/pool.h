@@ -1,0 +1,48 @@
+/* Where packets and their data come from: free lists of three sizes over the owner's allocator,
+ * with one budget. What is in use counts against the budget, not what waits on the free lists;
+ * those are kept short. Past the budget an allocation gives NULL, which the caller turns into a
+ * drop. */
+#ifndef NST_PKT_POOL_H
+#define NST_PKT_POOL_H
+
+#include "core/base/env.h"
+
+/* A reference-counted block of memory, which slices of packets point into. */
+struct nst_buf {
+    uint32_t refs;
+    uint32_t size; /* of data[] */
+    uint8_t data[];
+};
+
+#define NST_BUF_SMALL 2048
+#define NST_BUF_LARGE 65536
+
+/* Items of one size; a free one begins with the pointer to the next. */
+struct nst_freelist {
+    void *first;
+    size_t item_bytes;
+    unsigned n, max;
+};
+
+struct nst_pool {
+    struct nst_env *env;
+    size_t budget_bytes, used_bytes;
+    struct nst_freelist pkts, small, large;
+};
+
+void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_bytes);
+
+/* Gives all memory back; everything taken must have been returned (asserted). */
+void nst_pool_fini(struct nst_pool *pool);
+
+/* A buffer with one reference: small when `size` allows, else large (`size` beyond that: NULL). */
+struct nst_buf *nst_buf_new(struct nst_pool *pool, size_t size);
+
+/* Takes away one reference; the last one gives the buffer back. */
+void nst_buf_unref(struct nst_pool *pool, struct nst_buf *buf);
+
+/* An empty packet descriptor, and its return; for pkt.c only. */
+struct nst_pkt *nst_pool_pkt_new(struct nst_pool *pool);
+void nst_pool_pkt_free(struct nst_pool *pool, struct nst_pkt *pkt);
+
+#endif
