@@ -1,0 +1,22 @@
+/* IPv4 address conflict detection (RFC 5227): probing before use where that was asked for, two
+ * announcements, and defence afterwards. An address in use is defended and kept (§2.4 (c)): it was
+ * given by the owner, not learnt from the network, and the owner is told of each conflict. */
+#ifndef NST_LINK_ACD_H
+#define NST_LINK_ACD_H
+
+#include "core/link/iface.h"
+
+/* Starts for a new address. */
+void nst_acd_start(struct nst_ifaddr *ifaddr);
+
+/* Announces a valid address again, as when the carrier came back. */
+void nst_acd_announce(struct nst_ifaddr *ifaddr);
+
+/* The address' timer has fired. */
+void nst_acd_timeout(struct nst_ifaddr *ifaddr);
+
+/* The station `mac` claims the address, or probes for it as we do. The conflict is recorded in the
+ * address for the owner to be told. */
+void nst_acd_conflict(struct nst_ifaddr *ifaddr, const struct nst_mac *mac);
+
+#endif

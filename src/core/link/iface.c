@@ -1,0 +1,87 @@
+#include "core/link/iface.h"
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+
+void nst_iface_init(struct nst_iface *iface, struct nst_pool *pool, nst_link link,
+                    const struct nst_link_config *config, uint32_t txq_max)
+{
+    *iface = (struct nst_iface){.env = pool->env,
+                                .pool = pool,
+                                .link = link,
+                                .config = *config,
+                                .up = !config->down,
+                                .txq_max = txq_max};
+    nst_list_init(&iface->txq);
+}
+
+void nst_iface_fini(struct nst_iface *iface)
+{
+    struct nst_pkt *pkt;
+
+    while ((pkt = nst_iface_pull(iface)))
+        nst_pkt_free(pkt);
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        nst_timer_cancel(&iface->env->wheel, &iface->addrs[i].timer);
+}
+
+void nst_iface_output_take(struct nst_iface *iface, struct nst_pkt *pkt)
+{
+    enum nst_drop drop = !iface->up                          ? NST_DROP_link_down
+                         : iface->txq_pkts >= iface->txq_max ? NST_DROP_link_queue
+                                                             : NST_DROP_NONE;
+
+    pkt->link = iface->link;
+    if (drop) {
+        iface->tx_drops++;
+        nst_pkt_drop(pkt, drop);
+        return;
+    }
+    nst_list_push_back(&iface->txq, &pkt->node);
+    iface->txq_pkts++;
+}
+
+struct nst_pkt *nst_iface_pull(struct nst_iface *iface)
+{
+    struct nst_list *e = nst_list_pop_front(&iface->txq);
+
+    if (!e)
+        return NULL;
+    iface->txq_pkts--;
+    return NST_CONTAINER(e, struct nst_pkt, node);
+}
+
+struct nst_ifaddr *nst_iface_addr_find(struct nst_iface *iface, const struct nst_addr *addr)
+{
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        if (nst_addr_eq(&iface->addrs[i].prefix.addr, addr))
+            return &iface->addrs[i];
+    return NULL;
+}
+
+bool nst_iface_addr_is_ours(const struct nst_iface *iface, const struct nst_addr *addr)
+{
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        if (iface->addrs[i].state == NST_ADDR_VALID &&
+            nst_addr_eq(&iface->addrs[i].prefix.addr, addr))
+            return true;
+    return false;
+}
+
+bool nst_iface_addr_is_broadcast(const struct nst_iface *iface, const struct nst_addr *addr)
+{
+    if (nst_addr_is_limited_broadcast(addr))
+        return true;
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        if (nst_addr_is_subnet_broadcast(addr, &iface->addrs[i].prefix))
+            return true;
+    return false;
+}
+
+bool nst_iface_addr_is_onlink(const struct nst_iface *iface, const struct nst_addr *addr)
+{
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        if (nst_prefix_has(&iface->addrs[i].prefix, addr))
+            return true;
+    return false;
+}

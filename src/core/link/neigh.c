@@ -1,0 +1,373 @@
+#include "core/link/neigh.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+
+/* RFC 4861 §10. */
+#define RETRANS_TIME      NST_SEC
+#define REACHABLE_TIME    (30 * NST_SEC) /* times 0.5 to 1.5 */
+#define DELAY_FIRST_PROBE (5 * NST_SEC)
+#define MAX_SOLICITATIONS 3
+#define STALE_KEPT        (600 * NST_SEC) /* then an unused entry is forgotten */
+#define FAILED_KEPT       (30 * NST_SEC)
+#define LOCK_TIME         NST_SEC /* a confirmed MAC address does not change within */
+
+int nst_neigh_init(struct nst_neigh_table *table, struct nst_env *env, uint32_t max,
+                   uint32_t max_queue)
+{
+    uint32_t nbuckets = 1;
+
+    while (nbuckets < max)
+        nbuckets *= 2;
+    *table = (struct nst_neigh_table){.env = env, .max = max, .max_queue = max_queue};
+    table->key = nst_prng_key(env->seed, "neighbours");
+    table->mask = nbuckets - 1;
+    nst_list_init(&table->rumoured);
+    nst_list_init(&table->confirmed);
+    nst_list_init(&table->solicit);
+    nst_list_init(&table->failed);
+    table->buckets = nst_env_alloc(env, nbuckets * sizeof *table->buckets);
+    if (!table->buckets)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < nbuckets; i++)
+        nst_list_init(&table->buckets[i]);
+    return 0;
+}
+
+static struct nst_list *bucket_of(const struct nst_neigh_table *table,
+                                  const struct nst_iface *iface, const struct nst_addr *addr)
+{
+    uint8_t id[sizeof iface->link + sizeof *addr];
+
+    memcpy(id, &iface->link, sizeof iface->link);
+    memcpy(id + sizeof iface->link, addr, sizeof *addr);
+    return &table->buckets[nst_siphash(&table->key, id, sizeof id) & table->mask];
+}
+
+struct nst_neigh *nst_neigh_find(struct nst_neigh_table *table, const struct nst_iface *iface,
+                                 const struct nst_addr *addr)
+{
+    NST_LIST_FOREACH (e, bucket_of(table, iface, addr)) {
+        struct nst_neigh *n = NST_CONTAINER(e, struct nst_neigh, bucket);
+        if (n->iface == iface && nst_addr_eq(&n->addr, addr))
+            return n;
+    }
+    return NULL;
+}
+
+/* Hands the packets that wait for `n` to the list of the undeliverable. */
+static void queue_fail(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    nst_list_splice_back(&table->failed, &n->queue);
+    n->queued = 0;
+}
+
+static void entry_free(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    queue_fail(table, n);
+    nst_timer_cancel(&table->env->wheel, &n->timer);
+    nst_list_del(&n->bucket);
+    nst_list_del(&n->lru);
+    nst_list_del(&n->solicit);
+    table->count--;
+    nst_env_free(table->env, n, sizeof *n);
+}
+
+static void list_free(struct nst_neigh_table *table, struct nst_list *lru)
+{
+    while (!nst_list_empty(lru))
+        entry_free(table, NST_CONTAINER(lru->next, struct nst_neigh, lru));
+}
+
+void nst_neigh_fini(struct nst_neigh_table *table)
+{
+    struct nst_list *e;
+
+    if (!table->buckets)
+        return;
+    list_free(table, &table->rumoured);
+    list_free(table, &table->confirmed);
+    while ((e = nst_list_pop_front(&table->failed)))
+        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
+    nst_env_free(table->env, table->buckets, (table->mask + 1) * sizeof *table->buckets);
+}
+
+/* Whether a new neighbour may take this one's place. */
+static bool evictable(const struct nst_neigh *n)
+{
+    return n->state == NST_NEIGH_STALE || n->state == NST_NEIGH_FAILED ||
+           n->state == NST_NEIGH_INCOMPLETE;
+}
+
+/* Moves the entry to the young end of the list that it belongs to. */
+static void used(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    nst_list_del(&n->lru);
+    nst_list_push_back(n->confirmed ? &table->confirmed : &table->rumoured, &n->lru);
+}
+
+/* Evicts the least recently used entry of a list that may go. The search is bounded; what it must
+ * keep it moves to the young end, so that the next search begins behind. */
+static bool evict(struct nst_neigh_table *table, struct nst_list *lru)
+{
+    for (unsigned looked = 0; looked < 32 && !nst_list_empty(lru); looked++) {
+        struct nst_neigh *n = NST_CONTAINER(lru->next, struct nst_neigh, lru);
+        if (evictable(n)) {
+            NST_COUNT(table->env, neigh_evicted);
+            entry_free(table, n);
+            return true;
+        }
+        used(table, n);
+    }
+    return false;
+}
+
+static bool make_room(struct nst_neigh_table *table)
+{
+    return table->count < table->max || evict(table, &table->rumoured) ||
+           evict(table, &table->confirmed);
+}
+
+static struct nst_neigh *entry_new(struct nst_neigh_table *table, struct nst_iface *iface,
+                                   const struct nst_addr *addr)
+{
+    struct nst_neigh *n = make_room(table) ? nst_env_alloc(table->env, sizeof *n) : NULL;
+
+    if (!n)
+        return NULL;
+    n->iface = iface;
+    n->addr = *addr;
+    n->state = NST_NEIGH_FAILED;
+    nst_timer_init(&n->timer, NST_TIMER_NEIGH);
+    nst_list_init(&n->queue);
+    nst_list_init(&n->solicit);
+    nst_list_push_back(bucket_of(table, iface, addr), &n->bucket);
+    nst_list_push_back(&table->rumoured, &n->lru);
+    table->count++;
+    NST_COUNT(table->env, neigh_created);
+    return n;
+}
+
+/* Enters a state whose timer runs for `after`. */
+static void enter(struct nst_neigh_table *table, struct nst_neigh *n, enum nst_neigh_state state,
+                  nst_time after)
+{
+    n->state = state;
+    n->probes = 0;
+    nst_list_del(&n->solicit);
+    nst_timer_arm(&table->env->wheel, &n->timer, table->env->now + after);
+}
+
+/* Asks the neighbour, and waits for a second. */
+static void solicit(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    n->probes++;
+    n->asked = table->env->now;
+    nst_list_del(&n->solicit);
+    nst_list_push_back(&table->solicit, &n->solicit);
+    nst_timer_arm(&table->env->wheel, &n->timer, table->env->now + RETRANS_TIME);
+}
+
+static void send_to(struct nst_neigh *n, struct nst_pkt *pkt)
+{
+    pkt->mac = n->mac;
+    nst_iface_output_take(n->iface, pkt);
+}
+
+static void queue_flush(struct nst_neigh *n)
+{
+    struct nst_list *e;
+
+    n->queued = 0;
+    while ((e = nst_list_pop_front(&n->queue)))
+        send_to(n, NST_CONTAINER(e, struct nst_pkt, node));
+}
+
+static void queue_push(struct nst_neigh_table *table, struct nst_neigh *n, struct nst_pkt *pkt)
+{
+    if (n->queued >= table->max_queue) {
+        struct nst_list *oldest = nst_list_pop_front(&n->queue);
+        nst_pkt_drop(NST_CONTAINER(oldest, struct nst_pkt, node), NST_DROP_neigh_queue);
+        n->queued--;
+    }
+    pkt->link = n->iface->link;
+    nst_list_push_back(&n->queue, &pkt->node);
+    n->queued++;
+}
+
+void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *iface,
+                           const struct nst_addr *addr, struct nst_pkt *pkt)
+{
+    struct nst_neigh *n = nst_neigh_find(table, iface, addr);
+
+    if (!n && !(n = entry_new(table, iface, addr))) {
+        nst_pkt_drop(pkt, NST_DROP_neigh_full);
+        return;
+    }
+    used(table, n);
+    switch (n->state) {
+    case NST_NEIGH_FAILED:
+        enter(table, n, NST_NEIGH_INCOMPLETE, RETRANS_TIME);
+        /* One request a second at most, however often it is tried (RFC 1122 §2.3.2.1). */
+        if (n->asked == 0 || table->env->now - n->asked >= RETRANS_TIME)
+            solicit(table, n);
+        queue_push(table, n, pkt);
+        return;
+    case NST_NEIGH_INCOMPLETE:
+        queue_push(table, n, pkt);
+        return;
+    case NST_NEIGH_STALE:
+        enter(table, n, NST_NEIGH_DELAY, DELAY_FIRST_PROBE);
+        break;
+    case NST_NEIGH_REACHABLE:
+    case NST_NEIGH_DELAY:
+    case NST_NEIGH_PROBE:
+    case NST_NEIGH_PERMANENT:
+        break;
+    }
+    send_to(n, pkt);
+}
+
+static void make_reachable(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    nst_time spread = nst_prng_below(&table->env->prng, REACHABLE_TIME);
+
+    n->confirmed = table->env->now;
+    used(table, n);
+    enter(table, n, NST_NEIGH_REACHABLE, REACHABLE_TIME / 2 + spread);
+    queue_flush(n);
+}
+
+static void make_stale(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    enter(table, n, NST_NEIGH_STALE, STALE_KEPT);
+    queue_flush(n);
+}
+
+void nst_neigh_confirm(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    if (n->state == NST_NEIGH_REACHABLE || n->state == NST_NEIGH_STALE ||
+        n->state == NST_NEIGH_DELAY || n->state == NST_NEIGH_PROBE)
+        make_reachable(table, n);
+}
+
+static bool was_asked(const struct nst_neigh *n)
+{
+    return n->state == NST_NEIGH_INCOMPLETE || n->state == NST_NEIGH_PROBE;
+}
+
+enum nst_drop nst_neigh_input(struct nst_neigh_table *table, struct nst_iface *iface,
+                              const struct nst_addr *addr, const struct nst_mac *mac,
+                              enum nst_neigh_news news)
+{
+    struct nst_neigh *n = nst_neigh_find(table, iface, addr);
+
+    if (!n && news != NST_NEIGH_REQUEST)
+        return NST_DROP_arp_other;
+    if (!n && !(n = entry_new(table, iface, addr)))
+        return NST_DROP_neigh_full;
+    if (n->state == NST_NEIGH_PERMANENT)
+        return nst_mac_eq(&n->mac, mac) ? NST_DROP_NONE : NST_DROP_arp_locked;
+    if (news == NST_NEIGH_ANSWER && was_asked(n)) {
+        n->mac = *mac;
+        make_reachable(table, n);
+        return NST_DROP_NONE;
+    }
+    bool known = n->state != NST_NEIGH_INCOMPLETE && n->state != NST_NEIGH_FAILED;
+    if (known && nst_mac_eq(&n->mac, mac))
+        return NST_DROP_NONE;
+    if (known && n->confirmed != 0 && table->env->now - n->confirmed < LOCK_TIME)
+        return NST_DROP_arp_locked;
+    n->mac = *mac;
+    make_stale(table, n);
+    return NST_DROP_NONE;
+}
+
+static void fail(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    n->confirmed = 0;
+    used(table, n);
+    enter(table, n, NST_NEIGH_FAILED, FAILED_KEPT);
+    NST_COUNT(table->env, neigh_failed);
+    queue_fail(table, n);
+}
+
+void nst_neigh_timeout(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    switch (n->state) {
+    case NST_NEIGH_REACHABLE:
+        make_stale(table, n);
+        break;
+    case NST_NEIGH_DELAY:
+        n->state = NST_NEIGH_PROBE;
+        solicit(table, n);
+        break;
+    case NST_NEIGH_INCOMPLETE:
+    case NST_NEIGH_PROBE:
+        if (n->probes < MAX_SOLICITATIONS)
+            solicit(table, n);
+        else
+            fail(table, n);
+        break;
+    case NST_NEIGH_STALE:
+    case NST_NEIGH_FAILED:
+        entry_free(table, n);
+        break;
+    case NST_NEIGH_PERMANENT:
+        break;
+    }
+}
+
+int nst_neigh_table_set(struct nst_neigh_table *table, struct nst_iface *iface,
+                        const struct nst_addr *addr, const struct nst_mac *mac)
+{
+    struct nst_neigh *n = nst_neigh_find(table, iface, addr);
+
+    if (!n && !(n = entry_new(table, iface, addr)))
+        return table->count >= table->max ? -ENOSPC : -ENOMEM;
+    n->mac = *mac;
+    n->state = NST_NEIGH_PERMANENT;
+    nst_list_del(&n->solicit);
+    nst_timer_cancel(&table->env->wheel, &n->timer);
+    queue_flush(n);
+    return 0;
+}
+
+int nst_neigh_table_del(struct nst_neigh_table *table, struct nst_iface *iface,
+                        const struct nst_addr *addr)
+{
+    struct nst_neigh *n = nst_neigh_find(table, iface, addr);
+
+    if (!n)
+        return -ENOENT;
+    entry_free(table, n);
+    return 0;
+}
+
+static uint32_t list_check(const struct nst_neigh_table *table, const struct nst_list *lru)
+{
+    uint32_t count = 0;
+
+    NST_LIST_FOREACH (e, lru) {
+        const struct nst_neigh *n = NST_CONTAINER(e, struct nst_neigh, lru);
+        uint32_t queued = 0;
+        NST_LIST_FOREACH (q, &n->queue)
+            queued++;
+        count++;
+        assert((n->confirmed != 0) == (lru == &table->confirmed));
+        assert(queued == n->queued && queued <= table->max_queue);
+        assert(queued == 0 || n->state == NST_NEIGH_INCOMPLETE);
+        assert(nst_timer_armed(&n->timer) == (n->state != NST_NEIGH_PERMANENT));
+    }
+    return count;
+}
+
+void nst_neigh_check(const struct nst_neigh_table *table)
+{
+    uint32_t count = list_check(table, &table->rumoured) + list_check(table, &table->confirmed);
+
+    assert(count == table->count && count <= table->max);
+}
