@@ -1,0 +1,68 @@
+/* netstack/device.h: a TAP or TUN device of Linux as a link for the stack.
+ *
+ * A device turns frames into packets and packets into frames, in batches, without waiting. With
+ * offloads (the virtio-net header) one packet may be a TCP segment of up to 64 KiB whose checksum
+ * nobody has computed; that is what makes a TAP fast.
+ *
+ * Calls return 0 (or a count) or a negative errno value.
+ */
+#ifndef NETSTACK_DEVICE_H
+#define NETSTACK_DEVICE_H
+
+#include "netstack/netstack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct nst_device;
+
+enum nst_device_kind {
+    NST_DEVICE_TAP, /* Ethernet frames */
+    NST_DEVICE_TUN, /* bare IP packets */
+};
+
+struct nst_device_config {
+    enum nst_device_kind kind;
+    char name[NST_LINK_NAME_MAX]; /* as in `tun0`; empty: the kernel chooses */
+    bool plain;                   /* no virtio-net header, no offloads */
+};
+
+/* Opens the device, making the interface if it does not exist; one that was not persistent ends
+ * with nst_device_close(). The interface is neither configured nor brought up.
+ * -ENOENT (no /dev/net/tun), -EPERM or -EACCES (no rights), -EBUSY (in use by another process),
+ * -EINVAL (no such kind of interface, or a wrong name), -ENOMEM. */
+int nst_device_open(struct nst_device **out, const struct nst_device_config *config);
+
+/* Closes it. NULL is allowed. */
+void nst_device_close(struct nst_device *device);
+
+/* The descriptor to watch; it stays the device's. */
+int nst_device_fd(const struct nst_device *device);
+
+/* The interface's name. */
+const char *nst_device_name(const struct nst_device *device);
+
+/* What the device takes over on the way out: enum nst_link_offload, for struct nst_link_config. */
+uint32_t nst_device_offloads(const struct nst_device *device);
+
+/* Reads up to `max` frames into new packets of `stack`, which become the caller's, until there are
+ * none. Returns how many; -EBADFD when the interface is gone; another negative errno value if the
+ * first read failed. A frame for which the stack has no memory is read and lost, and counted. */
+int nst_device_read(struct nst_device *device, struct nst_stack *stack, struct nst_pkt **pkts,
+                    size_t max);
+
+/* Writes packets in order and frees those that it wrote or that the kernel refused (counted).
+ * Returns how many that were; fewer than `n` means that the device is full and the rest is still
+ * the caller's; -EBADFD when the interface is gone (all are the caller's still). */
+int nst_device_write(struct nst_device *device, struct nst_pkt **pkts, size_t n);
+
+/* Frames lost: read without memory for them, and refused by the kernel on writing (interface down,
+ * or a frame that it does not accept). */
+void nst_device_losses(const struct nst_device *device, uint64_t *no_memory, uint64_t *refused);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
