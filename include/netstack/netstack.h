@@ -423,7 +423,7 @@ enum nst_opt {
     NST_OPT_TTL,        /* 1 to 255 */
     NST_OPT_TOS,        /* DSCP and ECN bits */
     NST_OPT_DONTFRAG,   /* sets DF; datagrams beyond the MTU give -EMSGSIZE */
-    NST_OPT_RECVERR,    /* keep an error queue for NST_RECV_ERROR */
+    NST_OPT_RECVERR,    /* errors go to a queue for NST_RECV_ERROR; they fail no other call */
     NST_OPT_ICMP_FILTER /* raw ICMP: bit n set: type n (below 32) is not received */
 };
 

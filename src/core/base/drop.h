@@ -44,8 +44,6 @@
     X(icmp_quote, "ICMP error about a packet that this host cannot have sent")               \
     X(icmp_redirect, "ICMP redirect refused: off, not from the gateway in use, or off-link") \
     X(icmp_unmatched, "ICMP error or reply that no socket asked for")                        \
-    X(icmp_rate, "ICMP error not sent: over the rate limit")                                 \
-    X(icmp_forbidden, "ICMP error not sent: the packet may not cause one (RFC 1122 3.2.2)")  \
     X(udp_short, "shorter than a UDP header")                                                \
     X(udp_len, "UDP length below 8 or beyond the datagram")                                  \
     X(udp_checksum, "wrong UDP checksum")                                                    \

@@ -24,6 +24,8 @@
     X(icmp_echo_replied, "icmp.echo_replied")         \
     X(icmp_errors_in, "icmp.errors_in")               \
     X(icmp_errors_sent, "icmp.errors_sent")           \
+    X(icmp_errors_forbidden, "icmp.errors_forbidden") \
+    X(icmp_errors_limited, "icmp.errors_limited")     \
     X(icmp_redirects, "icmp.redirects_followed")      \
     X(udp_in, "udp.in")                               \
     X(udp_out, "udp.out")                             \

@@ -59,6 +59,25 @@ struct nst_ifaddr *nst_iface_addr_find(struct nst_iface *iface, const struct nst
     return NULL;
 }
 
+void nst_iface_addr_remove(struct nst_iface *iface, struct nst_ifaddr *ifaddr)
+{
+    struct nst_wheel *wheel = &iface->env->wheel;
+    struct nst_ifaddr *last = &iface->addrs[--iface->naddrs];
+    bool armed = nst_timer_armed(&last->timer);
+    nst_time at = nst_timer_at(&last->timer);
+
+    nst_timer_cancel(wheel, &ifaddr->timer);
+    if (last == ifaddr)
+        return;
+    /* The last one moves into the gap; its timer, which stands on a list, moves by being set anew.
+     */
+    nst_timer_cancel(wheel, &last->timer);
+    *ifaddr = *last;
+    nst_timer_init(&ifaddr->timer, NST_TIMER_ACD);
+    if (armed)
+        nst_timer_arm(wheel, &ifaddr->timer, at);
+}
+
 bool nst_iface_addr_is_ours(const struct nst_iface *iface, const struct nst_addr *addr)
 {
     for (unsigned i = 0; i < iface->naddrs; i++)

@@ -36,6 +36,20 @@ struct nst_iface {
     uint64_t rx_pkts, rx_bytes, tx_pkts, tx_bytes, rx_drops, tx_drops;
 };
 
+#define NST_IFACES_MAX 16
+
+/* All interfaces of a stack; number n is the link n + 1. */
+struct nst_ifaces {
+    struct nst_iface *list[NST_IFACES_MAX];
+    unsigned n;
+};
+
+/* NULL for a link that does not exist. */
+static inline struct nst_iface *nst_iface_of(const struct nst_ifaces *ifaces, nst_link link)
+{
+    return link >= 1 && link <= ifaces->n ? ifaces->list[link - 1] : NULL;
+}
+
 void nst_iface_init(struct nst_iface *iface, struct nst_pool *pool, nst_link link,
                     const struct nst_link_config *config, uint32_t txq_max);
 
@@ -50,6 +64,9 @@ struct nst_pkt *nst_iface_pull(struct nst_iface *iface);
 
 /* The entry of an address, in any state; NULL when the interface has it not. */
 struct nst_ifaddr *nst_iface_addr_find(struct nst_iface *iface, const struct nst_addr *addr);
+
+/* Takes away an address of the interface. */
+void nst_iface_addr_remove(struct nst_iface *iface, struct nst_ifaddr *ifaddr);
 
 /* Whether packets to `addr` are for this host: an address in the state VALID. */
 bool nst_iface_addr_is_ours(const struct nst_iface *iface, const struct nst_addr *addr);

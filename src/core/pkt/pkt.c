@@ -92,11 +92,21 @@ void nst_pkt_drop(struct nst_pkt *pkt, enum nst_drop reason)
     nst_pkt_free(pkt);
 }
 
+/* The packet's first byte moves by `n`, forward when headers are pushed. */
+static void offload_move(struct nst_offload *o, size_t n)
+{
+    if (o->csum == NST_CSUM_PARTIAL)
+        o->csum_start = (uint16_t)(o->csum_start + n);
+    if (o->gso != NST_GSO_NONE)
+        o->hdr_len = (uint16_t)(o->hdr_len + n);
+}
+
 void nst_pkt_pull(struct nst_pkt *pkt, size_t n)
 {
     assert(n <= nst_pkt_head_len(pkt));
     if (n == 0)
         return;
+    offload_move(&pkt->offload, 0 - n);
     pkt->slices[0].data += n;
     pkt->slices[0].len -= n;
     pkt->len -= n;
@@ -107,6 +117,7 @@ uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n)
     struct nst_pkt_slice *head = &pkt->slices[0];
     struct nst_buf *buf;
 
+    offload_move(&pkt->offload, n);
     if (pkt->nslices && head->buf->refs == 1 && n <= (size_t)(head->data - head->buf->data)) {
         head->data -= n;
         head->len += n;
@@ -230,6 +241,23 @@ bool nst_pkt_checksum_ok(const struct nst_pkt *pkt, size_t off, size_t len, uint
     if (pkt->offload.csum != NST_CSUM_NONE)
         return true;
     return nst_csum_join(pseudo, nst_pkt_sum(pkt, off, len), 0) == 0xffff;
+}
+
+int nst_pkt_checksum_complete(struct nst_pkt *pkt)
+{
+    struct nst_offload *o = &pkt->offload;
+    uint8_t field[2];
+
+    if (o->csum != NST_CSUM_PARTIAL)
+        return 0;
+    if (nst_pkt_own_head(pkt) != 0)
+        return -ENOMEM;
+    uint16_t check = nst_csum_finish(nst_pkt_sum(pkt, o->csum_start, pkt->len - o->csum_start));
+    /* Zero would mean "no checksum" in UDP, and equals 0xffff in ones' complement (RFC 768). */
+    nst_store16(field, check ? check : 0xffff);
+    nst_pkt_write(pkt, (size_t)o->csum_start + o->csum_offset, field, sizeof field);
+    o->csum = NST_CSUM_NONE;
+    return 0;
 }
 
 size_t nst_pkt_truesize(const struct nst_pkt *pkt)

@@ -41,6 +41,9 @@ struct nst_pkt {
     uint16_t ethertype;    /* out */
     struct nst_mac mac;    /* in: the sender's; out: the next hop's */
     bool l2_group;         /* in: came in a broadcast or multicast frame */
+    uint16_t frag_off;     /* in: of a fragment, bytes */
+    bool framed;           /* out: a whole frame already, from a packet socket */
+    bool looped;           /* in: from this host to itself, without a device */
     struct nst_pkt_ip ip;
     struct nst_offload offload;
     struct nst_sock_error error; /* on a socket's error queue */
@@ -76,7 +79,8 @@ static inline size_t nst_pkt_head_len(const struct nst_pkt *pkt)
     return pkt->nslices ? pkt->slices[0].len : 0;
 }
 
-/* Takes `n` bytes off the front; at most nst_pkt_head_len(). */
+/* Takes `n` bytes off the front; at most nst_pkt_head_len(). As with a push, the offload
+ * description moves along. */
 void nst_pkt_pull(struct nst_pkt *pkt, size_t n);
 
 /* Puts `n` bytes in front and returns them, to be written: in the headroom of the first slice if it
@@ -96,6 +100,9 @@ uint16_t nst_pkt_sum(const struct nst_pkt *pkt, size_t off, size_t len);
 /* Whether the checksum that belongs to the range, which includes the field, holds: `pseudo` is the
  * sum of a pseudo-header. True without looking when the device vouches for it. */
 bool nst_pkt_checksum_ok(const struct nst_pkt *pkt, size_t off, size_t len, uint16_t pseudo);
+
+/* Finishes a partial checksum in software. -ENOMEM (the head is shared and cannot be copied). */
+int nst_pkt_checksum_complete(struct nst_pkt *pkt);
 
 /* Memory that the packet keeps from other use, shared buffers in full. */
 size_t nst_pkt_truesize(const struct nst_pkt *pkt);

@@ -48,8 +48,9 @@ void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_byt
         .env = env,
         .budget_bytes = budget_bytes,
         .pkts = {.item_bytes = sizeof(struct nst_pkt), .max = 1024},
-        .small = {.item_bytes = sizeof(struct nst_buf) + NST_BUF_SMALL, .max = 1024},
-        .large = {.item_bytes = sizeof(struct nst_buf) + NST_BUF_LARGE, .max = 64},
+        .bufs = {{.item_bytes = sizeof(struct nst_buf) + NST_BUF_SMALL, .max = 1024},
+                 {.item_bytes = sizeof(struct nst_buf) + NST_BUF_MEDIUM, .max = 128},
+                 {.item_bytes = sizeof(struct nst_buf) + NST_BUF_LARGE, .max = 64}},
     };
 }
 
@@ -57,20 +58,31 @@ void nst_pool_fini(struct nst_pool *pool)
 {
     assert(pool->used_bytes == 0);
     list_fini(pool, &pool->pkts);
-    list_fini(pool, &pool->small);
-    list_fini(pool, &pool->large);
+    for (unsigned i = 0; i < NST_BUF_SIZES; i++)
+        list_fini(pool, &pool->bufs[i]);
+}
+
+static size_t buf_size(const struct nst_freelist *list)
+{
+    return list->item_bytes - sizeof(struct nst_buf);
+}
+
+/* The list of the least buffers that hold `size` bytes; NULL for more than the largest. */
+static struct nst_freelist *bufs_for(struct nst_pool *pool, size_t size)
+{
+    for (unsigned i = 0; i < NST_BUF_SIZES; i++)
+        if (size <= buf_size(&pool->bufs[i]))
+            return &pool->bufs[i];
+    return NULL;
 }
 
 struct nst_buf *nst_buf_new(struct nst_pool *pool, size_t size)
 {
-    bool small = size <= NST_BUF_SMALL;
-    struct nst_buf *buf;
+    struct nst_freelist *list = bufs_for(pool, size);
+    struct nst_buf *buf = list ? item_new(pool, list) : NULL;
 
-    if (size > NST_BUF_LARGE)
-        return NULL;
-    buf = item_new(pool, small ? &pool->small : &pool->large);
     if (buf)
-        *buf = (struct nst_buf){.refs = 1, .size = small ? NST_BUF_SMALL : NST_BUF_LARGE};
+        *buf = (struct nst_buf){.refs = 1, .size = (uint32_t)buf_size(list)};
     return buf;
 }
 
@@ -78,7 +90,7 @@ void nst_buf_unref(struct nst_pool *pool, struct nst_buf *buf)
 {
     assert(buf->refs > 0);
     if (--buf->refs == 0)
-        item_free(pool, buf->size == NST_BUF_SMALL ? &pool->small : &pool->large, buf);
+        item_free(pool, bufs_for(pool, buf->size), buf);
 }
 
 struct nst_pkt *nst_pool_pkt_new(struct nst_pool *pool)

@@ -14,8 +14,11 @@ struct nst_buf {
     uint8_t data[];
 };
 
-#define NST_BUF_SMALL 2048
-#define NST_BUF_LARGE 65536
+/* Buffers come in these sizes: of an Ethernet frame, of a few, of the largest packet. */
+#define NST_BUF_SMALL  2048
+#define NST_BUF_MEDIUM 16384
+#define NST_BUF_LARGE  65536
+#define NST_BUF_SIZES  3
 
 /* Items of one size; a free one begins with the pointer to the next. */
 struct nst_freelist {
@@ -27,7 +30,8 @@ struct nst_freelist {
 struct nst_pool {
     struct nst_env *env;
     size_t budget_bytes, used_bytes;
-    struct nst_freelist pkts, small, large;
+    struct nst_freelist pkts;
+    struct nst_freelist bufs[NST_BUF_SIZES];
 };
 
 void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_bytes);
@@ -35,7 +39,8 @@ void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_byt
 /* Gives all memory back; everything taken must have been returned (asserted). */
 void nst_pool_fini(struct nst_pool *pool);
 
-/* A buffer with one reference: small when `size` allows, else large (`size` beyond that: NULL). */
+/* A buffer of the least size that holds `size` bytes, with one reference. NULL without memory, or
+ * for more than NST_BUF_LARGE. */
 struct nst_buf *nst_buf_new(struct nst_pool *pool, size_t size);
 
 /* Takes away one reference; the last one gives the buffer back. */
