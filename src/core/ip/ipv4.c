@@ -1,0 +1,271 @@
+/* IPv4's part of the Internet layer (RFC 791, RFC 1122 §3). */
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/ip/ip.h"
+#include "core/wire/eth.h"
+
+/* Packets of the host to itself that may wait at a time. */
+#define LOOP_MAX 1000
+
+#define TTL_DEFAULT 64
+
+void nst_ip_init(struct nst_ip *ip, struct nst_env *env, const struct nst_ifaces *ifaces,
+                 struct nst_neigh_table *neighbours, const struct nst_limits *limits, uint8_t ttl)
+{
+    *ip = (struct nst_ip){
+        .env = env, .ifaces = ifaces, .neighbours = neighbours, .ttl = ttl ? ttl : TTL_DEFAULT};
+    nst_route_init(&ip->routes, env, neighbours, limits->routes);
+    nst_reassembly_init(&ip->reassembly, env, limits->fragment_bytes, limits->fragments);
+    nst_ident_init(&ip->ident, env->seed);
+    nst_list_init(&ip->loop);
+}
+
+void nst_ip_fini(struct nst_ip *ip)
+{
+    struct nst_list *e;
+
+    nst_reassembly_fini(&ip->reassembly);
+    nst_route_fini(&ip->routes);
+    while ((e = nst_list_pop_front(&ip->loop)))
+        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
+}
+
+/* ---- In ---------------------------------------------------------------------------------- */
+
+/* A source that no other host can have (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7). */
+static bool source_is_martian(const struct nst_ip *ip, const struct nst_iface *iface,
+                              const struct nst_addr *src)
+{
+    return !nst_addr_is_host(src) || nst_iface_addr_is_broadcast(iface, src) ||
+           nst_ip_is_ours(ip, src);
+}
+
+static bool destination_is_martian(const struct nst_addr *dst)
+{
+    return !nst_addr_is_host(dst) && !nst_addr_is_multicast(dst) &&
+           !nst_addr_is_limited_broadcast(dst);
+}
+
+static bool is_all_hosts(const struct nst_addr *addr)
+{
+    const struct nst_addr all_hosts = nst_addr_v4(224, 0, 0, 1);
+
+    return nst_addr_eq(addr, &all_hosts);
+}
+
+/* Whether the packet is for this host at all; sets `dst_group`. A packet from outside must come in
+ * on the interface that bears its destination (the strong model of RFC 1122 §3.3.4.2). */
+static enum nst_drop check_addresses(const struct nst_ip *ip, const struct nst_iface *iface,
+                                     struct nst_pkt *pkt)
+{
+    const struct nst_addr *dst = &pkt->ip.dst;
+
+    if (pkt->looped)
+        return NST_DROP_NONE;
+    if (source_is_martian(ip, iface, &pkt->ip.src) || destination_is_martian(dst))
+        return NST_DROP_martian;
+    pkt->ip.dst_group = nst_addr_is_multicast(dst) || nst_iface_addr_is_broadcast(iface, dst);
+    if (pkt->ip.dst_group)
+        return nst_addr_is_multicast(dst) && !is_all_hosts(dst) ? NST_DROP_ip_other : NST_DROP_NONE;
+    if (!nst_iface_addr_is_ours(iface, dst))
+        return NST_DROP_ip_other;
+    return pkt->l2_group ? NST_DROP_ip_l2_broadcast : NST_DROP_NONE;
+}
+
+static void describe(struct nst_pkt *pkt, const struct nst_ipv4 *header)
+{
+    pkt->ip = (struct nst_pkt_ip){.src = header->src,
+                                  .dst = header->dst,
+                                  .proto = header->proto,
+                                  .ttl = header->ttl,
+                                  .tos = header->tos,
+                                  .df = header->df,
+                                  .hlen = (uint8_t)nst_ipv4_hlen(header),
+                                  .options_len = header->options_len};
+    memcpy(pkt->ip.options, header->options, sizeof pkt->ip.options);
+}
+
+struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *iface,
+                                   struct nst_pkt *pkt)
+{
+    struct nst_ip_verdict v = {.drop = NST_DROP_NONE};
+    struct nst_ipv4 *header = &v.header;
+
+    NST_COUNT(ip->env, ipv4_in);
+    v.drop = nst_ipv4_parse(header, nst_pkt_head(pkt), nst_pkt_head_len(pkt), pkt->len);
+    if (v.drop)
+        return v;
+    nst_pkt_trim(pkt, header->total_len);
+    describe(pkt, header);
+    v.drop = check_addresses(ip, iface, pkt);
+    if (!v.drop)
+        v.drop = nst_ipv4_options_check(header, &v.pointer);
+    v.fragment = header->mf || header->frag_off != 0;
+    if (!v.drop && v.fragment && header->proto == NST_IPPROTO_IGMP)
+        v.drop = NST_DROP_frag_proto;
+    return v;
+}
+
+/* ---- Out --------------------------------------------------------------------------------- */
+
+bool nst_ip_is_ours(const struct nst_ip *ip, const struct nst_addr *addr)
+{
+    if (nst_addr_is_loopback(addr))
+        return true;
+    for (unsigned i = 0; i < ip->ifaces->n; i++)
+        if (nst_iface_addr_is_ours(ip->ifaces->list[i], addr))
+            return true;
+    return false;
+}
+
+bool nst_ip_is_group(const struct nst_ip *ip, const struct nst_addr *addr)
+{
+    if (nst_addr_is_multicast(addr))
+        return true;
+    for (unsigned i = 0; i < ip->ifaces->n; i++)
+        if (nst_iface_addr_is_broadcast(ip->ifaces->list[i], addr))
+            return true;
+    return nst_addr_is_limited_broadcast(addr);
+}
+
+/* The interface's valid address in the network of `hop`, else its first valid one. */
+static const struct nst_addr *source_on(const struct nst_iface *iface, const struct nst_addr *hop)
+{
+    const struct nst_addr *first = NULL;
+
+    for (unsigned i = 0; i < iface->naddrs; i++) {
+        const struct nst_ifaddr *a = &iface->addrs[i];
+        if (a->state != NST_ADDR_VALID || a->prefix.addr.family != hop->family)
+            continue;
+        if (nst_prefix_has(&a->prefix, hop))
+            return &a->prefix.addr;
+        if (!first)
+            first = &a->prefix.addr;
+    }
+    return first;
+}
+
+/* The next hop. A group is its own next hop, on the interface asked for or the one that leads
+ * furthest: that of the default route, or the first that is up. */
+static bool find_hop(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, bool group,
+                     struct nst_hop *out)
+{
+    bool found = nst_route_lookup(&ip->routes, dst, link, out);
+
+    if (!group)
+        return found;
+    if (!found || nst_addr_is_limited_broadcast(dst)) {
+        out->iface = nst_iface_of(ip->ifaces, link);
+        for (unsigned i = 0; i < ip->ifaces->n && !out->iface; i++)
+            if (ip->ifaces->list[i]->up)
+                out->iface = ip->ifaces->list[i];
+    }
+    out->addr = *dst;
+    return out->iface != NULL;
+}
+
+int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out)
+{
+    const struct nst_addr *src;
+
+    *out = (struct nst_path){.ours = nst_ip_is_ours(ip, dst),
+                             .group = nst_ip_is_group(ip, dst),
+                             .mtu = NST_IPV4_LEN_MAX};
+    if (out->ours) {
+        out->src = *dst;
+        return 0;
+    }
+    if (!find_hop(ip, dst, link, out->group, &out->hop))
+        return -ENETUNREACH;
+    out->mtu = out->hop.iface->config.mtu;
+    if (!(src = source_on(out->hop.iface, &out->hop.addr)))
+        return -EADDRNOTAVAIL;
+    out->src = *src;
+    return 0;
+}
+
+static int give_up(struct nst_pkt *pkt, enum nst_drop drop, int err)
+{
+    nst_pkt_drop(pkt, drop);
+    return err;
+}
+
+/* Puts the header that pkt->ip describes in front. */
+static bool push_header(struct nst_ip *ip, struct nst_pkt *pkt, bool group)
+{
+    const struct nst_pkt_ip *d = &pkt->ip;
+    struct nst_ipv4 header = {.src = d->src,
+                              .dst = d->dst,
+                              .tos = d->tos,
+                              .ttl = d->ttl  ? d->ttl
+                                     : group ? 1
+                                             : ip->ttl,
+                              .proto = d->proto,
+                              .df = d->df,
+                              .options_len = d->options_len};
+    size_t hlen = nst_ipv4_hlen(&header);
+
+    /* An atomic datagram needs no identification (RFC 6864 §4.1). */
+    header.id = d->df ? 0 : nst_ident_next(&ip->ident);
+    header.total_len = (uint16_t)(pkt->len + hlen);
+    memcpy(header.options, d->options, sizeof header.options);
+    uint8_t *p = nst_pkt_push(pkt, hlen);
+    if (!p)
+        return false;
+    nst_ipv4_emit(&header, p);
+    pkt->ip.hlen = (uint8_t)hlen;
+    pkt->ethertype = NST_ETHERTYPE_IPV4;
+    NST_COUNT(ip->env, ipv4_out);
+    return true;
+}
+
+static int loop_back(struct nst_ip *ip, struct nst_pkt *pkt)
+{
+    if (ip->looped >= LOOP_MAX)
+        return give_up(pkt, NST_DROP_link_queue, 0);
+    pkt->looped = true;
+    pkt->id = 0;
+    pkt->time = ip->env->now;
+    nst_list_push_back(&ip->loop, &pkt->node);
+    ip->looped++;
+    return 0;
+}
+
+static void send_to_hop(struct nst_ip *ip, struct nst_pkt *pkt, const struct nst_path *path)
+{
+    struct nst_iface *iface = path->hop.iface;
+
+    if (iface->config.medium == NST_MEDIUM_ETHERNET && !path->group) {
+        nst_neigh_output_take(ip->neighbours, iface, &path->hop.addr, pkt);
+        return;
+    }
+    pkt->mac = nst_addr_is_multicast(&pkt->ip.dst) ? nst_eth_multicast(&pkt->ip.dst)
+                                                   : nst_mac_broadcast;
+    nst_iface_output_take(iface, pkt);
+}
+
+int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
+{
+    size_t total = pkt->len + NST_IPV4_HLEN + pkt->ip.options_len;
+    struct nst_path path;
+    int err = nst_ip_path(ip, &pkt->ip.dst, pkt->link, &path);
+
+    if (err == -ENETUNREACH)
+        return give_up(pkt, NST_DROP_no_route, err);
+    if (!nst_addr_is_set(&pkt->ip.src)) {
+        if (err)
+            return give_up(pkt, NST_DROP_no_source, err);
+        pkt->ip.src = path.src;
+    }
+    bool cut = total > path.mtu && pkt->offload.gso == NST_GSO_NONE;
+    if (total > NST_IPV4_LEN_MAX || (cut && pkt->ip.df))
+        return give_up(pkt, NST_DROP_too_big, -EMSGSIZE);
+    if (!push_header(ip, pkt, path.group))
+        return give_up(pkt, NST_DROP_no_memory, -ENOBUFS);
+    if (path.ours)
+        return loop_back(ip, pkt);
+    send_to_hop(ip, pkt, &path);
+    return 0;
+}
