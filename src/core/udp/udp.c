@@ -1,0 +1,45 @@
+#include "core/udp/udp.h"
+
+#include <errno.h>
+
+#include "core/wire/checksum.h"
+
+#define CHECKSUM_OFFSET 6
+
+enum nst_drop nst_udp_input(struct nst_env *env, struct nst_pkt *pkt)
+{
+    size_t off = pkt->ip.hlen;
+    struct nst_udp udp;
+    enum nst_drop drop =
+        nst_udp_parse(&udp, nst_pkt_head(pkt) + off, nst_pkt_head_len(pkt) - off, pkt->len - off);
+
+    if (drop)
+        return drop;
+    NST_COUNT(env, udp_in);
+    nst_pkt_trim(pkt, off + udp.len);
+    /* Zero: the sender made no checksum, which IPv4 allows (RFC 1122 §4.1.3.4). */
+    uint16_t pseudo = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_UDP, udp.len);
+    if (udp.checksum != 0 && !nst_pkt_checksum_ok(pkt, off, udp.len, pseudo))
+        return NST_DROP_udp_checksum;
+    pkt->sport = udp.sport;
+    pkt->dport = udp.dport;
+    return NST_DROP_NONE;
+}
+
+int nst_udp_output(struct nst_env *env, struct nst_pkt *pkt)
+{
+    struct nst_udp udp = {.sport = pkt->sport, .dport = pkt->dport};
+
+    if (pkt->len + NST_UDP_HLEN > UINT16_MAX)
+        return -EMSGSIZE;
+    uint8_t *p = nst_pkt_push(pkt, NST_UDP_HLEN);
+    if (!p)
+        return -ENOBUFS;
+    udp.len = (uint16_t)pkt->len;
+    udp.checksum = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_UDP, udp.len);
+    nst_udp_emit(&udp, p);
+    pkt->offload = (struct nst_offload){
+        .csum = NST_CSUM_PARTIAL, .csum_start = 0, .csum_offset = CHECKSUM_OFFSET};
+    NST_COUNT(env, udp_out);
+    return 0;
+}
