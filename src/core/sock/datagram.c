@@ -1,0 +1,82 @@
+/* Datagram sockets: UDP, and ICMP echo, whose identifier takes the port's place. */
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/sock/socket.h"
+#include "core/wire/udp.h"
+
+int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+{
+    return s->local.port ? -EINVAL : nst_sock_bind_port(socks, s, local);
+}
+
+static void disconnect(struct nst_socket *s)
+{
+    s->peer = (struct nst_sockaddr){0};
+    if (s->local_by_connect)
+        s->local.addr = (struct nst_addr){0};
+    s->local_by_connect = false;
+}
+
+int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
+                      const struct nst_sockaddr *peer)
+{
+    struct nst_path path;
+    int err;
+
+    if (!nst_addr_is_set(&peer->addr)) {
+        disconnect(s);
+        return 0;
+    }
+    if ((err = nst_ip_path(socks->ip, &peer->addr, peer->link, &path)))
+        return err;
+    if (path.group && !nst_addr_is_multicast(&peer->addr) && !s->broadcast)
+        return -EACCES;
+    if (!s->local.port && (err = nst_sock_bind_port(socks, s, &s->local)))
+        return err;
+    if (!nst_addr_is_set(&s->local.addr)) {
+        s->local.addr = path.src;
+        s->local_by_connect = true;
+    }
+    s->peer = *peer;
+    return 0;
+}
+
+/* Gives a datagram for a group to every socket that it suits; true if there was one. */
+static bool input_group(struct nst_socks *socks, const struct nst_pkt *pkt,
+                        const struct nst_sockaddr *local, const struct nst_sockaddr *peer)
+{
+    struct nst_socket *s = NULL;
+    bool any = false;
+
+    while ((s = nst_sock_lookup_next(socks, s, pkt->ip.proto, local, peer))) {
+        struct nst_pkt *copy = nst_pkt_clone(pkt);
+        if (copy)
+            nst_sock_rx_push_take(socks, s, copy);
+        any = true;
+    }
+    return any;
+}
+
+enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt)
+{
+    const struct nst_sockaddr local = {pkt->ip.dst, pkt->dport, pkt->link};
+    const struct nst_sockaddr peer = {pkt->ip.src, pkt->sport, pkt->link};
+    bool udp = pkt->ip.proto == NST_IPPROTO_UDP;
+    struct nst_socket *s;
+
+    size_t headers = pkt->ip.hlen + (udp ? (size_t)NST_UDP_HLEN : 0);
+    if (pkt->ip.dst_group) {
+        struct nst_pkt *payload = nst_pkt_share(pkt, headers, pkt->len - headers);
+        bool any = payload && input_group(socks, payload, &local, &peer);
+        nst_pkt_free(payload);
+        if (any)
+            nst_pkt_free(pkt);
+        return any ? NST_DROP_NONE : NST_DROP_udp_port;
+    }
+    if (!(s = nst_sock_lookup(socks, pkt->ip.proto, &local, &peer)))
+        return udp ? NST_DROP_udp_port : NST_DROP_icmp_unmatched;
+    nst_pkt_pull(pkt, headers);
+    nst_sock_rx_push_take(socks, s, pkt);
+    return NST_DROP_NONE;
+}

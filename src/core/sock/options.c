@@ -1,0 +1,146 @@
+#include <errno.h>
+
+#include "core/base/bytes.h"
+#include "core/sock/socket.h"
+
+#define BUF_MIN 4096
+#define BUF_MAX (16 * 1024 * 1024)
+
+static bool is_raw_icmp(const struct nst_socket *s)
+{
+    return s->type == NST_SOCK_RAW && s->proto == NST_IPPROTO_ICMP;
+}
+
+/* Whether this kind of socket has the option at all. */
+static bool has_option(const struct nst_socket *s, enum nst_opt opt)
+{
+    switch (opt) {
+    case NST_OPT_ERROR:
+    case NST_OPT_SNDBUF:
+    case NST_OPT_RCVBUF:
+        return true;
+    case NST_OPT_BROADCAST:
+    case NST_OPT_TTL:
+    case NST_OPT_TOS:
+    case NST_OPT_DONTFRAG:
+    case NST_OPT_RECVERR:
+        return s->type != NST_SOCK_PACKET;
+    case NST_OPT_ICMP_FILTER:
+        return is_raw_icmp(s);
+    }
+    return false;
+}
+
+static bool in_range(enum nst_opt opt, int64_t value)
+{
+    switch (opt) {
+    case NST_OPT_ERROR:
+        return false; /* cannot be set */
+    case NST_OPT_SNDBUF:
+    case NST_OPT_RCVBUF:
+        return value >= 0;
+    case NST_OPT_TTL:
+        return value >= 1 && value <= 255;
+    case NST_OPT_TOS:
+        return value >= 0 && value <= 255;
+    case NST_OPT_BROADCAST:
+    case NST_OPT_DONTFRAG:
+    case NST_OPT_RECVERR:
+        return value == 0 || value == 1;
+    case NST_OPT_ICMP_FILTER:
+        return value >= 0 && value <= UINT32_MAX;
+    }
+    return false;
+}
+
+static size_t buffer_of(int64_t value)
+{
+    return nst_max(BUF_MIN, nst_min((size_t)value, BUF_MAX));
+}
+
+int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
+{
+    if (!has_option(s, opt))
+        return -ENOPROTOOPT;
+    if (!in_range(opt, value))
+        return -EINVAL;
+    switch (opt) {
+    case NST_OPT_SNDBUF:
+        s->sndbuf = buffer_of(value);
+        break;
+    case NST_OPT_RCVBUF:
+        s->rcvbuf = buffer_of(value);
+        break;
+    case NST_OPT_BROADCAST:
+        s->broadcast = value;
+        break;
+    case NST_OPT_TTL:
+        s->ttl = (uint8_t)value;
+        break;
+    case NST_OPT_TOS:
+        s->tos = (uint8_t)value;
+        break;
+    case NST_OPT_DONTFRAG:
+        s->df = value;
+        break;
+    case NST_OPT_RECVERR:
+        s->recverr = value;
+        break;
+    case NST_OPT_ICMP_FILTER:
+        s->icmp_filter = (uint32_t)value;
+        break;
+    case NST_OPT_ERROR:
+        break;
+    }
+    return 0;
+}
+
+int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
+                    int64_t *value)
+{
+    if (!has_option(s, opt))
+        return -ENOPROTOOPT;
+    switch (opt) {
+    case NST_OPT_ERROR:
+        *value = -nst_sock_error_take(s);
+        break;
+    case NST_OPT_SNDBUF:
+        *value = (int64_t)s->sndbuf;
+        break;
+    case NST_OPT_RCVBUF:
+        *value = (int64_t)s->rcvbuf;
+        break;
+    case NST_OPT_BROADCAST:
+        *value = s->broadcast;
+        break;
+    case NST_OPT_TTL:
+        *value = s->ttl ? s->ttl : socks->ip->ttl;
+        break;
+    case NST_OPT_TOS:
+        *value = s->tos;
+        break;
+    case NST_OPT_DONTFRAG:
+        *value = s->df;
+        break;
+    case NST_OPT_RECVERR:
+        *value = s->recverr;
+        break;
+    case NST_OPT_ICMP_FILTER:
+        *value = s->icmp_filter;
+        break;
+    }
+    return 0;
+}
+
+void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
+{
+    *out = (struct nst_sock_info){.sock = s->handle,
+                                  .cookie = s->cookie,
+                                  .type = s->type,
+                                  .protocol = s->proto,
+                                  .local = s->local,
+                                  .peer = s->peer,
+                                  .rx_bytes = s->rx_bytes,
+                                  .tx_bytes = s->tx_bytes,
+                                  .rx_drops = s->rx_drops};
+}

@@ -1,0 +1,49 @@
+/* Packet sockets: whole frames of one link, of one EtherType or (0) of all. */
+#include <errno.h>
+
+#include "core/base/bytes.h"
+#include "core/sock/socket.h"
+#include "core/wire/eth.h"
+
+int nst_packet_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+{
+    if (!nst_iface_of(socks->ip->ifaces, local->link))
+        return -ENODEV;
+    s->local = *local;
+    return 0;
+}
+
+int64_t nst_packet_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
+{
+    const struct nst_iface *iface = nst_iface_of(socks->ip->ifaces, s->local.link);
+    size_t len = nst_msg_len(msg);
+    struct nst_pkt *pkt;
+    int err;
+
+    if (!iface)
+        return -EDESTADDRREQ;
+    size_t header = iface->config.medium == NST_MEDIUM_ETHERNET ? NST_ETH_HLEN : 0;
+    if (len < header || len == 0)
+        return -EINVAL;
+    if (len > iface->config.mtu + header)
+        return -EMSGSIZE;
+    if ((err = nst_sock_tx_copy(socks, s, msg, &pkt)))
+        return err;
+    pkt->link = s->local.link;
+    pkt->framed = true;
+    nst_sock_tx_push_take(socks, s, pkt);
+    return (int64_t)len;
+}
+
+void nst_packet_input(struct nst_socks *socks, const struct nst_pkt *frame, uint16_t type)
+{
+    NST_LIST_FOREACH (e, &socks->packets) {
+        struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, place);
+        bool wanted = s->local.link == frame->link && (!s->local.port || s->local.port == type);
+        struct nst_pkt *copy = wanted ? nst_pkt_clone(frame) : NULL;
+        if (!copy)
+            continue;
+        NST_COUNT(socks->env, packet_in);
+        nst_sock_rx_push_take(socks, s, copy);
+    }
+}

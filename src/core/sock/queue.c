@@ -1,0 +1,218 @@
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/sock/socket.h"
+
+static struct nst_pkt *pkt_of(struct nst_list *e)
+{
+    return NST_CONTAINER(e, struct nst_pkt, node);
+}
+
+/* ---- Readiness ---------------------------------------------------------------------------- */
+
+static uint32_t readiness(const struct nst_socket *s)
+{
+    return (nst_list_empty(&s->rxq) ? 0u : NST_READY_IN) |
+           (s->tx_mem < s->sndbuf && !s->tx_blocked ? NST_READY_OUT : 0u) |
+           (s->error || !nst_list_empty(&s->errq) ? NST_READY_ERR : 0u);
+}
+
+/* Something new for the owner: an event is due, even if the socket was ready before. */
+static void changed(struct nst_socks *socks, struct nst_socket *s)
+{
+    if (!nst_list_linked(&s->changed))
+        nst_list_push_back(&socks->changed, &s->changed);
+}
+
+size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t max)
+{
+    size_t n = 0;
+
+    while (n < max && !nst_list_empty(&socks->changed)) {
+        struct nst_list *e = nst_list_pop_front(&socks->changed);
+        struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, changed);
+        uint32_t ready = readiness(s);
+        if (ready)
+            events[n++] = (struct nst_event){
+                .kind = NST_EVENT_READY, .sock = s->handle, .cookie = s->cookie, .ready = ready};
+    }
+    return n;
+}
+
+int nst_sock_error_take(struct nst_socket *s)
+{
+    int error = s->error;
+
+    s->error = 0;
+    return -error;
+}
+
+/* ---- In ---------------------------------------------------------------------------------- */
+
+void nst_sock_rx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt)
+{
+    size_t mem = nst_pkt_truesize(pkt);
+
+    if (s->rx_mem + mem > s->rcvbuf) {
+        s->rx_drops++;
+        nst_pkt_drop(pkt, NST_DROP_sock_rcvbuf);
+        return;
+    }
+    s->rx_mem += mem;
+    s->rx_bytes += pkt->len;
+    nst_list_push_back(&s->rxq, &pkt->node);
+    changed(socks, s);
+}
+
+/* Only an error queue tells of everything; otherwise a connected socket learns of what will not get
+ * better (RFC 1122 §4.1.3.3), and with the next call. */
+void nst_sock_error_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt,
+                              const struct nst_sock_error *error)
+{
+    size_t mem = pkt ? nst_pkt_truesize(pkt) : 0;
+    bool hard = error->err == ECONNREFUSED || error->err == ENOPROTOOPT || error->err == EPROTO;
+
+    if (s->recverr && pkt && s->err_mem + mem <= s->rcvbuf) {
+        pkt->error = *error;
+        pkt->time = socks->env->now;
+        s->err_mem += mem;
+        nst_list_push_back(&s->errq, &pkt->node);
+        changed(socks, s);
+        return;
+    }
+    nst_pkt_free(pkt);
+    if (!s->recverr && hard && nst_addr_is_set(&s->peer.addr)) {
+        s->error = error->err;
+        changed(socks, s);
+    }
+}
+
+/* Copies as much as fits into the message's slices. */
+static void copy_out(const struct nst_pkt *pkt, struct nst_msg *msg)
+{
+    size_t off = 0;
+
+    for (size_t i = 0; i < msg->ndata && off < pkt->len; i++) {
+        size_t n = nst_min(msg->data[i].len, pkt->len - off);
+        nst_pkt_read(pkt, off, msg->data[i].base, n);
+        off += n;
+    }
+    msg->truncated = off < pkt->len;
+}
+
+/* What surrounds the datagram; an error tells where the datagram had been going. */
+static void describe(const struct nst_pkt *pkt, bool error, struct nst_msg *msg)
+{
+    const struct nst_sockaddr src = {pkt->ip.src, pkt->sport, pkt->link};
+    const struct nst_sockaddr dst = {pkt->ip.dst, pkt->dport, pkt->link};
+
+    msg->peer = error ? dst : src;
+    msg->local = error ? src : dst;
+    msg->ttl = pkt->ip.ttl;
+    msg->tos = pkt->ip.tos;
+    msg->time = pkt->time;
+    msg->error = pkt->error;
+    msg->options_len = pkt->ip.options_len;
+    memcpy(msg->options, pkt->ip.options, sizeof msg->options);
+}
+
+int64_t nst_sock_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags)
+{
+    bool from_errors = flags & NST_RECV_ERROR;
+    struct nst_list *queue = from_errors ? &s->errq : &s->rxq;
+    int err = from_errors ? 0 : nst_sock_error_take(s);
+
+    if (err)
+        return err;
+    if (nst_list_empty(queue))
+        return -EAGAIN;
+    struct nst_pkt *pkt = pkt_of(queue->next);
+    int64_t len = (int64_t)pkt->len;
+    copy_out(pkt, msg);
+    describe(pkt, from_errors, msg);
+    if (flags & NST_RECV_PEEK)
+        return len;
+    nst_list_del(&pkt->node);
+    if (from_errors) {
+        s->err_mem -= nst_pkt_truesize(pkt);
+    } else {
+        s->rx_mem -= nst_pkt_truesize(pkt);
+        s->rx_bytes -= pkt->len;
+    }
+    nst_pkt_free(pkt);
+    return len;
+}
+
+/* ---- Out --------------------------------------------------------------------------------- */
+
+size_t nst_msg_len(const struct nst_msg *msg)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < msg->ndata; i++)
+        len += msg->data[i].len;
+    return len;
+}
+
+int nst_sock_tx_copy(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg,
+                     struct nst_pkt **out)
+{
+    size_t off = 0;
+
+    if (s->tx_mem >= s->sndbuf) {
+        s->tx_blocked = true;
+        return -EAGAIN;
+    }
+    struct nst_pkt *pkt = nst_pkt_new(socks->pool, NST_PKT_HEADROOM, nst_msg_len(msg));
+    if (!pkt)
+        return -ENOBUFS;
+    for (size_t i = 0; i < msg->ndata; i++) {
+        nst_pkt_write(pkt, off, msg->data[i].base, msg->data[i].len);
+        off += msg->data[i].len;
+    }
+    *out = pkt;
+    return 0;
+}
+
+void nst_sock_tx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt)
+{
+    s->tx_mem += nst_pkt_truesize(pkt);
+    s->tx_bytes += pkt->len;
+    nst_list_push_back(&s->txq, &pkt->node);
+    if (!nst_list_linked(&s->sending))
+        nst_list_push_back(&socks->sending, &s->sending);
+}
+
+struct nst_pkt *nst_sock_tx_pull(struct nst_socks *socks, struct nst_socket *s)
+{
+    struct nst_pkt *pkt = pkt_of(nst_list_pop_front(&s->txq));
+
+    s->tx_mem -= nst_pkt_truesize(pkt);
+    s->tx_bytes -= pkt->len;
+    /* Who was refused is told once half of the room is free again, not for each datagram. */
+    if (s->tx_blocked && s->tx_mem <= s->sndbuf / 2) {
+        s->tx_blocked = false;
+        changed(socks, s);
+    }
+    return pkt;
+}
+
+static void queue_free(struct nst_list *queue, bool received)
+{
+    struct nst_list *e;
+
+    while ((e = nst_list_pop_front(queue))) {
+        if (received)
+            nst_pkt_drop(pkt_of(e), NST_DROP_sock_closed);
+        else
+            nst_pkt_free(pkt_of(e));
+    }
+}
+
+void nst_sock_queues_free(struct nst_socket *s)
+{
+    queue_free(&s->rxq, true);
+    queue_free(&s->txq, false);
+    queue_free(&s->errq, false);
+}

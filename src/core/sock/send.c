@@ -1,0 +1,198 @@
+/* The way out of a socket, and back when a packet of it caused an error. */
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/sock/socket.h"
+#include "core/udp/udp.h"
+#include "core/wire/checksum.h"
+#include "core/wire/icmpv4.h"
+
+static bool is_udp(const struct nst_socket *s)
+{
+    return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_UDP;
+}
+
+static bool is_echo(const struct nst_socket *s)
+{
+    return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_ICMP;
+}
+
+/* The largest payload that the way allows. */
+static size_t payload_max(const struct nst_socket *s, const struct nst_msg *msg,
+                          const struct nst_path *path)
+{
+    size_t total = s->df ? path->mtu : NST_IPV4_LEN_MAX;
+
+    return total - NST_IPV4_HLEN - msg->options_len - (is_udp(s) ? NST_UDP_HLEN : 0);
+}
+
+/* Finds where the message goes and whether it may. */
+static int find_way(struct nst_socks *socks, const struct nst_socket *s, const struct nst_msg *msg,
+                    struct nst_sockaddr *to, struct nst_path *path)
+{
+    int err;
+
+    *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->peer;
+    if (!nst_addr_is_set(&to->addr) || (is_udp(s) && to->port == 0))
+        return -EDESTADDRREQ;
+    if (to->addr.family != NST_AF_INET)
+        return -EAFNOSUPPORT;
+    if (msg->options_len % 4 != 0 || msg->options_len > NST_IP_OPTIONS_MAX)
+        return -EINVAL;
+    if (nst_addr_is_set(&msg->local.addr) && !nst_ip_is_ours(socks->ip, &msg->local.addr))
+        return -EADDRNOTAVAIL;
+    if (!to->link)
+        to->link = s->local.link;
+    if ((err = nst_ip_path(socks->ip, &to->addr, to->link, path)))
+        return err;
+    if (path->group && !nst_addr_is_multicast(&to->addr) && !s->broadcast)
+        return -EACCES;
+    return nst_msg_len(msg) > payload_max(s, msg, path) ? -EMSGSIZE : 0;
+}
+
+/* Notes in the packet how it is to travel. */
+static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const struct nst_msg *msg,
+                     const struct nst_sockaddr *to, const struct nst_path *path)
+{
+    const struct nst_addr *src = nst_addr_is_set(&msg->local.addr) ? &msg->local.addr
+                                 : nst_addr_is_set(&s->local.addr) ? &s->local.addr
+                                                                   : &path->src;
+
+    pkt->link = to->link;
+    pkt->sport = s->local.port;
+    pkt->dport = to->port;
+    pkt->ip = (struct nst_pkt_ip){.src = *src,
+                                  .dst = to->addr,
+                                  .proto = s->proto,
+                                  .ttl = msg->ttl ? msg->ttl : s->ttl,
+                                  .tos = msg->tos >= 0 ? (uint8_t)msg->tos : s->tos,
+                                  .df = s->df,
+                                  .options_len = msg->options_len};
+    memcpy(pkt->ip.options, msg->options, sizeof pkt->ip.options);
+}
+
+/* What an echo socket sends is the whole message; identifier and checksum are filled in here. */
+static int finish_echo(const struct nst_socket *s, struct nst_pkt *pkt)
+{
+    uint8_t *p = nst_pkt_head(pkt);
+
+    if (pkt->len < NST_ICMPV4_HLEN || p[0] != NST_ICMPV4_ECHO || p[1] != 0)
+        return -EINVAL;
+    nst_store16(p + 4, s->local.port);
+    nst_store16(p + 2, 0);
+    nst_store16(p + 2, nst_csum_finish(nst_pkt_sum(pkt, 0, pkt->len)));
+    return 0;
+}
+
+int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
+{
+    struct nst_sockaddr to;
+    struct nst_path path;
+    struct nst_pkt *pkt;
+    int err = nst_sock_error_take(s);
+
+    if (err || (err = find_way(socks, s, msg, &to, &path)))
+        return err;
+    if (s->type == NST_SOCK_DGRAM && !s->local.port &&
+        (err = nst_sock_bind_port(socks, s, &s->local)))
+        return err;
+    if ((err = nst_sock_tx_copy(socks, s, msg, &pkt)))
+        return err;
+    int64_t len = (int64_t)pkt->len;
+    describe(pkt, s, msg, &to, &path);
+    if (is_echo(s) && (err = finish_echo(s, pkt))) {
+        nst_pkt_free(pkt);
+        return err;
+    }
+    nst_sock_tx_push_take(socks, s, pkt);
+    return len;
+}
+
+static void output_take(struct nst_socks *socks, const struct nst_socket *s, struct nst_pkt *pkt)
+{
+    if (s->type == NST_SOCK_PACKET) {
+        nst_iface_output_take(nst_iface_of(socks->ip->ifaces, pkt->link), pkt);
+        return;
+    }
+    if (is_udp(s) && nst_udp_output(socks->env, pkt) != 0) {
+        nst_pkt_drop(pkt, NST_DROP_no_memory);
+        return;
+    }
+    nst_ip_output_take(socks->ip, pkt);
+}
+
+bool nst_sock_output(struct nst_socks *socks)
+{
+    struct nst_list *e = nst_list_pop_front(&socks->sending);
+
+    if (!e)
+        return false;
+    struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, sending);
+    struct nst_pkt *pkt = nst_sock_tx_pull(socks, s);
+    if (!nst_list_empty(&s->txq))
+        nst_list_push_back(&socks->sending, &s->sending);
+    output_take(socks, s, pkt);
+    return true;
+}
+
+/* ---- Errors that come back ---------------------------------------------------------------- */
+
+/* Reads the ports of a quoted packet, of which at least eight bytes are there; false for a packet
+ * that no datagram socket sends. */
+static bool quoted_ports(const struct nst_pkt *pkt, size_t off, uint8_t proto, uint16_t *sport,
+                         uint16_t *dport)
+{
+    uint8_t p[NST_ICMPV4_HLEN];
+
+    nst_pkt_read(pkt, off, p, sizeof p);
+    if (proto == NST_IPPROTO_ICMP) {
+        *sport = nst_load16(p + 4);
+        *dport = 0;
+        return p[0] == NST_ICMPV4_ECHO;
+    }
+    *sport = nst_load16(p);
+    *dport = nst_load16(p + 2);
+    return proto == NST_IPPROTO_UDP;
+}
+
+/* A copy of the quoted packet from `off` on, as its sender knows it. */
+static struct nst_pkt *quote_for(const struct nst_pkt *pkt, size_t off,
+                                 const struct nst_pkt_ip *quoted, uint16_t sport, uint16_t dport)
+{
+    struct nst_pkt *copy = nst_pkt_share(pkt, off, pkt->len - off);
+
+    if (copy) {
+        copy->ip = *quoted;
+        copy->sport = sport;
+        copy->dport = dport;
+    }
+    return copy;
+}
+
+bool nst_sock_error(struct nst_socks *socks, const struct nst_pkt *pkt, size_t off,
+                    const struct nst_pkt_ip *quoted, const struct nst_sock_error *error)
+{
+    struct nst_sockaddr local = {.addr = quoted->src, .link = pkt->link};
+    struct nst_sockaddr peer = {.addr = quoted->dst, .link = pkt->link};
+    struct nst_socket *s = NULL;
+    bool any = false;
+
+    if (quoted_ports(pkt, off, quoted->proto, &local.port, &peer.port))
+        s = nst_sock_lookup(socks, quoted->proto, &local, &peer);
+    if (s) {
+        size_t header = is_udp(s) ? NST_UDP_HLEN : 0;
+        nst_sock_error_push_take(
+            socks, s, quote_for(pkt, off + header, quoted, local.port, peer.port), error);
+        any = true;
+    }
+    NST_LIST_FOREACH (e, &socks->raws) {
+        s = NST_CONTAINER(e, struct nst_socket, place);
+        if (s->proto != quoted->proto ||
+            (nst_addr_is_set(&s->peer.addr) && !nst_addr_eq(&s->peer.addr, &quoted->dst)))
+            continue;
+        nst_sock_error_push_take(socks, s, quote_for(pkt, off, quoted, 0, 0), error);
+        any = true;
+    }
+    return any;
+}

@@ -1,0 +1,171 @@
+/* Sockets: handles, ports, and the queues between the protocols and the owner.
+ *
+ * A socket is found by its handle (the owner's way in) or by what it is bound to (the packets' way
+ * in): datagram sockets by protocol and port in a keyed hash table, raw and packet sockets on a
+ * list each. What arrives waits in `rxq`, what is to be sent in `txq`, what came back as an error
+ * in `errq`; each is bounded by the memory it holds. A socket with something to send stands on the
+ * table's list `sending`, from which the way out pulls one datagram at a time, in turn; a socket
+ * whose readiness rose stands on `changed` until the owner has asked for events.
+ *
+ * datagram.c, raw.c and packet.c are the kinds of sockets; table.c the handles and ports; queue.c
+ * the queues and readiness. */
+#ifndef NST_SOCK_SOCKET_H
+#define NST_SOCK_SOCKET_H
+
+#include "core/ip/ip.h"
+
+#define NST_SOCK_BUCKETS 1024
+
+struct nst_socket {
+    struct nst_list place;   /* in its bucket, or on the list of its kind */
+    struct nst_list sending; /* on the table's list, while txq is not empty */
+    struct nst_list changed; /* on the table's list, while an event is due */
+    nst_sock handle;
+    uint64_t cookie;
+    enum nst_sock_type type;
+    uint8_t proto;
+    struct nst_sockaddr local, peer;
+    bool local_by_connect; /* the local address was chosen by connect */
+    uint8_t ttl, tos;      /* ttl 0: the stack's */
+    bool broadcast, df, recverr;
+    uint32_t icmp_filter;
+    struct nst_list rxq, txq, errq; /* of struct nst_pkt */
+    size_t rx_mem, tx_mem, err_mem; /* memory that they hold */
+    size_t rx_bytes, tx_bytes;      /* payload */
+    size_t rcvbuf, sndbuf;
+    uint64_t rx_drops;
+    int error;       /* pending, positive */
+    bool tx_blocked; /* a send was refused for lack of room */
+};
+
+struct nst_sock_slot {
+    struct nst_socket *socket;
+    uint32_t generation;
+};
+
+struct nst_socks {
+    struct nst_env *env;
+    struct nst_pool *pool;
+    struct nst_ip *ip;
+    struct nst_siphash_key key;
+    uint32_t max, count;
+    struct nst_sock_slot *slots;
+    uint32_t nslots, next_free; /* where to look for a free slot first */
+    struct nst_list buckets[NST_SOCK_BUCKETS];
+    struct nst_list raws, packets;
+    struct nst_list sending, changed;
+};
+
+/* ---- table.c ----------------------------------------------------------------------------- */
+
+void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
+                    uint32_t max);
+void nst_socks_fini(struct nst_socks *socks);
+
+/* Aborts if they contradict themselves. */
+void nst_socks_check(const struct nst_socks *socks);
+
+/* As nst_socket(). */
+int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
+                  enum nst_sock_type type, uint8_t protocol, uint64_t cookie);
+void nst_sock_close(struct nst_socks *socks, struct nst_socket *s);
+
+/* The socket of a handle; NULL when it has ended. */
+struct nst_socket *nst_sock_find(const struct nst_socks *socks, nst_sock handle);
+
+/* Binds a datagram socket; port 0: a random free one (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL. */
+int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *local);
+
+/* The datagram socket that suits a packet from `peer` to `local` best; NULL if none does. */
+struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
+                                   const struct nst_sockaddr *local,
+                                   const struct nst_sockaddr *peer);
+
+/* The next after `prev` (NULL: the first) of all that such a packet suits; for groups. */
+struct nst_socket *nst_sock_lookup_next(struct nst_socks *socks, struct nst_socket *prev,
+                                        uint8_t proto, const struct nst_sockaddr *local,
+                                        const struct nst_sockaddr *peer);
+
+/* ---- queue.c ----------------------------------------------------------------------------- */
+
+/* Queues a packet for the owner to receive. Drops: sock_rcvbuf. */
+void nst_sock_rx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt);
+
+/* Records an error for something sent, of which `pkt` (NULL without memory) is a copy. */
+void nst_sock_error_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt,
+                              const struct nst_sock_error *error);
+
+/* A packet with a copy of the message's data, if there is room for it. -EAGAIN, -ENOBUFS. */
+int nst_sock_tx_copy(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg,
+                     struct nst_pkt **out);
+
+/* Queues a packet for the way out. */
+void nst_sock_tx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt);
+
+/* The first packet of txq, now the caller's. */
+struct nst_pkt *nst_sock_tx_pull(struct nst_socks *socks, struct nst_socket *s);
+
+/* As nst_recv(). */
+int64_t nst_sock_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
+
+/* Frees all that is queued. */
+void nst_sock_queues_free(struct nst_socket *s);
+
+/* As nst_events(), for sockets. */
+size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t max);
+
+/* The pending error as a negative errno value, which this clears; 0 if none. */
+int nst_sock_error_take(struct nst_socket *s);
+
+size_t nst_msg_len(const struct nst_msg *msg);
+
+/* ---- datagram.c -------------------------------------------------------------------------- */
+
+int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
+int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
+                      const struct nst_sockaddr *peer);
+
+/* Delivers a datagram whose ports are set. Drops: udp_port or icmp_unmatched, when there is no
+ * socket for it; the packet is the caller's then. On NONE it was taken. */
+enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt);
+
+/* ---- raw.c ------------------------------------------------------------------------------- */
+
+int nst_raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
+int nst_raw_connect(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *peer);
+
+/* Gives a copy to each raw socket that wants the packet; true if there was one. */
+bool nst_raw_input(struct nst_socks *socks, const struct nst_pkt *pkt);
+
+/* ---- packet.c ---------------------------------------------------------------------------- */
+
+int nst_packet_bind(struct nst_socks *socks, struct nst_socket *s,
+                    const struct nst_sockaddr *local);
+int64_t nst_packet_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
+
+/* Gives a copy of a frame, whose EtherType is `type`, to each packet socket that wants it. */
+void nst_packet_input(struct nst_socks *socks, const struct nst_pkt *frame, uint16_t type);
+
+/* ---- send.c ------------------------------------------------------------------------------ */
+
+/* As nst_send(), for datagram and raw sockets. */
+int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
+
+/* Sends one queued datagram down, the sockets in turn. False when there is none. */
+bool nst_sock_output(struct nst_socks *socks);
+
+/* Tells the sender of a packet of ours, described by `quoted`, what came back. `pkt` holds the
+ * packet from its transport header at `off` on, as far as known. False if nobody asked for it. */
+bool nst_sock_error(struct nst_socks *socks, const struct nst_pkt *pkt, size_t off,
+                    const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
+
+/* ---- options.c --------------------------------------------------------------------------- */
+
+/* As nst_setopt(), nst_getopt(), nst_info(). */
+int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
+int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
+                    int64_t *value);
+void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out);
+
+#endif

@@ -1,0 +1,296 @@
+#include <assert.h>
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/sock/socket.h"
+
+#define BUF_DEFAULT (512 * (size_t)1024) /* memory, not payload: some 200 small datagrams */
+
+/* RFC 6056: the range of a current Linux; identifiers of echo sockets may be any but 0. */
+#define PORT_FIRST 32768
+#define PORT_LAST  60999
+
+void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip, uint32_t max)
+{
+    *socks = (struct nst_socks){.env = pool->env, .pool = pool, .ip = ip, .max = max};
+    socks->key = nst_prng_key(pool->env->seed, "ports");
+    nst_list_init(&socks->raws);
+    nst_list_init(&socks->packets);
+    nst_list_init(&socks->sending);
+    nst_list_init(&socks->changed);
+    for (unsigned i = 0; i < NST_SOCK_BUCKETS; i++)
+        nst_list_init(&socks->buckets[i]);
+}
+
+void nst_socks_fini(struct nst_socks *socks)
+{
+    for (uint32_t i = 0; i < socks->nslots; i++)
+        if (socks->slots[i].socket)
+            nst_sock_close(socks, socks->slots[i].socket);
+    nst_env_free(socks->env, socks->slots, socks->nslots * sizeof *socks->slots);
+}
+
+/* ---- Handles: the slot's generation and its number plus one ------------------------------- */
+
+static nst_sock handle_of(uint32_t slot, uint32_t generation)
+{
+    return (nst_sock)generation << 32 | (slot + 1);
+}
+
+struct nst_socket *nst_sock_find(const struct nst_socks *socks, nst_sock handle)
+{
+    uint32_t slot = (uint32_t)handle - 1;
+
+    if (slot >= socks->nslots || socks->slots[slot].generation != handle >> 32)
+        return NULL;
+    return socks->slots[slot].socket;
+}
+
+/* Doubles the slots. */
+static bool slots_grow(struct nst_socks *socks)
+{
+    uint32_t n = socks->nslots ? 2 * socks->nslots : 16;
+    struct nst_sock_slot *slots = nst_env_alloc(socks->env, n * sizeof *slots);
+
+    if (!slots)
+        return false;
+    if (socks->nslots)
+        memcpy(slots, socks->slots, socks->nslots * sizeof *slots);
+    nst_env_free(socks->env, socks->slots, socks->nslots * sizeof *slots);
+    socks->next_free = socks->nslots;
+    socks->slots = slots;
+    socks->nslots = n;
+    return true;
+}
+
+/* A free slot; UINT32_MAX without memory. */
+static uint32_t slot_find(struct nst_socks *socks)
+{
+    if (socks->count == socks->nslots && !slots_grow(socks))
+        return UINT32_MAX;
+    while (socks->slots[socks->next_free].socket)
+        socks->next_free = (socks->next_free + 1) % socks->nslots;
+    return socks->next_free;
+}
+
+/* The protocol that the call means; 0 for none that there is. */
+static int check_kind(enum nst_family family, enum nst_sock_type type, uint8_t *protocol)
+{
+    switch (type) {
+    case NST_SOCK_PACKET:
+        return 0;
+    case NST_SOCK_DGRAM:
+        if (*protocol == 0)
+            *protocol = NST_IPPROTO_UDP;
+        if (*protocol != NST_IPPROTO_UDP && *protocol != NST_IPPROTO_ICMP)
+            return -EPROTONOSUPPORT;
+        break;
+    case NST_SOCK_RAW:
+        if (*protocol == 0)
+            return -EPROTONOSUPPORT;
+        break;
+    case NST_SOCK_STREAM:
+        return -EPROTONOSUPPORT;
+    default:
+        return -EINVAL;
+    }
+    return family == NST_AF_INET ? 0 : -EAFNOSUPPORT;
+}
+
+static void socket_init(struct nst_socket *s, enum nst_sock_type type, uint8_t protocol)
+{
+    s->type = type;
+    s->proto = protocol;
+    s->rcvbuf = s->sndbuf = BUF_DEFAULT;
+    nst_list_init(&s->place);
+    nst_list_init(&s->sending);
+    nst_list_init(&s->changed);
+    nst_list_init(&s->rxq);
+    nst_list_init(&s->txq);
+    nst_list_init(&s->errq);
+}
+
+int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
+                  enum nst_sock_type type, uint8_t protocol, uint64_t cookie)
+{
+    struct nst_socket *s;
+    int err = check_kind(family, type, &protocol);
+
+    if (err)
+        return err;
+    if (socks->count >= socks->max)
+        return -ENFILE;
+    uint32_t slot = slot_find(socks);
+    if (slot == UINT32_MAX || !(s = nst_env_alloc(socks->env, sizeof *s)))
+        return -ENOMEM;
+    socket_init(s, type, protocol);
+    s->cookie = cookie;
+    s->handle = handle_of(slot, ++socks->slots[slot].generation);
+    s->local.addr.family = s->peer.addr.family = 0;
+    socks->slots[slot].socket = s;
+    socks->count++;
+    if (type == NST_SOCK_RAW)
+        nst_list_push_back(&socks->raws, &s->place);
+    if (type == NST_SOCK_PACKET)
+        nst_list_push_back(&socks->packets, &s->place);
+    NST_COUNT(socks->env, sock_opened);
+    *out = s->handle;
+    return 0;
+}
+
+void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
+{
+    nst_sock_queues_free(s);
+    nst_list_del(&s->place);
+    nst_list_del(&s->sending);
+    nst_list_del(&s->changed);
+    socks->slots[(uint32_t)s->handle - 1].socket = NULL;
+    socks->count--;
+    NST_COUNT(socks->env, sock_closed);
+    nst_env_free(socks->env, s, sizeof *s);
+}
+
+/* ---- Ports -------------------------------------------------------------------------------- */
+
+static struct nst_list *bucket_of(struct nst_socks *socks, uint8_t proto, uint16_t port)
+{
+    uint8_t id[3] = {proto, (uint8_t)(port >> 8), (uint8_t)port};
+
+    return &socks->buckets[nst_siphash(&socks->key, id, sizeof id) % NST_SOCK_BUCKETS];
+}
+
+static struct nst_socket *socket_of(struct nst_list *e)
+{
+    return NST_CONTAINER(e, struct nst_socket, place);
+}
+
+static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr,
+                          uint16_t port)
+{
+    NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
+        const struct nst_socket *s = socket_of(e);
+        if (s->proto == proto && s->local.port == port &&
+            (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->local.addr) ||
+             nst_addr_eq(addr, &s->local.addr)))
+            return true;
+    }
+    return false;
+}
+
+/* A random free port; 0 when a whole round found none. */
+static uint16_t port_choose(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr)
+{
+    uint32_t first = proto == NST_IPPROTO_ICMP ? 1 : PORT_FIRST;
+    uint32_t last = proto == NST_IPPROTO_ICMP ? UINT16_MAX : PORT_LAST;
+    uint32_t n = last - first + 1;
+    uint32_t start = (uint32_t)nst_prng_below(&socks->env->prng, n);
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t port = (uint16_t)(first + (start + i) % n);
+        if (!port_is_taken(socks, proto, addr, port))
+            return port;
+    }
+    return 0;
+}
+
+int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *local)
+{
+    uint16_t port = local->port;
+
+    if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr) &&
+        !nst_ip_is_group(socks->ip, &local->addr))
+        return -EADDRNOTAVAIL;
+    if (port && port_is_taken(socks, s->proto, &local->addr, port))
+        return -EADDRINUSE;
+    if (!port && !(port = port_choose(socks, s->proto, &local->addr)))
+        return -EADDRINUSE;
+    s->local = *local;
+    s->local.port = port;
+    nst_list_del(&s->place);
+    nst_list_push_back(bucket_of(socks, s->proto, port), &s->place);
+    return 0;
+}
+
+/* How well the socket suits the packet: 0 not at all, more for each thing that it names. */
+static unsigned score(const struct nst_socket *s, uint8_t proto, const struct nst_sockaddr *local,
+                      const struct nst_sockaddr *peer)
+{
+    unsigned points = 1;
+
+    if (s->proto != proto || s->local.port != local->port)
+        return 0;
+    if (s->local.link && s->local.link != local->link)
+        return 0;
+    if (nst_addr_is_set(&s->local.addr)) {
+        if (!nst_addr_eq(&s->local.addr, &local->addr))
+            return 0;
+        points++;
+    }
+    if (nst_addr_is_set(&s->peer.addr)) {
+        bool port_counts = proto != NST_IPPROTO_ICMP;
+        if (!nst_addr_eq(&s->peer.addr, &peer->addr) || (port_counts && s->peer.port != peer->port))
+            return 0;
+        points += 2;
+    }
+    return points;
+}
+
+struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
+                                   const struct nst_sockaddr *local,
+                                   const struct nst_sockaddr *peer)
+{
+    struct nst_socket *best = NULL;
+    unsigned most = 0;
+
+    NST_LIST_FOREACH (e, bucket_of(socks, proto, local->port)) {
+        unsigned points = score(socket_of(e), proto, local, peer);
+        if (points > most) {
+            most = points;
+            best = socket_of(e);
+        }
+    }
+    return best;
+}
+
+struct nst_socket *nst_sock_lookup_next(struct nst_socks *socks, struct nst_socket *prev,
+                                        uint8_t proto, const struct nst_sockaddr *local,
+                                        const struct nst_sockaddr *peer)
+{
+    struct nst_list *bucket = bucket_of(socks, proto, local->port);
+    struct nst_list *e = prev ? prev->place.next : bucket->next;
+
+    for (; e != bucket; e = e->next)
+        if (score(socket_of(e), proto, local, peer) > 0)
+            return socket_of(e);
+    return NULL;
+}
+
+/* ---- Invariants --------------------------------------------------------------------------- */
+
+static size_t memory_of(const struct nst_list *queue)
+{
+    size_t mem = 0;
+
+    NST_LIST_FOREACH (e, queue)
+        mem += nst_pkt_truesize(NST_CONTAINER(e, struct nst_pkt, node));
+    return mem;
+}
+
+void nst_socks_check(const struct nst_socks *socks)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < socks->nslots; i++) {
+        const struct nst_socket *s = socks->slots[i].socket;
+        if (!s)
+            continue;
+        count++;
+        assert(nst_sock_find(socks, s->handle) == s);
+        assert(memory_of(&s->rxq) == s->rx_mem && memory_of(&s->errq) == s->err_mem);
+        assert(memory_of(&s->txq) == s->tx_mem);
+        assert(nst_list_linked(&s->sending) == !nst_list_empty(&s->txq));
+    }
+    assert(count == socks->count && count <= socks->max);
+}
