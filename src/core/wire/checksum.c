@@ -29,6 +29,22 @@ static inline uint64_t load(const uint8_t *p)
     return word;
 }
 
+/* The last `len` bytes, fewer than a word. Copies of constant length, for headers are short and a
+ * call of memcpy() would cost more than all of their sum. */
+static inline uint64_t load_tail(const uint8_t *p, size_t len)
+{
+    uint32_t quad = 0;
+    uint16_t pair = 0, single = 0;
+
+    if (len & 4)
+        memcpy(&quad, p, 4);
+    if (len & 2)
+        memcpy(&pair, p + (len & 4), 2);
+    if (len & 1)
+        memcpy(&single, p + (len & 6), 1);
+    return (uint64_t)quad + pair + single;
+}
+
 /* Ones' complement: a carry out of the top counts as 1. */
 static uint16_t fold(uint64_t sum)
 {
@@ -43,7 +59,6 @@ uint16_t nst_csum_sum(const void *data, size_t len)
 {
     const uint8_t *p = data;
     struct wide even = {0}, odd = {0}; /* two chains of additions that need not wait for another */
-    uint64_t tail = 0;
     uint8_t bytes[2];
 
     for (; len >= BLOCK; len -= BLOCK, p += BLOCK) {
@@ -54,9 +69,7 @@ uint16_t nst_csum_sum(const void *data, size_t len)
     }
     for (; len >= WORD; len -= WORD, p += WORD)
         add(&even, load(p));
-    if (len > 0)
-        memcpy(&tail, p, len);
-    add(&even, tail);
+    add(&even, load_tail(p, len));
     add(&even, odd.value);
 
     uint16_t sum = fold((uint64_t)fold(even.value) + even.carries + odd.carries);
