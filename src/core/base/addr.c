@@ -183,7 +183,7 @@ static bool take_gap(const char **s)
 }
 
 /* Groups of two bytes between colons, from `*n` on: up to a gap, or to the end, where the last four
- * bytes may be a dotted quad. */
+ * bytes may be a dotted quad, behind which nothing stands. */
 static bool take_groups(const char **s, uint8_t bytes[V6_BYTES], size_t *n)
 {
     uint16_t group;
@@ -191,7 +191,7 @@ static bool take_groups(const char **s, uint8_t bytes[V6_BYTES], size_t *n)
     do {
         if (*n + V4_BYTES <= V6_BYTES && take_v4(s, bytes + *n)) {
             *n += V4_BYTES;
-            return true;
+            return **s != ':';
         }
         if (*n == V6_BYTES || !take_hex(s, 1, 4, &group))
             return false;
