@@ -125,6 +125,7 @@ static void test_every_truncation(void **state)
             enum nst_drop drop = len < NST_IPV4_HLEN ? NST_DROP_ip_short : NST_DROP_ip_ihl;
             assert_drop(nst_ipv4_parse(&ip, cut.p, len, len), drop);
             assert_drop(nst_ipv4_parse(&ip, cut.p, len, NST_IPV4_LEN_MAX), drop);
+            assert_drop(nst_ipv4_parse(&ip, whole.p, whole.len, len), drop);
             assert_drop(nst_ipv4_parse_quote(&ip, cut.p, len), drop);
             hex_free(cut);
         }
@@ -261,6 +262,10 @@ static void test_options_check(void **state)
         {"router alert", "94 04 0000", NST_DROP_NONE, 0},
         {"kind without length", "010101 5e", NST_DROP_ip_option, 23},
         {"record route without length", "010101 07", NST_DROP_ip_option, 23},
+        {"kind without length, in the last of all bytes",
+         "5e 27 0000000000 0000000000 0000000000 0000000000 0000000000 0000000000 0000000000 0000 "
+         "5e",
+         NST_DROP_ip_option, 59},
         {"length 0", "5e 00 0000", NST_DROP_ip_option, 21},
         {"length 1", "5e 01 0000", NST_DROP_ip_option, 21},
         {"length past the end", "5e 05 0000", NST_DROP_ip_option, 21},
@@ -284,7 +289,7 @@ static void test_options_check(void **state)
         {"timestamps, full, overflown", "44 08 09 f0 00000000", NST_DROP_NONE, 0},
         {"timestamps with addresses", "44 0c 05 01 00000000 00000000", NST_DROP_NONE, 0},
         {"timestamps of given hosts", "44 0c 05 03 0a000001 00000000", NST_DROP_NONE, 0},
-        {"timestamps of 3 bytes", "44 03 05 00", NST_DROP_ip_option, 21},
+        {"timestamps of 3 bytes", "44 03 05 02", NST_DROP_ip_option, 21},
         {"timestamps, pointer 0", "44 08 00 00 00000000", NST_DROP_ip_option, 22},
         {"timestamps, pointer 4", "44 08 04 00 00000000", NST_DROP_ip_option, 22},
         {"timestamps, no room for one", "44 08 06 00 00000000", NST_DROP_ip_option, 22},
