@@ -1,0 +1,112 @@
+/* Descriptors that nobody asked for. The last close of a TCP socket with SO_LINGER blocks for as
+ * long as its owner pleased to set; so whoever may pass us one could stop the loop: measured, by a
+ * discarded message, by closing a connection with unread messages, with or without a buffer for
+ * descriptors. Linux 6.16 lets us refuse them (SO_PASSRIGHTS, see listen.c). Before that, we take
+ * every descriptor in, disarm it, and close it; and read a connection empty before it is closed. */
+#include "ipc/packet.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { SCM_FDS_MAX = 253 }; /* the kernel's limit in one message */
+
+/* Where the descriptors of a message arrive. */
+union rights {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(SCM_FDS_MAX * sizeof(int))];
+};
+
+int nst_ipc_packet_send(int fd, uint16_t type, uint32_t id, const struct nst_slice *parts, size_t n)
+{
+    uint8_t bytes[NST_IPC_HLEN];
+    struct iovec iov[1 + NST_IPC_PARTS] = {{bytes, sizeof bytes}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + n};
+    size_t len = nst_ipc_parts_len(parts, n);
+
+    if (n > NST_IPC_PARTS)
+        return -EINVAL;
+    if (len > NST_IPC_BODY_MAX)
+        return -EMSGSIZE;
+    struct nst_ipc_header header = {NST_IPC_VERSION, type, id, (uint32_t)len};
+    nst_ipc_header_emit(&header, bytes);
+    for (size_t i = 0; i < n; i++)
+        iov[1 + i] = (struct iovec){parts[i].base, parts[i].len};
+    while (sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return 0;
+}
+
+static void close_disarmed(int fd)
+{
+    const struct linger off = {0};
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off); /* fails for what is no socket */
+    close(fd);
+}
+
+/* Closes the descriptors that came with a message. Returns whether there were any. */
+static bool close_rights(struct msghdr *msg)
+{
+    bool any = false;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+            close_disarmed(fd);
+        }
+        any = true;
+    }
+    return any;
+}
+
+/* One packet. Returns its length, 0 at the end, -EPROTO for one that was too long or came with
+ * descriptors, or what recvmsg() says. */
+static ssize_t receive(int fd, void *buf, size_t size)
+{
+    struct iovec iov = {buf, size};
+    union rights rights;
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights};
+    ssize_t got;
+
+    do {
+        msg.msg_controllen = sizeof rights;
+        got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    if (close_rights(&msg) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+        return -EPROTO;
+    return got;
+}
+
+int nst_ipc_packet_recv(int fd, uint8_t *buf, struct nst_ipc_msg *out)
+{
+    ssize_t got = receive(fd, buf, NST_IPC_MSG_MAX);
+
+    if (got < 0)
+        return (int)got;
+    if (got == 0) /* the end, or an empty packet, which is no message and ends it as well */
+        return -ECONNRESET;
+    out->body = buf + NST_IPC_HLEN;
+    return nst_ipc_header_parse(&out->header, buf, (size_t)got);
+}
+
+void nst_ipc_packet_close(int fd)
+{
+    uint8_t byte;
+    ssize_t got;
+
+    shutdown(fd, SHUT_RDWR); /* what is queued now is all there will be */
+    do
+        got = receive(fd, &byte, sizeof byte);
+    while (got > 0 || got == -EPROTO);
+    close(fd);
+}

@@ -1,0 +1,41 @@
+/* One message through a SOCK_SEQPACKET socket, in or out. Never blocks, never raises SIGPIPE. */
+#ifndef NST_IPC_PACKET_H
+#define NST_IPC_PACKET_H
+
+#include "ipc/proto.h"
+
+#include <stdbool.h>
+
+/* The pieces that a body may be gathered from: a fixed part and a packet's slices. */
+#define NST_IPC_PARTS (1 + NST_PKT_SLICES)
+
+/* A received message; the body lies in the receiver's buffer. */
+struct nst_ipc_msg {
+    struct nst_ipc_header header;
+    const uint8_t *body;
+};
+
+/* The length of the body that the parts make. */
+static inline size_t nst_ipc_parts_len(const struct nst_slice *parts, size_t n)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < n; i++)
+        len += parts[i].len;
+    return len;
+}
+
+/* Sends a message whose body is the `n` parts in order. -EAGAIN when there is no room now,
+ * -EMSGSIZE (nothing sent), -EINVAL (too many parts), or what sendmsg() says. */
+int nst_ipc_packet_send(int fd, uint16_t type, uint32_t id, const struct nst_slice *parts,
+                        size_t n);
+
+/* Receives a message into `buf` of NST_IPC_MSG_MAX bytes. -EAGAIN when there is none; -ECONNRESET
+ * when the other end has closed; -EPROTO or -EPROTONOSUPPORT (`out->header.version` tells the
+ * version) for what is no message of ours; or what recvmsg() says. */
+int nst_ipc_packet_recv(int fd, uint8_t *buf, struct nst_ipc_msg *out);
+
+/* Closes the socket, without being held up by what the other end may have sent. */
+void nst_ipc_packet_close(int fd);
+
+#endif
