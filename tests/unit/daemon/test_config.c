@@ -442,6 +442,18 @@ static void test_bad_environment(void **state)
     unsetenv("NETSTACK_NAME");
 }
 
+static void test_the_example_file_shows_the_defaults(void **state)
+{
+    struct nst_up_config config;
+    struct nst_fault fault = {""};
+    char *argv[] = {"up", "--config", EXAMPLE_FILE};
+    (void)state;
+
+    if (nst_config_parse(&config, 3, argv, &fault) != 0)
+        fail_msg("%s", fault.text);
+    assert_string_equal(describe(&config), DEFAULTS);
+}
+
 static void test_help(void **state)
 {
     static const char *const flags[] = {
@@ -494,6 +506,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_together),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_bad_environment),
+        cmocka_unit_test(test_the_example_file_shows_the_defaults),
         cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests_name("config", tests, enter_workdir, leave_workdir);
