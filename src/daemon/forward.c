@@ -16,7 +16,6 @@
  * switch is thrown: a death in between loses nothing. If somebody has meanwhile turned on
  * forwarding for the whole host (net.ipv4.ip_forward), he wants it on, and it is left on. Records
  * and lock are readable by their owner only, since whoever can open a file can lock it. */
-#define _GNU_SOURCE
 #include "daemon/forward.h"
 
 #include <dirent.h>

@@ -8,7 +8,6 @@
  *
  * An accept in our chain ends only our chain: a chain of another table that drops forwarded packets
  * still drops them, and no rule of ours can overrule it. obstacle.c looks for those. */
-#define _GNU_SOURCE
 #include "daemon/nat.h"
 
 #include "core/base/addr.h"

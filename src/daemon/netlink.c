@@ -8,7 +8,6 @@
  * notices (ENOBUFS) the watch asks for the link's present state on the same socket, so the answer
  * comes in the same way as any notice; it asks once the notices that were kept are read, else there
  * might be no room for the answer. The first state is got like this too. */
-#define _GNU_SOURCE
 #include "daemon/netlink.h"
 
 #include "core/base/addr.h"

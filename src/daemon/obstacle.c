@@ -7,7 +7,6 @@
  * kind shows up there as table `ip filter`; for the older kind its kernel interface is asked, and
  * only if it is in use already, since asking would load it. A chain that accepts our device by name
  * has been dealt with. */
-#define _GNU_SOURCE
 #include "daemon/obstacle.h"
 
 #include <arpa/inet.h>

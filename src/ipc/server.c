@@ -479,3 +479,8 @@ void *nst_ipc_peer_data(const struct nst_ipc_peer *peer)
 {
     return peer->data;
 }
+
+void nst_ipc_server_unlink(struct nst_ipc_server *server)
+{
+    nst_ipc_unlisten(&server->listener);
+}

@@ -61,6 +61,10 @@ int nst_ipc_server_new(struct nst_ipc_server **out, struct nst_loop *loop,
  */
 void nst_ipc_server_free(struct nst_ipc_server *server);
 
+/* Removes the socket, and nothing else: for a process that shares the server with the one that runs
+ * it, and may do what that one may not. */
+void nst_ipc_server_unlink(struct nst_ipc_server *server);
+
 void nst_ipc_server_stats(const struct nst_ipc_server *server, struct nst_ipc_server_stats *out);
 
 /* Who it is, as the kernel says: SO_PEERCRED, from the time of connect(). */

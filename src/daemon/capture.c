@@ -1,0 +1,214 @@
+/* Shows what crosses the link to clients, with why it was dropped.
+ *
+ * The reason for a drop is known only after the frame has been judged, when its bytes may have been
+ * changed already. So the bytes of each frame that comes in are set aside, and go out when the next
+ * one comes or the batch has ended, with the reason if there was one meanwhile. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/bytes.h"
+#include "core/base/list.h"
+#include "core/pkt/pkt.h"
+#include "core/wire/eth.h"
+#include "daemon/daemon.h"
+
+#define SNAPLEN_MAX (65535 + NST_ETH_HLEN)
+
+/* A client that captures. */
+struct watcher {
+    struct nst_list node;
+    struct nst_ipc_peer *peer;
+    uint32_t id; /* of its call */
+    size_t snaplen;
+};
+
+struct nst_capture {
+    struct nst_daemon *daemon;
+    struct nst_list watchers;
+    bool waiting; /* a frame that came in waits for its verdict */
+    struct nst_ipc_frame frame;
+    uint8_t bytes[SNAPLEN_MAX];
+};
+
+int nst_capture_new(struct nst_capture **out, struct nst_daemon *d)
+{
+    struct nst_capture *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return -ENOMEM;
+    c->daemon = d;
+    nst_list_init(&c->watchers);
+    *out = c;
+    return 0;
+}
+
+static struct watcher *watcher_of(struct nst_list *e)
+{
+    return NST_CONTAINER(e, struct watcher, node);
+}
+
+static void watcher_free(struct watcher *w)
+{
+    nst_list_del(&w->node);
+    free(w);
+}
+
+void nst_capture_free(struct nst_capture *capture)
+{
+    if (!capture)
+        return;
+    while (!nst_list_empty(&capture->watchers))
+        watcher_free(watcher_of(capture->watchers.next));
+    free(capture);
+}
+
+/* ---- Frames --------------------------------------------------------------------------------- */
+
+static uint64_t wall_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * NST_SEC + (uint64_t)now.tv_nsec;
+}
+
+static void show(struct nst_capture *c, const struct nst_ipc_frame *frame,
+                 const struct nst_slice *slices, size_t n)
+{
+    NST_LIST_FOREACH (e, &c->watchers) {
+        const struct watcher *w = watcher_of(e);
+        nst_ipc_frame_send(w->peer, w->id, frame, slices, n, w->snaplen);
+    }
+}
+
+void nst_capture_flush(struct nst_capture *capture)
+{
+    struct nst_slice bytes = {capture->bytes, capture->frame.len};
+
+    if (!capture->waiting)
+        return;
+    capture->waiting = false;
+    show(capture, &capture->frame, &bytes, 1);
+}
+
+static struct nst_ipc_frame frame_of(const struct nst_trace_event *event,
+                                     enum nst_ipc_direction direction)
+{
+    return (struct nst_ipc_frame){.time = wall_clock(),
+                                  .link = event->link,
+                                  .drop = event->drop,
+                                  .direction = (uint8_t)direction,
+                                  .len = (uint32_t)nst_pkt_len(event->pkt)};
+}
+
+static void set_aside(struct nst_capture *c, const struct nst_trace_event *event)
+{
+    nst_capture_flush(c);
+    c->frame = frame_of(event, NST_IPC_IN);
+    c->frame.len = (uint32_t)nst_min(c->frame.len, sizeof c->bytes);
+    nst_pkt_read(event->pkt, 0, c->bytes, c->frame.len);
+    c->waiting = true;
+}
+
+/* A packet of our own that ended before it was a frame is shown with the header it would have had.
+ */
+static void show_unsent(struct nst_capture *c, const struct nst_trace_event *event)
+{
+    const struct nst_pkt *pkt = event->pkt;
+    struct nst_eth eth = {.dst = pkt->mac, .src = c->daemon->mac, .type = pkt->ethertype};
+    bool framed = pkt->framed || pkt->ethertype == 0 || c->daemon->config.tun;
+    struct nst_ipc_frame frame = frame_of(event, NST_IPC_OUT_DROPPED);
+    struct nst_slice slices[1 + NST_PKT_SLICES];
+    uint8_t header[NST_ETH_HLEN];
+    size_t n = 0;
+
+    if (pkt->ethertype == 0 && !pkt->framed)
+        return; /* it had not come as far as its network header */
+    if (!framed) {
+        nst_eth_emit(&eth, header);
+        slices[n++] = (struct nst_slice){header, sizeof header};
+        frame.len += sizeof header;
+    }
+    n += nst_pkt_slices(pkt, slices + n, NST_PKT_SLICES);
+    show(c, &frame, slices, n);
+}
+
+static void on_drop(struct nst_capture *c, const struct nst_trace_event *event)
+{
+    if (event->id == 0)
+        show_unsent(c, event);
+    else if (c->waiting && c->frame.drop == 0)
+        c->frame.drop = event->drop;
+}
+
+void nst_capture_trace(void *ctx, const struct nst_trace_event *event)
+{
+    struct nst_capture *c = ctx;
+    struct nst_slice slices[NST_PKT_SLICES];
+
+    if (nst_list_empty(&c->watchers))
+        return;
+    switch (event->kind) {
+    case NST_TRACE_RX:
+        set_aside(c, event);
+        break;
+    case NST_TRACE_TX: {
+        struct nst_ipc_frame frame = frame_of(event, NST_IPC_OUT);
+        nst_capture_flush(c);
+        show(c, &frame, slices, nst_pkt_slices(event->pkt, slices, NST_PKT_SLICES));
+        break;
+    }
+    case NST_TRACE_DROP:
+        on_drop(c, event);
+        break;
+    }
+}
+
+/* ---- The call ------------------------------------------------------------------------------- */
+
+static json_t *list_links(const struct nst_daemon *d)
+{
+    return json_pack("[{s:I, s:s, s:s, s:I}]", "index", (json_int_t)d->link, "name",
+                     nst_device_name(d->device), "medium", d->config.tun ? "ip" : "ethernet", "mtu",
+                     (json_int_t)d->config.mtu);
+}
+
+static json_t *list_drops(void)
+{
+    json_t *drops = json_array();
+
+    for (uint16_t i = 1; i <= nst_drop_count(); i++)
+        json_array_append_new(drops, json_pack("{s:i, s:s, s:s}", "index", i, "reason",
+                                               nst_drop_name(i), "text", nst_drop_text(i)));
+    return drops;
+}
+
+void nst_capture_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                      const json_t *args)
+{
+    struct nst_capture *capture = d->capture;
+    json_int_t snaplen = json_integer_value(json_object_get(args, "snaplen"));
+    struct watcher *w = calloc(1, sizeof *w);
+
+    if (!w) {
+        nst_ipc_error(peer, id, -ENOMEM, "out of memory");
+        return;
+    }
+    nst_capture_forget(capture, peer);
+    w->peer = peer;
+    w->id = id;
+    w->snaplen = snaplen > 0 && snaplen < SNAPLEN_MAX ? (size_t)snaplen : SNAPLEN_MAX;
+    nst_list_push_back(&capture->watchers, &w->node);
+    nst_ipc_reply_take(
+        peer, id,
+        json_pack("{s:o, s:o}", "links", list_links(capture->daemon), "drops", list_drops()));
+}
+
+void nst_capture_forget(struct nst_capture *capture, const struct nst_ipc_peer *peer)
+{
+    NST_LIST_FOREACH_SAFE (e, &capture->watchers)
+        if (watcher_of(e)->peer == peer)
+            watcher_free(watcher_of(e));
+}

@@ -1,0 +1,248 @@
+/* The calls of clients: who may make them, and the answers. docs/ipc-protocol.md is the list. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/base/timer.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+
+#define LIST_MAX 4096 /* entries in an answer */
+
+/* ---- Small pieces of JSON -------------------------------------------------------------------- */
+
+static json_t *json_addr(const struct nst_addr *a)
+{
+    char text[NST_ADDR_TEXT];
+
+    return nst_addr_is_set(a) ? json_string(nst_addr_print(text, a)) : json_null();
+}
+
+static json_t *json_prefix(const struct nst_prefix *p)
+{
+    char text[NST_PREFIX_TEXT];
+
+    return nst_addr_is_set(&p->addr) ? json_string(nst_prefix_print(text, p)) : json_null();
+}
+
+static json_t *json_mac(const struct nst_mac *m)
+{
+    char text[NST_MAC_TEXT];
+
+    return nst_mac_is_zero(m) ? json_null() : json_string(nst_mac_print(text, m));
+}
+
+static json_t *json_memory(const struct nst_daemon *d)
+{
+    size_t used, budget;
+
+    nst_memory(d->stack, &used, &budget);
+    return json_pack("{s:I, s:I}", "used", (json_int_t)used, "budget", (json_int_t)budget);
+}
+
+/* ---- The answers ------------------------------------------------------------------------------
+ */
+
+static json_t *device_status(const struct nst_daemon *d)
+{
+    struct nst_link_info info;
+
+    nst_link_list(d->stack, &info, 1);
+    return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->device), "kind",
+                     d->config.tun ? "tun" : "tap", "mtu", (json_int_t)info.config.mtu, "mac",
+                     json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
+                     d->config.offload);
+}
+
+static json_t *call_status(struct nst_daemon *d)
+{
+    struct nst_ipc_server_stats clients;
+    json_t *addresses = json_array();
+
+    for (size_t i = 0; i < d->config.naddresses; i++)
+        json_array_append_new(addresses, json_prefix(&d->config.addresses[i].prefix));
+    nst_ipc_server_stats(d->server, &clients);
+    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I}", "name",
+                     d->config.name, "version", NST_VERSION, "pid", (int)getpid(), "uptime_s",
+                     (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
+                     device_status(d), "addresses", addresses, "gateway",
+                     json_addr(&d->config.gateway), "host_address", json_prefix(&d->config.host),
+                     "nat", d->config.nat[0] ? d->config.nat : NULL, "memory", json_memory(d),
+                     "sockets", (json_int_t)d->nsockets, "clients", (json_int_t)clients.clients);
+}
+
+static json_t *call_addr(struct nst_daemon *d)
+{
+    static const char *const states[] = {"tentative", "valid", "conflict"};
+    static const char *const acds[] = {"off", "announce", "probe"};
+    struct nst_addr_info infos[NST_UP_ADDRESSES];
+    size_t n = nst_addr_list(d->stack, infos, NST_UP_ADDRESSES);
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list,
+                              json_pack("{s:s, s:o, s:s, s:s}", "link", nst_device_name(d->device),
+                                        "address", json_prefix(&infos[i].prefix), "state",
+                                        states[infos[i].state], "acd", acds[infos[i].acd]));
+    return json_pack("{s:o}", "addresses", list);
+}
+
+static json_t *call_route(struct nst_daemon *d)
+{
+    static const char *const origins[] = {"connected", "static", "redirect"};
+    struct nst_route *routes = calloc(LIST_MAX, sizeof *routes);
+    size_t n = routes ? nst_min(nst_route_list(d->stack, routes, LIST_MAX), LIST_MAX) : 0;
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:o, s:s, s:I, s:s}", "destination", json_prefix(&routes[i].dst),
+                      "gateway", json_addr(&routes[i].gateway), "link", nst_device_name(d->device),
+                      "metric", (json_int_t)routes[i].metric, "origin", origins[routes[i].origin]));
+    free(routes);
+    return json_pack("{s:o}", "routes", list);
+}
+
+static json_t *neigh_entry(const struct nst_daemon *d, const struct nst_neigh_info *n)
+{
+    static const char *const states[] = {"incomplete", "reachable", "stale",    "delay",
+                                         "probe",      "failed",    "permanent"};
+    json_t *ago = n->confirmed
+                      ? json_integer((json_int_t)((nst_loop_clock() - n->confirmed) / NST_MS))
+                      : json_null();
+
+    return json_pack("{s:o, s:s, s:o, s:s, s:o}", "address", json_addr(&n->addr), "link",
+                     nst_device_name(d->device), "mac", json_mac(&n->mac), "state",
+                     states[n->state], "confirmed_ms_ago", ago);
+}
+
+static json_t *call_neigh(struct nst_daemon *d)
+{
+    struct nst_neigh_info *infos = calloc(LIST_MAX, sizeof *infos);
+    size_t n = infos ? nst_min(nst_neigh_list(d->stack, infos, LIST_MAX), LIST_MAX) : 0;
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, neigh_entry(d, &infos[i]));
+    free(infos);
+    return json_pack("{s:o}", "neighbours", list);
+}
+
+static json_t *list_counters(const struct nst_daemon *d)
+{
+    struct nst_ipc_server_stats ipc;
+    json_t *list = json_array();
+    uint64_t value, no_memory, refused;
+    const char *name;
+
+    for (size_t i = 0; nst_stat(d->stack, i, &name, &value); i++)
+        json_array_append_new(list,
+                              json_pack("{s:s, s:I}", "name", name, "value", (json_int_t)value));
+    nst_device_losses(d->device, &no_memory, &refused);
+    nst_ipc_server_stats(d->server, &ipc);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } own[] = {
+        {"device.lost_without_memory", no_memory},
+        {"device.refused", refused},
+        {"ipc.accepted", ipc.accepted},
+        {"ipc.refused", ipc.refused},
+        {"ipc.malformed", ipc.malformed},
+        {"ipc.dropped", ipc.dropped},
+    };
+    for (size_t i = 0; i < NST_ARRAY_LEN(own); i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:I}", "name", own[i].name, "value", (json_int_t)own[i].value));
+    return list;
+}
+
+static json_t *list_drops(const struct nst_daemon *d)
+{
+    json_t *list = json_array();
+
+    for (uint16_t i = 1; i <= nst_drop_count(); i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "reason", nst_drop_name(i), "text",
+                                              nst_drop_text(i), "count",
+                                              (json_int_t)nst_drops(d->stack, i)));
+    return list;
+}
+
+static json_t *call_stats(struct nst_daemon *d)
+{
+    struct nst_link_info l;
+
+    nst_link_list(d->stack, &l, 1);
+    json_t *link = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "link", l.config.name,
+                             "rx_pkts", (json_int_t)l.rx_pkts, "rx_bytes", (json_int_t)l.rx_bytes,
+                             "tx_pkts", (json_int_t)l.tx_pkts, "tx_bytes", (json_int_t)l.tx_bytes,
+                             "rx_drops", (json_int_t)l.rx_drops, "tx_drops",
+                             (json_int_t)l.tx_drops);
+    return json_pack("{s:o, s:o, s:[o], s:o}", "counters", list_counters(d), "drops", list_drops(d),
+                     "links", link, "memory", json_memory(d));
+}
+
+static json_t *call_down(struct nst_daemon *d)
+{
+    nst_log(NST_UP_LOG_INFO, "asked to end");
+    nst_loop_task_post(d->loop, &d->quit);
+    return json_object();
+}
+
+/* ---- From a call to its answer ----------------------------------------------------------------
+ */
+
+/* Each call either has an answer that depends on nothing but the daemon, or acts for its client and
+ * answers itself. */
+static const struct {
+    const char *op;
+    bool owner_only;
+    json_t *(*answer)(struct nst_daemon *d);
+    void (*act)(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id, const json_t *args);
+} calls[] = {
+    {"status", false, call_status, NULL},       {"addr", false, call_addr, NULL},
+    {"route", false, call_route, NULL},         {"neigh", false, call_neigh, NULL},
+    {"stats", false, call_stats, NULL},         {"socket", false, NULL, nst_client_socket},
+    {"setopt", false, NULL, nst_client_setopt}, {"close", false, NULL, nst_client_close},
+    {"capture", true, NULL, nst_capture_call},  {"down", true, call_down, NULL},
+};
+
+static void on_call(void *ctx, struct nst_ipc_peer *peer, uint32_t id, const char *op,
+                    const json_t *args)
+{
+    struct nst_daemon *d = ctx;
+    size_t i = 0;
+
+    while (i < NST_ARRAY_LEN(calls) && strcmp(op, calls[i].op) != 0)
+        i++;
+    if (i == NST_ARRAY_LEN(calls))
+        nst_ipc_error(peer, id, -ENOSYS, "this daemon (%s) knows no such call", NST_VERSION);
+    else if (calls[i].owner_only && !nst_ipc_peer_is_owner(peer))
+        nst_ipc_error(peer, id, -EPERM,
+                      "'%s' is for root and for the user who started the instance", calls[i].op);
+    else if (calls[i].answer)
+        nst_ipc_reply_take(peer, id, calls[i].answer(d));
+    else
+        calls[i].act(d, peer, id, args);
+}
+
+static void on_opened(void *ctx, struct nst_ipc_peer *peer)
+{
+    nst_ipc_peer_set(peer, nst_client_new(ctx, peer));
+}
+
+static void on_closed(void *ctx, struct nst_ipc_peer *peer)
+{
+    struct nst_daemon *d = ctx;
+
+    nst_capture_forget(d->capture, peer);
+    nst_client_free(nst_ipc_peer_data(peer));
+    nst_ipc_peer_set(peer, NULL);
+}
+
+const struct nst_ipc_ops nst_control_ops = {
+    .opened = on_opened, .call = on_call, .datagram = nst_client_datagram, .closed = on_closed};

@@ -1,0 +1,116 @@
+/* `netstack up`: one process that owns a device, runs a stack on it, and serves it to others.
+ *
+ * up.c sets it up and takes it down; pump.c carries frames between device and stack; control.c
+ * answers calls; sockets.c lends sockets to clients; capture.c shows frames to them; keeper.c
+ * undoes with rights what was done with rights. Everything happens in the one loop, and nothing in
+ * it waits. */
+#ifndef NST_DAEMON_DAEMON_H
+#define NST_DAEMON_DAEMON_H
+
+#include "daemon/config.h"
+#include "daemon/hostnet.h"
+#include "daemon/nat.h"
+#include "daemon/netlink.h"
+#include "ipc/server.h"
+#include "netstack/device.h"
+#include "netstack/loop.h"
+
+#define NST_VERSION "0.1.0"
+
+#define NST_PUMP_BATCH 64
+
+/* Frames between the device and the stack. */
+struct nst_pump {
+    struct nst_loop_fd fd;
+    struct nst_loop_prepare prepare;
+    struct nst_pkt *unsent[NST_PUMP_BATCH]; /* pulled, but the device was full */
+    size_t nunsent;
+};
+
+struct nst_daemon {
+    struct nst_up_config config;
+    struct nst_loop *loop;
+    struct nst_stack *stack;
+    struct nst_device *device;
+    nst_link link;
+    struct nst_pump pump;
+    struct nst_hostnet *host;
+    struct nst_nat *nat;
+    struct nst_netlink_watch *watch;
+    struct nst_loop_fd watch_fd;
+    struct nst_ipc_server *server;
+    struct nst_loop_signal interrupt, terminate, hangup, child;
+    struct nst_loop_task quit;
+    struct nst_keeper *keeper;
+    struct nst_capture *capture;
+    struct nst_mac mac;
+    bool carrier_known; /* the first report of it is no news */
+    uint64_t started;   /* nst_loop_clock() */
+    uint32_t nsockets;  /* that clients have */
+    int ping_pid;       /* of --ping; 0: none */
+};
+
+struct nst_client;
+
+/* ---- pump.c ------------------------------------------------------------------------------ */
+
+/* Begins to carry frames. 0 or -errno. */
+int nst_pump_start(struct nst_daemon *d);
+void nst_pump_stop(struct nst_daemon *d);
+
+/* ---- control.c --------------------------------------------------------------------------- */
+
+extern const struct nst_ipc_ops nst_control_ops;
+
+/* ---- sockets.c --------------------------------------------------------------------------- */
+
+/* A client's data is its struct nst_client; it may be NULL for want of memory. */
+struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer);
+void nst_client_free(struct nst_client *client); /* with all its sockets; NULL is allowed */
+
+/* The calls `socket`, `setopt` and `close`. */
+void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                       const json_t *args);
+void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                       const json_t *args);
+void nst_client_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                      const json_t *args);
+
+/* As struct nst_ipc_ops' `datagram`: one to be sent. */
+void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
+                         const struct nst_ipc_datagram *datagram, const uint8_t *payload,
+                         size_t len);
+
+/* A socket of some client became ready; `cookie` is the event's. */
+void nst_client_ready(uint64_t cookie, uint32_t ready);
+
+/* ---- capture.c --------------------------------------------------------------------------- */
+
+/* -ENOMEM. */
+int nst_capture_new(struct nst_capture **out, struct nst_daemon *d);
+void nst_capture_free(struct nst_capture *capture); /* NULL is allowed */
+
+/* For struct nst_config: `ctx` is the capture. */
+void nst_capture_trace(void *ctx, const struct nst_trace_event *event);
+
+/* The frames of a batch have all been judged: what waits for its verdict goes out. */
+void nst_capture_flush(struct nst_capture *capture);
+
+/* The call `capture`, and the end of the client. */
+void nst_capture_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                      const json_t *args);
+void nst_capture_forget(struct nst_capture *capture, const struct nst_ipc_peer *peer);
+
+/* ---- keeper.c ---------------------------------------------------------------------------- */
+
+/* Forks the keeper: a process that keeps the rights which the daemon is about to give up, and uses
+ * them once, when the daemon has ended in any way, to undo what it did to the host. -errno. */
+int nst_keeper_start(struct nst_keeper **out, struct nst_daemon *d);
+
+/* Lets the keeper do its work and waits until it has. NULL is allowed. */
+void nst_keeper_finish(struct nst_keeper *keeper);
+
+/* Becomes config->user for good. 0 or -errno with a sentence. */
+int nst_drop_rights(const struct nst_up_config *config, struct nst_fault *fault);
+
+#endif

@@ -1,0 +1,133 @@
+/* Frames between the device and the stack.
+ *
+ * In: when the device is readable, a batch goes into the stack. Out: before the loop sleeps, events
+ * are handed to their sockets and what the stack has to say is written. When the device is full,
+ * the frames that were pulled wait here, nothing more is pulled, and the device is watched for
+ * room. */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/base/addr.h"
+#include "daemon/log.h"
+
+/* Frames written in one turn of the loop at most, so that output can't starve the rest. */
+#define OUTPUT_MAX (16 * NST_PUMP_BATCH)
+
+static void device_gone(struct nst_daemon *d)
+{
+    nst_log(NST_UP_LOG_ERROR, "the device %s was removed: ending", nst_device_name(d->device));
+    nst_loop_fd_del(&d->pump.fd);
+    nst_loop_stop(d->loop, 1);
+}
+
+static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events,
+                      unsigned budget)
+{
+    struct nst_daemon *d = fd->arg;
+    struct nst_pkt *pkts[NST_PUMP_BATCH];
+    size_t max = budget < NST_PUMP_BATCH ? budget : NST_PUMP_BATCH;
+
+    if (!(events & ~(unsigned)NST_LOOP_OUT))
+        return false; /* room to write: nst_pump's prepare function does it */
+    int n = nst_device_read(d->device, d->stack, pkts, max);
+    if (n == -EBADFD || (n < 0 && events & NST_LOOP_ERR)) {
+        device_gone(d);
+        return false;
+    }
+    if (n < 0) {
+        nst_log(NST_UP_LOG_ERROR, "reading from %s: %s", nst_device_name(d->device), strerror(-n));
+        return false;
+    }
+    nst_input(d->stack, d->link, pkts, (size_t)n, nst_loop_now(loop));
+    nst_capture_flush(d->capture);
+    return (size_t)n == max;
+}
+
+static void tell_conflict(const struct nst_event *e)
+{
+    char addr[NST_ADDR_TEXT], mac[NST_MAC_TEXT];
+
+    nst_log(NST_UP_LOG_WARNING, "address conflict: %s says that %s is its own; %s",
+            nst_mac_print(mac, &e->mac), nst_addr_print(addr, &e->addr),
+            e->addr_state == NST_ADDR_CONFLICT ? "the address is not used" : "it was defended");
+}
+
+static bool dispatch_events(struct nst_daemon *d)
+{
+    struct nst_event events[64];
+    size_t n = nst_events(d->stack, events, 64);
+
+    for (size_t i = 0; i < n; i++) {
+        if (events[i].kind == NST_EVENT_READY)
+            nst_client_ready(events[i].cookie, events[i].ready);
+        else
+            tell_conflict(&events[i]);
+    }
+    return n > 0;
+}
+
+/* Writes what waits; true when all of it is written. */
+static bool flush(struct nst_daemon *d)
+{
+    struct nst_pump *p = &d->pump;
+    int written = nst_device_write(d->device, p->unsent, p->nunsent);
+
+    if (written < 0)
+        return false; /* gone: reading reports it */
+    p->nunsent -= (size_t)written;
+    memmove(p->unsent, p->unsent + written, p->nunsent * sizeof p->unsent[0]);
+    return p->nunsent == 0;
+}
+
+/* Writes all there is, within the turn's limit. Returns when the stack wants the next turn. */
+static uint64_t output(struct nst_daemon *d, nst_time now)
+{
+    struct nst_pump *p = &d->pump;
+
+    for (size_t total = 0; total < OUTPUT_MAX; total += NST_PUMP_BATCH) {
+        if (!flush(d))
+            return nst_deadline(d->stack);
+        p->nunsent = nst_output(d->stack, d->link, p->unsent, NST_PUMP_BATCH, now);
+        if (p->nunsent == 0 && !dispatch_events(d))
+            return nst_deadline(d->stack);
+    }
+    return now;
+}
+
+static uint64_t on_prepare(struct nst_loop *loop, struct nst_loop_prepare *prepare)
+{
+    struct nst_daemon *d = prepare->arg;
+    uint64_t next;
+
+    dispatch_events(d);
+    next = output(d, nst_loop_now(loop));
+    nst_capture_flush(d->capture);
+    if (d->pump.fd.loop) {
+        unsigned wanted = NST_LOOP_IN | (d->pump.nunsent ? NST_LOOP_OUT : 0);
+        if (nst_loop_fd_modify(&d->pump.fd, wanted) < 0)
+            device_gone(d);
+    }
+    return next;
+}
+
+int nst_pump_start(struct nst_daemon *d)
+{
+    struct nst_pump *p = &d->pump;
+
+    p->fd = (struct nst_loop_fd){.fn = on_device, .arg = d};
+    p->prepare = (struct nst_loop_prepare){.fn = on_prepare, .arg = d};
+    int err = nst_loop_fd_add(d->loop, &p->fd, nst_device_fd(d->device), NST_LOOP_IN);
+    return err ? err : nst_loop_prepare_add(d->loop, &p->prepare);
+}
+
+void nst_pump_stop(struct nst_daemon *d)
+{
+    struct nst_pump *p = &d->pump;
+
+    nst_loop_fd_del(&p->fd);
+    nst_loop_prepare_del(&p->prepare);
+    while (p->nunsent > 0)
+        nst_pkt_free(p->unsent[--p->nunsent]);
+}

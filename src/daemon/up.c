@@ -1,0 +1,423 @@
+/* `netstack up`, from its flags to its end. */
+#include "daemon/up.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/addr.h"
+#include "daemon/daemon.h"
+#include "daemon/log.h"
+#include "netstack/system.h"
+
+/* ---- The stack ------------------------------------------------------------------------------ */
+
+/* A locally administered unicast address at random, unless one was given. */
+static void choose_mac(struct nst_daemon *d)
+{
+    d->mac = d->config.mac;
+    if (d->config.has_mac || d->config.tun)
+        return;
+    if (getrandom(d->mac.bytes, sizeof d->mac.bytes, 0) < 0)
+        abort(); /* cannot fail for six bytes once the system has booted */
+    d->mac.bytes[0] = (uint8_t)((d->mac.bytes[0] & 0xfc) | 0x02);
+}
+
+static int add_routes(struct nst_daemon *d)
+{
+    const struct nst_up_config *c = &d->config;
+    struct nst_route route = {
+        .dst.addr.family = NST_AF_INET, .gateway = c->gateway, .link = d->link};
+    int err = nst_addr_is_set(&c->gateway) ? nst_route_add(d->stack, &route) : 0;
+
+    for (size_t i = 0; i < c->nroutes && !err; i++) {
+        const struct nst_up_route *r = &c->routes[i];
+        route = (struct nst_route){
+            .dst = r->dst, .gateway = r->gateway, .link = d->link, .metric = r->metric};
+        err = nst_route_add(d->stack, &route);
+    }
+    return err;
+}
+
+static int make_stack(struct nst_daemon *d)
+{
+    const struct nst_up_config *c = &d->config;
+    struct nst_config config = {.trace = nst_capture_trace};
+    struct nst_link_config link = {.medium = c->tun ? NST_MEDIUM_IP : NST_MEDIUM_ETHERNET,
+                                   .mtu = c->mtu,
+                                   .offloads = nst_device_offloads(d->device),
+                                   .down = true};
+    int err = nst_capture_new(&d->capture, d);
+
+    if (err)
+        return err;
+    choose_mac(d);
+    link.mac = d->mac;
+    memcpy(link.name, nst_device_name(d->device), sizeof link.name);
+    config.trace_ctx = d->capture;
+    if ((err = nst_system_config(&config)) || (err = nst_stack_new(&d->stack, &config)) ||
+        (err = nst_link_add(d->stack, &d->link, &link)))
+        return err;
+    for (size_t i = 0; i < c->naddresses && !err; i++)
+        err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
+    return err ? err : add_routes(d);
+}
+
+/* ---- What the host does to the device -------------------------------------------------------- */
+
+static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
+{
+    const char *name = nst_device_name(d->device);
+    bool carrier = e->up && e->carrier;
+    struct nst_link_info info;
+
+    nst_link_list(d->stack, &info, 1);
+    if (e->gone) {
+        nst_log(NST_UP_LOG_ERROR, "the device %s was removed: ending", name);
+        nst_loop_stop(d->loop, 1);
+        return;
+    }
+    if (e->mtu != info.config.mtu) {
+        if (nst_link_set_mtu(d->stack, d->link, e->mtu) == 0)
+            nst_log(NST_UP_LOG_INFO, "the MTU of %s is %u now", name, e->mtu);
+        else
+            nst_log(NST_UP_LOG_WARNING, "the MTU of %s, %u, is none that the stack can use", name,
+                    e->mtu);
+    }
+    if (carrier == !info.config.down)
+        return;
+    nst_link_set_carrier(d->stack, d->link, carrier);
+    nst_log(d->carrier_known ? NST_UP_LOG_INFO : NST_UP_LOG_DEBUG, "%s is %s", name,
+            carrier ? "up" : "down");
+    d->carrier_known = true;
+}
+
+static bool on_watch(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events,
+                     unsigned budget)
+{
+    struct nst_daemon *d = fd->arg;
+    struct nst_netlink_event event;
+
+    (void)loop, (void)events, (void)budget;
+    if (nst_netlink_watch_next(d->watch, &event) > 0)
+        follow(d, &event);
+    return false;
+}
+
+static int watch_device(struct nst_daemon *d, struct nst_fault *fault)
+{
+    int index = (int)if_nametoindex(nst_device_name(d->device));
+    struct nst_netlink_event now;
+    int err = nst_netlink_watch_open(&d->watch, index, fault);
+
+    if (err)
+        return err;
+    if (nst_netlink_watch_next(d->watch, &now) > 0)
+        follow(d, &now);
+    d->watch_fd = (struct nst_loop_fd){.fn = on_watch, .arg = d};
+    err = nst_loop_fd_add(d->loop, &d->watch_fd, nst_netlink_watch_fd(d->watch), NST_LOOP_IN);
+    return err ? nst_fault_system(fault, err, "cannot watch %s", nst_device_name(d->device)) : 0;
+}
+
+/* ---- Signals, and the ping of --ping ----------------------------------------------------------
+ */
+
+static void on_quit(struct nst_loop *loop, struct nst_loop_task *task)
+{
+    (void)task;
+    nst_loop_stop(loop, 0);
+}
+
+static void on_end_signal(struct nst_loop *loop, struct nst_loop_signal *s,
+                          const struct signalfd_siginfo *info)
+{
+    (void)s, (void)info;
+    nst_loop_stop(loop, 0);
+}
+
+static void on_child(struct nst_loop *loop, struct nst_loop_signal *s,
+                     const struct signalfd_siginfo *info)
+{
+    struct nst_daemon *d = s->arg;
+
+    (void)loop, (void)info;
+    if (d->ping_pid && waitpid(d->ping_pid, NULL, WNOHANG) == d->ping_pid)
+        d->ping_pid = 0;
+}
+
+static int catch_signals(struct nst_daemon *d)
+{
+    int err;
+
+    d->quit = (struct nst_loop_task){.fn = on_quit};
+    d->interrupt = d->terminate = d->hangup = (struct nst_loop_signal){.fn = on_end_signal};
+    d->child = (struct nst_loop_signal){.fn = on_child, .arg = d};
+    signal(SIGPIPE, SIG_IGN);
+    if ((err = nst_loop_signal_add(d->loop, &d->interrupt, SIGINT)) ||
+        (err = nst_loop_signal_add(d->loop, &d->terminate, SIGTERM)) ||
+        (err = nst_loop_signal_add(d->loop, &d->hangup, SIGHUP)))
+        return err;
+    return nst_loop_signal_add(d->loop, &d->child, SIGCHLD);
+}
+
+/* Starts `netstack ping` beside us, as the user would. */
+static void start_ping(struct nst_daemon *d)
+{
+    char addr[NST_ADDR_TEXT];
+    char *argv[] = {(char *)"netstack",
+                    (char *)"ping",
+                    (char *)"--name",
+                    d->config.name,
+                    nst_addr_print(addr, &d->config.ping),
+                    NULL};
+    posix_spawnattr_t attr;
+    sigset_t none;
+
+    sigemptyset(&none);
+    posix_spawnattr_init(&attr);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    int err = posix_spawn(&d->ping_pid, "/proc/self/exe", NULL, &attr, argv, environ);
+    posix_spawnattr_destroy(&attr);
+    if (err) {
+        d->ping_pid = 0;
+        nst_log(NST_UP_LOG_ERROR, "cannot start ping: %s", strerror(err));
+    }
+}
+
+/* Lets ping print its summary, as it does when interrupted. */
+static void stop_ping(struct nst_daemon *d)
+{
+    if (!d->ping_pid)
+        return;
+    kill(d->ping_pid, SIGINT);
+    waitpid(d->ping_pid, NULL, 0);
+    d->ping_pid = 0;
+}
+
+/* ---- Set-up -----------------------------------------------------------------------------------
+ */
+
+static int open_device(struct nst_daemon *d, struct nst_fault *fault)
+{
+    struct nst_device_config config = {.kind = d->config.tun ? NST_DEVICE_TUN : NST_DEVICE_TAP,
+                                       .plain = !d->config.offload};
+    const char *name = d->config.device;
+
+    memcpy(config.name, name, sizeof config.name);
+    int err = nst_device_open(&d->device, &config);
+    switch (err) {
+    case 0:
+        return 0;
+    case -ENOENT:
+    case -ENODEV:
+        return nst_fault_set(fault, err,
+                             "there is no /dev/net/tun: load the module with 'modprobe tun', or "
+                             "give the container that device");
+    case -EBUSY:
+        return nst_fault_set(fault, err,
+                             "the device %s is in use by another program: choose another with "
+                             "--device",
+                             name);
+    case -EINVAL:
+        return nst_fault_set(fault, err,
+                             "%s exists and is not a %s device: choose another with --device", name,
+                             d->config.tun ? "TUN" : "TAP");
+    default:
+        return nst_fault_system(fault, err, "cannot open the device %s", name);
+    }
+}
+
+static int start_server(struct nst_daemon *d, struct nst_fault *fault)
+{
+    const char *sudo_uid = getenv("SUDO_UID");
+    struct nst_ipc_server_config config = {
+        .name = d->config.name,
+        .version = NST_VERSION,
+        .owner = sudo_uid && getuid() == 0 ? (uid_t)strtoul(sudo_uid, NULL, 10) : getuid(),
+        .ops = &nst_control_ops,
+        .ctx = d,
+    };
+    char why[NST_IPC_WHY];
+    int err = nst_ipc_server_new(&d->server, d->loop, &config, why);
+
+    return err ? nst_fault_set(fault, err, "%s", why) : 0;
+}
+
+static int give_up_rights(struct nst_daemon *d, struct nst_fault *fault)
+{
+    if (!d->config.user[0])
+        return 0;
+    int err = nst_keeper_start(&d->keeper, d);
+    if (err)
+        return nst_fault_system(fault, err, "cannot start the process that cleans up");
+    return nst_drop_rights(&d->config, fault);
+}
+
+/* The name is taken first, so that an instance that runs already is the first thing that is said;
+ * the device is opened before anything on the host is changed. */
+static int set_up(struct nst_daemon *d, struct nst_fault *fault)
+{
+    int err = nst_loop_new(&d->loop, NULL);
+
+    if (!err)
+        err = catch_signals(d);
+    if (err)
+        return nst_fault_system(fault, err, "cannot start the event loop");
+    if ((err = start_server(d, fault)) || (err = nst_nat_sweep(NST_IPC_DIR, fault)) ||
+        (err = open_device(d, fault)))
+        return err;
+    if ((err = make_stack(d)))
+        return nst_fault_system(fault, err, "cannot start the stack");
+    if ((err = nst_hostnet_up(&d->host, &d->config, nst_device_name(d->device), fault)) ||
+        (err = nst_nat_up(&d->nat, &d->config, nst_device_name(d->device), NST_IPC_DIR, fault)) ||
+        (err = watch_device(d, fault)) || (err = give_up_rights(d, fault)))
+        return err;
+    if ((err = nst_pump_start(d)))
+        return nst_fault_system(fault, err, "cannot watch the device");
+    return 0;
+}
+
+/* Undoes what was done, in the opposite order; everything may be missing. */
+static void take_down(struct nst_daemon *d)
+{
+    struct nst_fault fault;
+
+    stop_ping(d);
+    nst_pump_stop(d);
+    if (!d->keeper) {
+        if (nst_nat_down(d->nat, &fault) != 0)
+            nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
+        if (nst_hostnet_down(d->host, &fault) != 0)
+            nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
+    }
+    nst_netlink_watch_close(d->watch);
+    nst_device_close(d->device);
+    nst_keeper_finish(d->keeper);
+    nst_ipc_server_free(d->server);
+    nst_stack_free(d->stack);
+    nst_capture_free(d->capture);
+    nst_loop_free(d->loop);
+}
+
+/* ---- Words -------------------------------------------------------------------------------------
+ */
+
+static void print_banner(const struct nst_daemon *d, const char *program)
+{
+    const struct nst_up_config *c = &d->config;
+    const struct nst_prefix *own = &c->addresses[0].prefix;
+    char text[NST_PREFIX_TEXT], addr[NST_ADDR_TEXT], peer[NST_ADDR_TEXT], mac[NST_MAC_TEXT];
+    const char *name = strcmp(c->name, "default") == 0 ? "" : c->name;
+    const char *flag = *name ? " --name " : "";
+
+    printf("netstack %s: instance '%s' is up\n", NST_VERSION, c->name);
+    printf("  stack   %s%s%s, MTU %u%s%s\n", nst_prefix_print(text, own), c->tun ? "" : " at ",
+           c->tun ? "" : nst_mac_print(mac, &d->mac), c->mtu,
+           nst_addr_is_set(&c->gateway) ? ", gateway " : "",
+           nst_addr_is_set(&c->gateway) ? nst_addr_print(addr, &c->gateway) : "");
+    printf("  host    %s on %s (%s%s)\n",
+           nst_addr_is_set(&c->host.addr) ? nst_prefix_print(text, &c->host) : "no address",
+           nst_device_name(d->device), c->tun ? "TUN" : "TAP",
+           c->offload ? ", with offloads" : ", plain");
+    if (c->nat[0])
+        printf("  nat     what the host reaches through %s\n", c->nat);
+    nst_addr_print(peer, nst_addr_is_set(&c->host.addr) ? &c->host.addr : &own->addr);
+    printf("Try, in another terminal:\n  ping %s\n  %s ping%s%s %s\n  %s stats%s%s\n",
+           nst_addr_print(addr, &own->addr), program, flag, name, peer, program, flag, name);
+    printf(c->daemon ? "'%s down%s%s' ends it.\n" : "Ctrl-C ends it.\n", program, flag, name);
+    fflush(stdout);
+}
+
+static void print_warnings(const struct nst_daemon *d)
+{
+    char lines[4096], *rest = lines;
+
+    if (!d->nat)
+        return;
+    snprintf(lines, sizeof lines, "%s", nst_nat_warnings(d->nat));
+    for (char *line; (line = strsep(&rest, "\n"));)
+        if (*line)
+            nst_log(NST_UP_LOG_WARNING, "%s", line);
+}
+
+/* ---- In the background --------------------------------------------------------------------------
+ */
+
+/* Goes on in a child. The parent waits until the child says that it is up (a byte) or has failed
+ * (the end of the pipe), and ends with that. Returns the child's end, or -errno. */
+static int daemonise(void)
+{
+    int ends[2];
+    pid_t pid;
+    char byte;
+
+    if (pipe2(ends, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+        return -errno;
+    if (pid == 0) {
+        close(ends[0]);
+        setsid();
+        return ends[1];
+    }
+    close(ends[1]);
+    ssize_t n = read(ends[0], &byte, 1);
+    int status = 0;
+    if (n != 1)
+        waitpid(pid, &status, 0);
+    _exit(n == 1 ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/* Tells the parent, and lets go of its terminal. */
+static void detach(int parent)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    for (int fd = 0; null >= 0 && fd <= 2; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+    if (chdir("/") != 0 || write(parent, "", 1) != 1)
+        nst_log(NST_UP_LOG_DEBUG, "the parent process has gone");
+    close(parent);
+}
+
+int nst_daemon_main(int argc, char **argv, const char *program)
+{
+    static struct nst_daemon d;
+    struct nst_fault fault = {""};
+    int parent = -1, err = nst_config_parse(&d.config, argc, argv, &fault);
+
+    if (err == NST_CONFIG_HELP) {
+        nst_config_usage(stdout);
+        return 0;
+    }
+    nst_log_init(d.config.log_level, d.config.log_json);
+    if (!err && d.config.daemon && (parent = daemonise()) < 0)
+        err = nst_fault_system(&fault, parent, "cannot go to the background");
+    if (err) {
+        nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
+        return err == -EINVAL ? 2 : 1;
+    }
+    d.started = nst_loop_clock();
+    if (set_up(&d, &fault) != 0) {
+        nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
+        take_down(&d);
+        return 1;
+    }
+    print_banner(&d, program);
+    print_warnings(&d);
+    if (nst_addr_is_set(&d.config.ping))
+        start_ping(&d);
+    if (parent >= 0)
+        detach(parent);
+    int code = nst_loop_run(d.loop);
+    take_down(&d);
+    return code < 0 ? 1 : code;
+}
