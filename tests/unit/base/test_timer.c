@@ -285,6 +285,21 @@ static void test_past_fires_at_once(void **state)
     assert_ptr_equal(nst_wheel_pull(&wheel, NST_SEC), &timer);
 }
 
+/* Time passes on an empty wheel too: nothing is due before it. */
+static void test_time_passes_without_timers(void **state)
+{
+    struct nst_wheel wheel;
+    struct nst_timer timer;
+    (void)state;
+
+    nst_wheel_init(&wheel, 0);
+    nst_timer_init(&timer, NST_TIMER_ACD);
+    assert_null(nst_wheel_pull(&wheel, 86400 * NST_SEC));
+    nst_timer_arm(&wheel, &timer, 3600 * NST_SEC);
+    assert_int_equal(nst_wheel_deadline(&wheel), 86400 * NST_SEC);
+    assert_int_equal(nst_timer_at(&timer), 86400 * NST_SEC);
+}
+
 static void test_never_is_never(void **state)
 {
     static const nst_time starts[] = {0, NST_SEC, NST_TIME_NEVER - 10 * NST_US};
@@ -316,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_while_pulling),
         cmocka_unit_test(test_init_needs_no_zeroed_memory),
         cmocka_unit_test(test_past_fires_at_once),
+        cmocka_unit_test(test_time_passes_without_timers),
         cmocka_unit_test(test_never_is_never),
     };
     return cmocka_run_group_tests_name("timer", tests, NULL, NULL);

@@ -288,6 +288,26 @@ static void test_input(void **state)
     }
 }
 
+/* Where the network is so wide that everything is on the link, some addresses still have no host.
+ */
+static void test_impossible_hosts(void **state)
+{
+    static const char *const senders[] = {
+        REQUEST MAC_A "7f000001" NO_MAC OUR_IP,
+        REQUEST MAC_A "e0000001" NO_MAC OUR_IP,
+        REQUEST MAC_A "f0000001" NO_MAC OUR_IP,
+        REQUEST MAC_A "00000001" NO_MAC OUR_IP,
+    };
+    (void)state;
+
+    test_core_addr_add(&core, "198.51.100.7/0", NST_ACD_OFF);
+    assert_int_equal(input(REQUEST MAC_A "cb007101" NO_MAC OUR_IP, true), NST_DROP_NONE);
+    assert_int_equal(test_core_flush(&core), 1);
+    for (size_t i = 0; i < NST_ARRAY_LEN(senders); i++)
+        assert_int_equal(input(senders[i], true), NST_DROP_arp_source);
+    assert_int_equal(core.iface.txq_pkts, 0);
+}
+
 /* What claims an address of ours goes to conflict detection, changes no entry and gets no reply. */
 static void test_conflicts(void **state)
 {
@@ -446,6 +466,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_conflicts),
+        TEST(test_impossible_hosts),
         TEST(test_winner_of_an_address_is_a_neighbour),
         TEST(test_answers_although_the_cache_is_full),
         TEST(test_no_memory),
