@@ -119,24 +119,32 @@ void nst_pkt_pull(struct nst_pkt *pkt, size_t n)
     pkt->len -= n;
 }
 
-uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n)
+/* Puts an empty slice in front, with the usual headroom before it; false without memory or slices.
+ */
+static bool add_head(struct nst_pkt *pkt)
 {
     struct nst_pkt_slice *head = &pkt->slices[0];
     struct nst_buf *buf;
 
-    assert(n <= NST_PKT_HEADROOM);
-    offload_move(&pkt->offload, n);
-    if (pkt->nslices && head->buf->refs == 1 && n <= (size_t)(head->data - head->buf->data)) {
-        head->data -= n;
-        head->len += n;
-        pkt->len += n;
-        return head->data;
-    }
     if (pkt->nslices == NST_PKT_SLICES || !(buf = nst_buf_new(pkt->pool, NST_BUF_SMALL)))
-        return NULL;
+        return false;
     memmove(head + 1, head, pkt->nslices * sizeof *head);
     pkt->nslices++;
-    *head = (struct nst_pkt_slice){buf, buf->data + NST_PKT_HEADROOM - n, n};
+    *head = (struct nst_pkt_slice){buf, buf->data + NST_PKT_HEADROOM, 0};
+    return true;
+}
+
+uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n)
+{
+    struct nst_pkt_slice *head = &pkt->slices[0];
+
+    assert(n <= NST_PKT_HEADROOM);
+    bool room = pkt->nslices && head->buf->refs == 1 && n <= (size_t)(head->data - head->buf->data);
+    if (!room && !add_head(pkt))
+        return NULL;
+    offload_move(&pkt->offload, n);
+    head->data -= n;
+    head->len += n;
     pkt->len += n;
     return head->data;
 }

@@ -236,6 +236,92 @@ static void test_checksum_that_the_device_vouches_for(void **state)
     nst_pkt_free(pkt);
 }
 
+/* The description of what the device is to do counts from the first byte, wherever that is. */
+static void test_offload_moves_with_the_head(void **state)
+{
+    struct nst_pkt *pkt = test_pkt(&core.pool, flat, LEN);
+    struct nst_offload *o = nst_pkt_offload(pkt);
+    (void)state;
+
+    nst_pkt_push(pkt, 8);
+    nst_pkt_pull(pkt, 4);
+    assert_int_equal(o->csum_start + o->hdr_len, 0); /* of no meaning, untouched */
+    *o = (struct nst_offload){.csum = NST_CSUM_PARTIAL,
+                              .csum_start = 10,
+                              .csum_offset = 6,
+                              .gso = NST_GSO_UDP,
+                              .hdr_len = 18,
+                              .gso_size = 100};
+    nst_pkt_push(pkt, 20);
+    nst_pkt_push(pkt, 14);
+    nst_pkt_pull(pkt, 4);
+    assert_int_equal(o->csum_start, 40);
+    assert_int_equal(o->csum_offset, 6);
+    assert_int_equal(o->hdr_len, 48);
+    assert_int_equal(o->gso_size, 100);
+    nst_pkt_free(pkt);
+}
+
+/* A partial checksum, whose field in the first slice holds the pseudo-header's sum, becomes one
+ * that holds; a clone keeps it partial. */
+static void check_checksum_complete(const struct split *split)
+{
+    enum { START = 3, OFFSET = 6 };
+    uint8_t field[2];
+
+    if (split->lens[0] < START + OFFSET + sizeof field)
+        return;
+    struct nst_pkt *pkt = make(split), *clone;
+    nst_store16(field, PSEUDO);
+    nst_pkt_write(pkt, START + OFFSET, field, sizeof field);
+    pkt->offload =
+        (struct nst_offload){.csum = NST_CSUM_PARTIAL, .csum_start = START, .csum_offset = OFFSET};
+    clone = nst_pkt_clone(pkt);
+    assert_int_equal(nst_pkt_checksum_complete(clone), 0);
+    assert_int_equal(clone->offload.csum, NST_CSUM_NONE);
+    assert_true(nst_pkt_checksum_ok(clone, START, LEN - START, PSEUDO));
+    assert_int_equal(nst_pkt_checksum_complete(clone), 0); /* once is enough */
+    assert_true(nst_pkt_checksum_ok(clone, START, LEN - START, PSEUDO));
+    nst_pkt_read(pkt, START + OFFSET, field, sizeof field);
+    assert_int_equal(nst_load16(field), PSEUDO);
+    nst_pkt_free(clone);
+    nst_pkt_free(pkt);
+}
+
+static void test_checksum_complete(void **state)
+{
+    (void)state;
+    for_each_split(check_checksum_complete);
+}
+
+/* The sum of data and field may come out as 0xffff: what goes into the field is not its inverse, 0,
+ * which UDP reads as "no checksum". */
+static void test_checksum_complete_is_never_zero(void **state)
+{
+    const uint8_t bytes[] = {0xff, 0xff, 0, 0};
+    struct nst_pkt *pkt = test_pkt(&core.pool, bytes, sizeof bytes);
+    (void)state;
+
+    pkt->offload = (struct nst_offload){.csum = NST_CSUM_PARTIAL, .csum_offset = 2};
+    assert_int_equal(nst_pkt_checksum_complete(pkt), 0);
+    test_pkt_assert(pkt, (const uint8_t[]){0xff, 0xff, 0xff, 0xff}, 4);
+    nst_pkt_free(pkt);
+}
+
+static void test_checksum_complete_without_memory(void **state)
+{
+    struct nst_pkt *pkt = test_pkt(&core.pool, flat, LEN), *clone;
+    (void)state;
+
+    pkt->offload.csum = NST_CSUM_PARTIAL;
+    clone = nst_pkt_clone(pkt);
+    test_memory_fail_in(&core.memory, 1);
+    assert_int_equal(nst_pkt_checksum_complete(clone), -ENOMEM);
+    assert_int_equal(clone->offload.csum, NST_CSUM_PARTIAL);
+    nst_pkt_free(clone);
+    nst_pkt_free(pkt);
+}
+
 /* ---- Shared buffers ---------------------------------------------------------------------- */
 
 /* Whatever is done to a clone's head, the original keeps its bytes; and the other way round. */
@@ -404,8 +490,10 @@ static void test_no_memory(void **state)
 
     test_memory_fail_in(&core.memory, 1);
     assert_int_equal(nst_pkt_own_head(clone), -ENOMEM);
+    clone->offload = (struct nst_offload){.csum = NST_CSUM_PARTIAL, .csum_start = 8};
     test_memory_fail_in(&core.memory, 1);
     assert_null(nst_pkt_push(clone, 1));
+    assert_int_equal(clone->offload.csum_start, 8);
     test_memory_fail_in(&core.memory, 1);
     assert_null(nst_pkt_clone(pkt));
     test_pkt_assert(pkt, flat, LEN);
@@ -494,6 +582,10 @@ int main(void)
         TEST(test_pull_push),
         TEST(test_checksum),
         TEST(test_checksum_that_the_device_vouches_for),
+        TEST(test_offload_moves_with_the_head),
+        TEST(test_checksum_complete),
+        TEST(test_checksum_complete_is_never_zero),
+        TEST(test_checksum_complete_without_memory),
         TEST(test_clone_is_safe),
         TEST(test_push_does_not_use_a_shared_headroom),
         TEST(test_own_head_keeps_the_headroom),
