@@ -143,29 +143,6 @@ struct nst_mac test_mac(const char *text)
     return mac;
 }
 
-static uint8_t hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c) : NULL;
-
-    assert_non_null(at);
-    return (uint8_t)(at - digits);
-}
-
-size_t test_hex(uint8_t *out, size_t max, const char *text)
-{
-    size_t n = 0;
-
-    for (; *text; text++) {
-        if (*text == ' ')
-            continue;
-        assert_true(n < max);
-        out[n] = (uint8_t)(hex_digit(text[0]) << 4);
-        out[n++] |= hex_digit(*++text);
-    }
-    return n;
-}
-
 void test_prng_init(struct nst_prng *prng, unsigned seed)
 {
     uint8_t bytes[32] = {0};
@@ -182,6 +159,15 @@ struct nst_pkt *test_pkt(struct nst_pool *pool, const void *bytes, size_t len)
 
     assert_non_null(pkt);
     nst_pkt_write(pkt, 0, bytes, len);
+    return pkt;
+}
+
+struct nst_pkt *test_pkt_hex(struct nst_pool *pool, const char *text)
+{
+    struct hex bytes = hex_bytes(text);
+    struct nst_pkt *pkt = test_pkt(pool, bytes.p, bytes.len);
+
+    hex_free(bytes);
     return pkt;
 }
 

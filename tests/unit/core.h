@@ -6,6 +6,7 @@
 
 #include "core/link/iface.h"
 
+#include "hex.h"
 #include "unit.h"
 
 /* An allocator over malloc(). Each block has exactly the size asked for, so that a sanitizer sees
@@ -52,11 +53,11 @@ struct nst_addr test_addr(const char *text);
 struct nst_prefix test_prefix(const char *text);
 struct nst_mac test_mac(const char *text);
 
-/* The bytes of a hex text with blanks anywhere between bytes; returns how many. */
-size_t test_hex(uint8_t *out, size_t max, const char *text);
-
 /* A packet with the usual headroom. */
 struct nst_pkt *test_pkt(struct nst_pool *pool, const void *bytes, size_t len);
+
+/* The same with the bytes that a text spells, see hex.h. */
+struct nst_pkt *test_pkt_hex(struct nst_pool *pool, const char *text);
 
 /* One whose bytes lie in `nslices` slices of the lengths `lens`, each in a buffer of its own. */
 struct nst_pkt *test_pkt_split(struct nst_pool *pool, const void *bytes, const size_t *lens,

@@ -213,9 +213,7 @@ static void prepare(enum before before)
 
 static enum nst_drop input(const char *hex, bool group)
 {
-    uint8_t bytes[64];
-    size_t len = test_hex(bytes, sizeof bytes, hex);
-    struct nst_pkt *pkt = test_pkt(&core.pool, bytes, len);
+    struct nst_pkt *pkt = test_pkt_hex(&core.pool, hex);
 
     pkt->l2_group = group;
     enum nst_drop drop = nst_arp_input(&core.iface, &table, pkt);
@@ -227,12 +225,11 @@ static enum nst_drop input(const char *hex, bool group)
 /* The next packet for the device is this ARP packet, to the MAC address. */
 static void assert_sent(const char *hex, const struct nst_mac *to)
 {
-    uint8_t bytes[NST_ARP_LEN];
     struct nst_pkt *pkt = nst_iface_pull(&core.iface);
 
     assert_non_null(pkt);
-    assert_int_equal(test_hex(bytes, sizeof bytes, hex), NST_ARP_LEN);
-    test_pkt_assert(pkt, bytes, sizeof bytes);
+    assert_int_equal(nst_pkt_head_len(pkt), nst_pkt_len(pkt));
+    assert_hex(nst_pkt_head(pkt), nst_pkt_len(pkt), hex);
     assert_int_equal(pkt->ethertype, NST_ETHERTYPE_ARP);
     assert_int_equal(pkt->link, 1);
     assert_true(nst_mac_eq(&pkt->mac, to));
@@ -242,11 +239,11 @@ static void assert_sent(const char *hex, const struct nst_mac *to)
 /* The reply goes to the MAC address that stands in the request. */
 static void assert_replied(const struct row *row)
 {
-    uint8_t request[64];
+    struct hex request = hex_bytes(row->arp);
     struct nst_mac to;
 
-    test_hex(request, sizeof request, row->arp);
-    memcpy(to.bytes, request + 8, 6);
+    memcpy(to.bytes, request.p + 8, 6);
+    hex_free(request);
     assert_sent(row->reply, &to);
 }
 
@@ -257,7 +254,7 @@ static void check_row(const struct row *row)
     prepare(row->before);
     enum nst_drop drop = input(row->arp, row->group);
     if (drop != row->drop)
-        fail_msg("%s: drop %u instead of %u", row->name, drop, row->drop);
+        fail_msg("%s: dropped for %s", row->name, hex_drop(drop));
     const struct nst_neigh *n = nst_neigh_find(&table, &core.iface, &addr);
     int after = n ? (int)n->state : ABSENT;
     if (after != row->after)
@@ -372,9 +369,7 @@ static void test_no_memory(void **state)
     (void)state;
 
     size_t budget = core.pool.budget_bytes;
-    uint8_t bytes[NST_ARP_LEN];
-    test_hex(bytes, sizeof bytes, REQUEST MAC_A IP_A NO_MAC OUR_IP);
-    struct nst_pkt *pkt = test_pkt(&core.pool, bytes, sizeof bytes);
+    struct nst_pkt *pkt = test_pkt_hex(&core.pool, REQUEST MAC_A IP_A NO_MAC OUR_IP);
     core.pool.budget_bytes = core.pool.used_bytes;
     assert_int_equal(nst_arp_input(&core.iface, &table, pkt), NST_DROP_no_memory);
     nst_arp_request(&core.iface, &core.addr->prefix.addr, &target);
@@ -388,12 +383,12 @@ static void test_no_memory(void **state)
 /* Only what lies in the packet's first slice is read. */
 static void test_split_packet(void **state)
 {
-    uint8_t bytes[NST_ARP_LEN];
+    struct hex bytes = hex_bytes(REQUEST MAC_A IP_A NO_MAC OUR_IP);
+    struct nst_pkt *pkt =
+        test_pkt_split(&core.pool, bytes.p, (const size_t[]){NST_ARP_LEN - 1, 1}, 2);
     (void)state;
 
-    test_hex(bytes, sizeof bytes, REQUEST MAC_A IP_A NO_MAC OUR_IP);
-    struct nst_pkt *pkt =
-        test_pkt_split(&core.pool, bytes, (const size_t[]){NST_ARP_LEN - 1, 1}, 2);
+    hex_free(bytes);
     assert_int_equal(nst_arp_input(&core.iface, &table, pkt), NST_DROP_arp);
     nst_pkt_free(pkt);
 }

@@ -110,6 +110,42 @@ static void test_fini_stops_the_timers(void **state)
     /* teardown() sees what is left behind */
 }
 
+static void fired(void *ctx, struct nst_timer *timer)
+{
+    struct nst_timer **to = ctx;
+
+    *to = timer;
+}
+
+/* Whichever is taken away, the others stay, with their timers. */
+static void test_address_removed(void **state)
+{
+    (void)state;
+
+    for (unsigned gone = 0; gone < 3; gone++) {
+        struct nst_addr addr[3];
+        test_core_init(&core);
+        test_core_addr_add(&core, "192.0.2.2/24", NST_ACD_PROBE);
+        test_core_addr_add(&core, "192.0.2.3/24", NST_ACD_PROBE);
+        for (unsigned i = 0; i < 3; i++) {
+            struct nst_ifaddr *a = &core.iface.addrs[i];
+            addr[i] = a->prefix.addr;
+            nst_timer_arm(&core.env.wheel, &a->timer, TEST_START + (i + 1) * NST_SEC);
+        }
+        nst_iface_addr_remove(&core.iface, &core.iface.addrs[gone]);
+        nst_wheel_check(&core.env.wheel);
+        assert_int_equal(core.iface.naddrs, 2);
+        for (unsigned i = 0; i < 3; i++) {
+            struct nst_ifaddr *a = nst_iface_addr_find(&core.iface, &addr[i]);
+            struct nst_timer *timer = NULL;
+            assert_int_equal(a == NULL, i == gone);
+            test_core_run(&core, TEST_START + (i + 1) * NST_SEC, fired, &timer);
+            assert_ptr_equal(timer, a ? &a->timer : NULL);
+        }
+        test_core_fini(&core);
+    }
+}
+
 static void test_which_address_is_what(void **state)
 {
     static const struct {
@@ -164,6 +200,7 @@ int main(void)
         TEST(test_no_carrier),
         TEST(test_starts_down_when_asked),
         TEST(test_fini_stops_the_timers),
+        cmocka_unit_test(test_address_removed),
         TEST(test_which_address_is_what),
     };
     return cmocka_run_group_tests_name("iface", tests, NULL, NULL);
