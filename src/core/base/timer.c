@@ -12,6 +12,12 @@ static unsigned digit(uint64_t tick, unsigned level)
     return (unsigned)(tick >> (DIGIT_BITS * level)) & DIGIT_MASK;
 }
 
+/* When a tick begins; behind the last one that a nst_time can hold lies never. */
+static nst_time start_of(uint64_t tick)
+{
+    return tick > NST_TIME_NEVER / NST_US ? NST_TIME_NEVER : tick * NST_US;
+}
+
 /* The level of the highest digit in which two ticks differ. */
 static unsigned level_between(uint64_t a, uint64_t b)
 {
@@ -69,8 +75,8 @@ void nst_wheel_init(struct nst_wheel *wheel, nst_time now)
 
 void nst_timer_init(struct nst_timer *timer, enum nst_timer_kind kind)
 {
+    *timer = (struct nst_timer){.kind = (uint8_t)kind};
     nst_list_init(&timer->node);
-    timer->kind = (uint8_t)kind;
 }
 
 void nst_timer_arm(struct nst_wheel *wheel, struct nst_timer *timer, nst_time at)
@@ -95,7 +101,7 @@ void nst_timer_cancel(struct nst_wheel *wheel, struct nst_timer *timer)
 
 nst_time nst_timer_at(const struct nst_timer *timer)
 {
-    return timer->tick * NST_US;
+    return start_of(timer->tick);
 }
 
 struct nst_timer *nst_wheel_pull(struct nst_wheel *wheel, nst_time now)
@@ -124,7 +130,7 @@ nst_time nst_wheel_deadline(const struct nst_wheel *wheel)
     uint64_t tick;
     unsigned level, slot;
 
-    return earliest(wheel, &tick, &level, &slot) ? tick * NST_US : NST_TIME_NEVER;
+    return earliest(wheel, &tick, &level, &slot) ? start_of(tick) : NST_TIME_NEVER;
 }
 
 void nst_wheel_check(const struct nst_wheel *wheel)

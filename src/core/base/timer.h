@@ -4,7 +4,7 @@
  * wheel has ten levels of 64 slots; a slot of level 0 is one tick of a microsecond, a slot of
  * each further level 64 times as long. A timer stands on the level of the highest six-bit digit in
  * which its tick differs from now's; when time reaches its slot there it moves to a lower level. So
- * arming and cancelling are constant work, and firing moves a timer at most seven times in its
+ * arming and cancelling are constant work, and firing moves a timer at most nine times in its
  * life, however many there are.
  *
  * A timer never fires early, and less than a tick late. */
@@ -45,7 +45,8 @@ void nst_wheel_init(struct nst_wheel *wheel, nst_time now);
 
 void nst_timer_init(struct nst_timer *timer, enum nst_timer_kind kind);
 
-/* Arms the timer, anew if it was armed, to fire at `at` (at once if that has passed). */
+/* Arms the timer, anew if it was armed, to fire at `at`: at once if that has passed, and not
+ * at all at NST_TIME_NEVER. */
 void nst_timer_arm(struct nst_wheel *wheel, struct nst_timer *timer, nst_time at);
 
 /* Harmless on a timer that is not armed. */
@@ -56,7 +57,7 @@ static inline bool nst_timer_armed(const struct nst_timer *timer)
     return nst_list_linked(&timer->node);
 }
 
-/* When an armed timer fires. */
+/* When an armed timer fires: a whole microsecond, or NST_TIME_NEVER. */
 nst_time nst_timer_at(const struct nst_timer *timer);
 
 /* Takes one timer that is due at `now` off the wheel; NULL when none is (any more). */

@@ -123,8 +123,9 @@ enum nst_drop nst_arp_input(struct nst_iface *iface, struct nst_neigh_table *nei
         return NST_DROP_arp_conflict;
     }
     bool to_us = nst_iface_addr_is_ours(iface, &arp.tpa);
-    drop = NST_DROP_NONE;
-    if (!nst_addr_is_any(&arp.spa))
+    if (nst_addr_is_any(&arp.spa)) /* a probe: there is nobody to remember */
+        drop = to_us ? NST_DROP_NONE : NST_DROP_arp_other;
+    else
         drop = nst_neigh_input(neighbours, iface, &arp.spa, &arp.sha, news_of(&arp, to_us, pkt));
     if (to_us && arp.op == NST_ARP_REQUEST)
         return reply(iface, &arp);

@@ -9,8 +9,9 @@
 
 #include "core/link/neigh.h"
 
-/* Handles an ARP packet, without its link header. Drops: arp, arp_source, arp_other, arp_locked,
- * neigh_full, no_memory. */
+/* Handles an ARP packet, without its link header. A request for one of our addresses is answered
+ * even when its sender cannot be remembered. Drops: arp, arp_source, arp_conflict, arp_other,
+ * arp_locked, neigh_full; no_memory for the answer. */
 enum nst_drop nst_arp_input(struct nst_iface *iface, struct nst_neigh_table *neighbours,
                             const struct nst_pkt *pkt);
 

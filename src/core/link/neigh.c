@@ -18,21 +18,21 @@
 int nst_neigh_init(struct nst_neigh_table *table, struct nst_env *env, uint32_t max,
                    uint32_t max_queue)
 {
-    uint32_t nbuckets = 1;
+    size_t nbuckets = 1;
 
     while (nbuckets < max)
         nbuckets *= 2;
     *table = (struct nst_neigh_table){.env = env, .max = max, .max_queue = max_queue};
     table->key = nst_prng_key(env->seed, "neighbours");
     table->mask = nbuckets - 1;
-    nst_list_init(&table->rumoured);
-    nst_list_init(&table->confirmed);
+    for (unsigned i = 0; i < NST_NEIGH_RANKS; i++)
+        nst_list_init(&table->lru[i]);
     nst_list_init(&table->solicit);
     nst_list_init(&table->failed);
     table->buckets = nst_env_alloc(env, nbuckets * sizeof *table->buckets);
     if (!table->buckets)
         return -ENOMEM;
-    for (uint32_t i = 0; i < nbuckets; i++)
+    for (size_t i = 0; i < nbuckets; i++)
         nst_list_init(&table->buckets[i]);
     return 0;
 }
@@ -47,7 +47,7 @@ static struct nst_list *bucket_of(const struct nst_neigh_table *table,
     return &table->buckets[nst_siphash(&table->key, id, sizeof id) & table->mask];
 }
 
-struct nst_neigh *nst_neigh_find(struct nst_neigh_table *table, const struct nst_iface *iface,
+struct nst_neigh *nst_neigh_find(const struct nst_neigh_table *table, const struct nst_iface *iface,
                                  const struct nst_addr *addr)
 {
     NST_LIST_FOREACH (e, bucket_of(table, iface, addr)) {
@@ -88,31 +88,40 @@ void nst_neigh_fini(struct nst_neigh_table *table)
 
     if (!table->buckets)
         return;
-    list_free(table, &table->rumoured);
-    list_free(table, &table->confirmed);
+    for (unsigned i = 0; i < NST_NEIGH_RANKS; i++)
+        list_free(table, &table->lru[i]);
     while ((e = nst_list_pop_front(&table->failed)))
         nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
     nst_env_free(table->env, table->buckets, (table->mask + 1) * sizeof *table->buckets);
 }
 
-/* Whether a new neighbour may take this one's place. */
-static bool evictable(const struct nst_neigh *n)
+static enum nst_neigh_rank rank_of(const struct nst_neigh *n)
 {
-    return n->state == NST_NEIGH_STALE || n->state == NST_NEIGH_FAILED ||
-           n->state == NST_NEIGH_INCOMPLETE;
+    if (n->state == NST_NEIGH_PERMANENT)
+        return NST_NEIGH_FIXED;
+    return n->confirmed ? NST_NEIGH_CONFIRMED : NST_NEIGH_RUMOURED;
 }
 
-/* Moves the entry to the young end of the list that it belongs to. */
+/* Moves the entry to the young end of its rank. */
 static void used(struct nst_neigh_table *table, struct nst_neigh *n)
 {
     nst_list_del(&n->lru);
-    nst_list_push_back(n->confirmed ? &table->confirmed : &table->rumoured, &n->lru);
+    nst_list_push_back(&table->lru[rank_of(n)], &n->lru);
 }
 
-/* Evicts the least recently used entry of a list that may go. The search is bounded; what it must
- * keep it moves to the young end, so that the next search begins behind. */
-static bool evict(struct nst_neigh_table *table, struct nst_list *lru)
+/* Whether a new neighbour may take this one's place: anything that never answered, else what nobody
+ * talks to. */
+static bool evictable(const struct nst_neigh *n)
 {
+    return n->confirmed == 0 || n->state == NST_NEIGH_STALE;
+}
+
+/* Evicts the least recently used entry of a rank that may go. The search is bounded; what it must
+ * keep it moves to the young end, so that the next search begins behind. */
+static bool evict(struct nst_neigh_table *table, enum nst_neigh_rank rank)
+{
+    struct nst_list *lru = &table->lru[rank];
+
     for (unsigned looked = 0; looked < 32 && !nst_list_empty(lru); looked++) {
         struct nst_neigh *n = NST_CONTAINER(lru->next, struct nst_neigh, lru);
         if (evictable(n)) {
@@ -127,8 +136,8 @@ static bool evict(struct nst_neigh_table *table, struct nst_list *lru)
 
 static bool make_room(struct nst_neigh_table *table)
 {
-    return table->count < table->max || evict(table, &table->rumoured) ||
-           evict(table, &table->confirmed);
+    return table->count < table->max || evict(table, NST_NEIGH_RUMOURED) ||
+           evict(table, NST_NEIGH_CONFIRMED);
 }
 
 static struct nst_neigh *entry_new(struct nst_neigh_table *table, struct nst_iface *iface,
@@ -145,13 +154,13 @@ static struct nst_neigh *entry_new(struct nst_neigh_table *table, struct nst_ifa
     nst_list_init(&n->queue);
     nst_list_init(&n->solicit);
     nst_list_push_back(bucket_of(table, iface, addr), &n->bucket);
-    nst_list_push_back(&table->rumoured, &n->lru);
+    nst_list_push_back(&table->lru[rank_of(n)], &n->lru);
     table->count++;
     NST_COUNT(table->env, neigh_created);
     return n;
 }
 
-/* Enters a state whose timer runs for `after`. */
+/* Enters a state that asks nothing and lasts for `after`. */
 static void enter(struct nst_neigh_table *table, struct nst_neigh *n, enum nst_neigh_state state,
                   nst_time after)
 {
@@ -165,10 +174,18 @@ static void enter(struct nst_neigh_table *table, struct nst_neigh *n, enum nst_n
 static void solicit(struct nst_neigh_table *table, struct nst_neigh *n)
 {
     n->probes++;
-    n->asked = table->env->now;
     nst_list_del(&n->solicit);
     nst_list_push_back(&table->solicit, &n->solicit);
     nst_timer_arm(&table->env->wheel, &n->timer, table->env->now + RETRANS_TIME);
+}
+
+/* Enters a state in which the neighbour is asked, once a second (RFC 1122 §2.3.2.1). */
+static void enter_asking(struct nst_neigh_table *table, struct nst_neigh *n,
+                         enum nst_neigh_state state)
+{
+    n->state = state;
+    n->probes = 0;
+    solicit(table, n);
 }
 
 static void send_to(struct nst_neigh *n, struct nst_pkt *pkt)
@@ -210,10 +227,7 @@ void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *ifac
     used(table, n);
     switch (n->state) {
     case NST_NEIGH_FAILED:
-        enter(table, n, NST_NEIGH_INCOMPLETE, RETRANS_TIME);
-        /* One request a second at most, however often it is tried (RFC 1122 §2.3.2.1). */
-        if (n->asked == 0 || table->env->now - n->asked >= RETRANS_TIME)
-            solicit(table, n);
+        enter_asking(table, n, NST_NEIGH_INCOMPLETE);
         queue_push(table, n, pkt);
         return;
     case NST_NEIGH_INCOMPLETE:
@@ -241,9 +255,14 @@ static void make_reachable(struct nst_neigh_table *table, struct nst_neigh *n)
     queue_flush(n);
 }
 
+/* Its MAC address is known but not confirmed. What waited for it is sent, which is the first use of
+ * a stale neighbour. */
 static void make_stale(struct nst_neigh_table *table, struct nst_neigh *n)
 {
-    enter(table, n, NST_NEIGH_STALE, STALE_KEPT);
+    if (n->queued > 0)
+        enter(table, n, NST_NEIGH_DELAY, DELAY_FIRST_PROBE);
+    else
+        enter(table, n, NST_NEIGH_STALE, STALE_KEPT);
     queue_flush(n);
 }
 
@@ -302,8 +321,7 @@ void nst_neigh_timeout(struct nst_neigh_table *table, struct nst_neigh *n)
         make_stale(table, n);
         break;
     case NST_NEIGH_DELAY:
-        n->state = NST_NEIGH_PROBE;
-        solicit(table, n);
+        enter_asking(table, n, NST_NEIGH_PROBE);
         break;
     case NST_NEIGH_INCOMPLETE:
     case NST_NEIGH_PROBE:
@@ -332,6 +350,7 @@ int nst_neigh_table_set(struct nst_neigh_table *table, struct nst_iface *iface,
     n->state = NST_NEIGH_PERMANENT;
     nst_list_del(&n->solicit);
     nst_timer_cancel(&table->env->wheel, &n->timer);
+    used(table, n);
     queue_flush(n);
     return 0;
 }
@@ -347,27 +366,30 @@ int nst_neigh_table_del(struct nst_neigh_table *table, struct nst_iface *iface,
     return 0;
 }
 
-static uint32_t list_check(const struct nst_neigh_table *table, const struct nst_list *lru)
+static void entry_check(const struct nst_neigh_table *table, const struct nst_neigh *n)
 {
-    uint32_t count = 0;
+    uint32_t queued = 0;
 
-    NST_LIST_FOREACH (e, lru) {
-        const struct nst_neigh *n = NST_CONTAINER(e, struct nst_neigh, lru);
-        uint32_t queued = 0;
-        NST_LIST_FOREACH (q, &n->queue)
-            queued++;
-        count++;
-        assert((n->confirmed != 0) == (lru == &table->confirmed));
-        assert(queued == n->queued && queued <= table->max_queue);
-        assert(queued == 0 || n->state == NST_NEIGH_INCOMPLETE);
-        assert(nst_timer_armed(&n->timer) == (n->state != NST_NEIGH_PERMANENT));
-    }
-    return count;
+    NST_LIST_FOREACH (q, &n->queue)
+        queued++;
+    assert(queued == n->queued && queued <= table->max_queue);
+    assert(queued == 0 || n->state == NST_NEIGH_INCOMPLETE);
+    assert(!nst_list_linked(&n->solicit) || was_asked(n));
+    assert(nst_timer_armed(&n->timer) == (n->state != NST_NEIGH_PERMANENT));
+    assert(nst_neigh_find(table, n->iface, &n->addr) == n);
 }
 
 void nst_neigh_check(const struct nst_neigh_table *table)
 {
-    uint32_t count = list_check(table, &table->rumoured) + list_check(table, &table->confirmed);
+    uint32_t count = 0;
 
+    for (unsigned i = 0; i < NST_NEIGH_RANKS; i++) {
+        NST_LIST_FOREACH (e, &table->lru[i]) {
+            const struct nst_neigh *n = NST_CONTAINER(e, struct nst_neigh, lru);
+            assert(rank_of(n) == i);
+            entry_check(table, n);
+            count++;
+        }
+    }
     assert(count == table->count && count <= table->max);
 }

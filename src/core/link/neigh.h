@@ -10,10 +10,10 @@
  * The cache asks nobody itself: entries that want a solicitation stand on the list `solicit`, for
  * stack/ to send ARP or (later) neighbour solicitations.
  *
- * Bounds: `max` entries. A new neighbour takes the place of the least recently used one that is
- * neither permanent nor in use, of those never confirmed first: so a flood of names that nobody
- * answers to displaces others of its kind, and a neighbour that does answer is not forgotten for
- * one that is still to be asked. */
+ * Bounds: `max` entries. A new neighbour takes the place of the least recently used one that has
+ * never answered; if there is none, of one that has but is stale. So a flood of names, whether
+ * asked for here or claimed there, displaces others of its kind, and a neighbour that does answer
+ * is not forgotten for one that is still to be asked. Permanent entries always stay. */
 #ifndef NST_LINK_NEIGH_H
 #define NST_LINK_NEIGH_H
 
@@ -29,9 +29,16 @@ struct nst_neigh {
     enum nst_neigh_state state;
     uint8_t probes;     /* solicitations since the state began */
     nst_time confirmed; /* reachability, last; 0 never since the last failure */
-    nst_time asked;     /* last solicitation */
     struct nst_list queue;
     uint32_t queued;
+};
+
+/* What an entry is worth when the cache is full, in ascending order. */
+enum nst_neigh_rank {
+    NST_NEIGH_RUMOURED,  /* never answered, or not since it failed */
+    NST_NEIGH_CONFIRMED, /* did answer */
+    NST_NEIGH_FIXED,     /* permanent: the owner's word */
+    NST_NEIGH_RANKS
 };
 
 struct nst_neigh_table {
@@ -39,11 +46,11 @@ struct nst_neigh_table {
     struct nst_siphash_key key;
     uint32_t max, max_queue;
     uint32_t count;
-    uint32_t mask; /* number of buckets − 1 */
+    size_t mask; /* number of buckets − 1 */
     struct nst_list *buckets;
-    struct nst_list rumoured, confirmed; /* all entries, the oldest use first */
-    struct nst_list solicit;             /* of struct nst_neigh: to be asked now */
-    struct nst_list failed;              /* of struct nst_pkt: could not be delivered */
+    struct nst_list lru[NST_NEIGH_RANKS]; /* all entries, the oldest use first */
+    struct nst_list solicit;              /* of struct nst_neigh: to be asked now */
+    struct nst_list failed;               /* of struct nst_pkt: could not be delivered */
 };
 
 /* -ENOMEM. */
@@ -52,7 +59,7 @@ int nst_neigh_init(struct nst_neigh_table *table, struct nst_env *env, uint32_t 
 void nst_neigh_fini(struct nst_neigh_table *table);
 
 /* The entry, or NULL. */
-struct nst_neigh *nst_neigh_find(struct nst_neigh_table *table, const struct nst_iface *iface,
+struct nst_neigh *nst_neigh_find(const struct nst_neigh_table *table, const struct nst_iface *iface,
                                  const struct nst_addr *addr);
 
 /* Sends a network-layer packet to a neighbour, at once or when it has answered.

@@ -21,6 +21,7 @@ struct nst_pkt *nst_pkt_new(struct nst_pool *pool, size_t headroom, size_t len)
     size_t head = nst_min(len, NST_BUF_SMALL - headroom);
     struct nst_buf *buf;
 
+    assert(headroom <= NST_BUF_SMALL);
     if (!pkt)
         return NULL;
     buf = nst_buf_new(pool, NST_BUF_SMALL);
@@ -46,6 +47,11 @@ void nst_pkt_free(struct nst_pkt *pkt)
     nst_pool_pkt_free(pkt->pool, pkt);
 }
 
+static bool in_range(const struct nst_pkt *pkt, size_t off, size_t len)
+{
+    return off <= pkt->len && len <= pkt->len - off;
+}
+
 /* Adds to `to` what `from` has in the range, by reference. */
 static void share_range(struct nst_pkt *to, const struct nst_pkt *from, size_t off, size_t len)
 {
@@ -67,6 +73,7 @@ struct nst_pkt *nst_pkt_share(const struct nst_pkt *pkt, size_t off, size_t len)
 {
     struct nst_pkt *part = nst_pool_pkt_new(pkt->pool);
 
+    assert(in_range(pkt, off, len));
     if (!part)
         return NULL;
     memcpy(part, pkt, offsetof(struct nst_pkt, len));
@@ -112,23 +119,32 @@ void nst_pkt_pull(struct nst_pkt *pkt, size_t n)
     pkt->len -= n;
 }
 
-uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n)
+/* Puts an empty slice in front, with the usual headroom before it; false without memory or slices.
+ */
+static bool add_head(struct nst_pkt *pkt)
 {
     struct nst_pkt_slice *head = &pkt->slices[0];
     struct nst_buf *buf;
 
-    offload_move(&pkt->offload, n);
-    if (pkt->nslices && head->buf->refs == 1 && n <= (size_t)(head->data - head->buf->data)) {
-        head->data -= n;
-        head->len += n;
-        pkt->len += n;
-        return head->data;
-    }
     if (pkt->nslices == NST_PKT_SLICES || !(buf = nst_buf_new(pkt->pool, NST_BUF_SMALL)))
-        return NULL;
+        return false;
     memmove(head + 1, head, pkt->nslices * sizeof *head);
     pkt->nslices++;
-    *head = (struct nst_pkt_slice){buf, buf->data + NST_PKT_HEADROOM - n, n};
+    *head = (struct nst_pkt_slice){buf, buf->data + NST_PKT_HEADROOM, 0};
+    return true;
+}
+
+uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n)
+{
+    struct nst_pkt_slice *head = &pkt->slices[0];
+
+    assert(n <= NST_PKT_HEADROOM);
+    bool room = pkt->nslices && head->buf->refs == 1 && n <= (size_t)(head->data - head->buf->data);
+    if (!room && !add_head(pkt))
+        return NULL;
+    offload_move(&pkt->offload, n);
+    head->data -= n;
+    head->len += n;
     pkt->len += n;
     return head->data;
 }
@@ -138,7 +154,7 @@ int nst_pkt_own_head(struct nst_pkt *pkt)
     struct nst_pkt_slice *head = &pkt->slices[0];
     struct nst_buf *buf;
 
-    if (head->buf->refs == 1)
+    if (pkt->nslices == 0 || head->buf->refs == 1)
         return 0;
     buf = nst_buf_new(pkt->pool, head->buf->size);
     if (!buf)
@@ -202,7 +218,7 @@ void nst_pkt_read(const struct nst_pkt *pkt, size_t off, void *out, size_t len)
 {
     uint8_t *to = out;
 
-    assert(off + len <= pkt->len);
+    assert(in_range(pkt, off, len));
     for (unsigned i = 0; i < pkt->nslices && len > 0; i++) {
         struct nst_slice s = range_next(pkt, i, &off, &len);
         memcpy(to, s.base, s.len);
@@ -214,9 +230,10 @@ void nst_pkt_write(struct nst_pkt *pkt, size_t off, const void *in, size_t len)
 {
     const uint8_t *from = in;
 
-    assert(off + len <= pkt->len);
+    assert(in_range(pkt, off, len));
     for (unsigned i = 0; i < pkt->nslices && len > 0; i++) {
         struct nst_slice s = range_next(pkt, i, &off, &len);
+        assert(s.len == 0 || pkt->slices[i].buf->refs == 1);
         memcpy(s.base, from, s.len);
         from += s.len;
     }
@@ -227,7 +244,7 @@ uint16_t nst_pkt_sum(const struct nst_pkt *pkt, size_t off, size_t len)
     uint16_t sum = 0;
     size_t done = 0;
 
-    assert(off + len <= pkt->len);
+    assert(in_range(pkt, off, len));
     for (unsigned i = 0; i < pkt->nslices && len > 0; i++) {
         struct nst_slice s = range_next(pkt, i, &off, &len);
         sum = nst_csum_join(sum, nst_csum_sum(s.base, s.len), done);

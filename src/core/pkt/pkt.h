@@ -53,11 +53,12 @@ struct nst_pkt {
 };
 
 /* A packet of `len` bytes (undefined content) in one slice or, beyond a small buffer, two; with
- * `headroom` bytes free in front. NULL without memory. */
+ * `headroom` bytes (at most a small buffer's) free in front. NULL without memory or when it is
+ * longer than a small and a large buffer. */
 struct nst_pkt *nst_pkt_new(struct nst_pool *pool, size_t headroom, size_t len);
 
 /* A packet of the same description whose bytes are those of `pkt` from `off`, `len` long, in the
- * same buffers. NULL without memory. */
+ * same buffers; the range lies inside the packet. NULL without memory. */
 struct nst_pkt *nst_pkt_share(const struct nst_pkt *pkt, size_t off, size_t len);
 
 static inline struct nst_pkt *nst_pkt_clone(const struct nst_pkt *pkt)
@@ -68,10 +69,10 @@ static inline struct nst_pkt *nst_pkt_clone(const struct nst_pkt *pkt)
 /* Counts and traces the packet's end, then frees it. */
 void nst_pkt_drop(struct nst_pkt *pkt, enum nst_drop reason);
 
-/* The first byte, and how many follow it without a gap. */
+/* The first byte (NULL in an empty packet), and how many there are without a gap. */
 static inline uint8_t *nst_pkt_head(const struct nst_pkt *pkt)
 {
-    return pkt->slices[0].data;
+    return pkt->nslices ? pkt->slices[0].data : NULL;
 }
 
 static inline size_t nst_pkt_head_len(const struct nst_pkt *pkt)
@@ -83,14 +84,16 @@ static inline size_t nst_pkt_head_len(const struct nst_pkt *pkt)
  * description moves along. */
 void nst_pkt_pull(struct nst_pkt *pkt, size_t n);
 
-/* Puts `n` bytes in front and returns them, to be written: in the headroom of the first slice if it
- * is there and unshared, else in a new small buffer. NULL without memory or slices. */
+/* Puts `n` bytes, at most NST_PKT_HEADROOM, in front and returns them, to be written: in the
+ * headroom of the first slice if it is there and unshared, else in a new small buffer. NULL without
+ * memory or slices. */
 uint8_t *nst_pkt_push(struct nst_pkt *pkt, size_t n);
 
 /* Makes the first slice safe to write to. -ENOMEM. */
 int nst_pkt_own_head(struct nst_pkt *pkt);
 
-/* Copies `len` bytes from or to offset `off`; the range lies inside the packet. */
+/* Copies `len` bytes from or to offset `off`; the range lies inside the packet.
+ * What is written to must not be shared with another packet. */
 void nst_pkt_read(const struct nst_pkt *pkt, size_t off, void *out, size_t len);
 void nst_pkt_write(struct nst_pkt *pkt, size_t off, const void *in, size_t len);
 

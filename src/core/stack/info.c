@@ -46,27 +46,27 @@ size_t nst_route_list(const struct nst_stack *stack, struct nst_route *out, size
     return n;
 }
 
-static size_t neigh_list(const struct nst_list *list, struct nst_neigh_info *out, size_t max,
-                         size_t n)
+static struct nst_neigh_info neigh_info(const struct nst_neigh *n)
 {
-    NST_LIST_FOREACH (e, list) {
-        const struct nst_neigh *neigh = NST_CONTAINER(e, struct nst_neigh, lru);
-        if (n < max)
-            out[n] = (struct nst_neigh_info){.link = neigh->iface->link,
-                                             .addr = neigh->addr,
-                                             .mac = neigh->mac,
-                                             .state = neigh->state,
-                                             .confirmed = neigh->confirmed};
-        n++;
-    }
-    return n;
+    return (struct nst_neigh_info){.link = n->iface->link,
+                                   .addr = n->addr,
+                                   .mac = n->mac,
+                                   .state = n->state,
+                                   .confirmed = n->confirmed};
 }
 
 size_t nst_neigh_list(const struct nst_stack *stack, struct nst_neigh_info *out, size_t max)
 {
-    size_t n = neigh_list(&stack->neighbours.confirmed, out, max, 0);
+    size_t n = 0;
 
-    return neigh_list(&stack->neighbours.rumoured, out, max, n);
+    for (unsigned rank = NST_NEIGH_RANKS; rank-- > 0;) {
+        NST_LIST_FOREACH (e, &stack->neighbours.lru[rank]) {
+            if (n < max)
+                out[n] = neigh_info(NST_CONTAINER(e, struct nst_neigh, lru));
+            n++;
+        }
+    }
+    return n;
 }
 
 uint64_t nst_drops(const struct nst_stack *stack, uint16_t drop)
