@@ -44,9 +44,10 @@ static int parse_flag(struct flag *flag, const char *word, struct nst_fault *fau
 {
     size_t len = strcspn(word, "=");
 
-    if (word[0] != '-' || !word[1])
-        return nst_fault_set(fault, -EINVAL, "unexpected argument '%s': see 'netstack up --help'",
-                             word);
+    if (word[0] != '-' || !word[1]) {
+        nst_fault_set(fault, -EINVAL, "unexpected argument '%s': see 'netstack up --help'", word);
+        return -EINVAL;
+    }
     if (word[1] == '-') {
         flag->row = find_flag(word + 2, len - 2);
         flag->value = word[len] ? word + len + 1 : NULL;
@@ -57,10 +58,11 @@ static int parse_flag(struct flag *flag, const char *word, struct nst_fault *fau
     }
     flag->text = word;
     flag->text_len = (int)len;
-    if (!flag->row)
-        return nst_fault_set(fault, -EINVAL, "unknown flag %.*s: see 'netstack up --help'",
-                             flag->text_len, word);
-    return 0;
+    if (flag->row)
+        return 0;
+    nst_fault_set(fault, -EINVAL, "unknown flag %.*s: see 'netstack up --help'", flag->text_len,
+                  word);
+    return -EINVAL;
 }
 
 /* Finds the flag's value, in its word or in the next one, and moves past it. */
@@ -94,7 +96,7 @@ static int apply_flags(struct nst_settings *s, int argc, char *const argv[], boo
         int r = parse_flag(&flag, argv[at++], fault);
         if (r == 0)
             r = take_value(s, &flag, argc, argv, &at, fault);
-        if (r < 0)
+        if (r != 0)
             return r;
         if ((flag.row == config || flag.row == help) != steering)
             continue;

@@ -21,7 +21,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <jansson.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +35,6 @@
 
 #define SUFFIX       ".nat"
 #define LOCK_FILE    ".nat.lock"
-#define RECORD_BYTES 256
 #define FILE_NAME    64
 #define LOCK_TRIES   50 /* of 100 ms each */
 #define LOCK_WAIT_NS 100000000
@@ -131,38 +130,56 @@ static uint64_t current_netns(void)
     return stat("/proc/thread-self/ns/net", &st) == 0 ? st.st_ino : 0;
 }
 
-/* Reads a record; one that is cut short or garbled (by whom?) claims what could be read. */
+/* Reads one claim. False if it is none. */
+static bool read_claim(json_t *entry, struct claim *out)
+{
+    const char *name;
+    int index, host;
+
+    if (json_unpack(entry, "{s:s, s:i, s:b}", "interface", &name, "index", &index, "ip_forward",
+                    &host) != 0)
+        return false;
+    *out = (struct claim){.index = (unsigned)index, .host_was_on = host};
+    snprintf(out->name, sizeof out->name, "%s", name);
+    return true;
+}
+
+/* Reads a record; one that is cut short or garbled claims nothing. */
 static void read_record(int file, struct record *out)
 {
-    char text[RECORD_BYTES];
-    ssize_t len = pread(file, text, sizeof text - 1, 0);
-    int at = 0, used = 0, host;
+    json_int_t netns;
+    json_t *entries, *entry;
+    size_t i;
 
     *out = (struct record){0};
-    text[len > 0 ? len : 0] = 0;
-    if (sscanf(text, "netns %" SCNu64 "\n%n", &out->netns, &at) != 1)
+    if (lseek(file, 0, SEEK_SET) < 0)
         return;
-    for (struct claim *claim = out->claims; out->n < NST_FORWARD_INTERFACES; claim++, at += used) {
-        if (sscanf(text + at, "forwarding %u %d %15s\n%n", &claim->index, &host, claim->name,
-                   &used) != 3)
-            return;
-        claim->host_was_on = host != 0;
-        out->n++;
+    json_t *record = json_loadfd(file, JSON_DISABLE_EOF_CHECK, NULL);
+    if (record && json_unpack(record, "{s:I, s:o}", "netns", &netns, "on", &entries) == 0) {
+        out->netns = (uint64_t)netns;
+        json_array_foreach(entries, i, entry)
+        {
+            if (out->n < NST_FORWARD_INTERFACES && read_claim(entry, &out->claims[out->n]))
+                out->n++;
+        }
     }
+    json_decref(record);
 }
 
 static int write_record(int file, const struct record *record)
 {
-    char text[RECORD_BYTES];
-    int len = snprintf(text, sizeof text, "netns %" PRIu64 "\n", record->netns);
+    json_t *entries = json_array();
 
     for (size_t i = 0; i < record->n; i++) {
         const struct claim *claim = &record->claims[i];
-        len += snprintf(text + len, sizeof text - (size_t)len, "forwarding %u %d %s\n",
-                        claim->index, claim->host_was_on, claim->name);
+        json_array_append_new(entries,
+                              json_pack("{s:s, s:i, s:b}", "interface", claim->name, "index",
+                                        (int)claim->index, "ip_forward", claim->host_was_on));
     }
-    ssize_t n = pwrite(file, text, (size_t)len, 0);
-    return n < 0 ? -errno : n < len ? -ENOSPC : 0;
+    json_t *whole = json_pack("{s:I, s:o}", "netns", (json_int_t)record->netns, "on", entries);
+    int r = whole ? json_dumpfd(whole, file, 0) : -1;
+    json_decref(whole);
+    return r < 0 ? -EIO : 0;
 }
 
 static bool is_claimed_by(const struct record *record, unsigned index)
@@ -355,13 +372,16 @@ static int enter_dir(const char *run_dir, int *dir, int *lock, struct nst_fault 
     *dir = open_dir(run_dir);
     if (*dir == -ENOENT && mkdir(run_dir, 0755) == 0)
         *dir = open_dir(run_dir);
-    if (*dir < 0)
-        return nst_fault_system(fault, *dir, "cannot use the directory %s", run_dir);
+    if (*dir < 0) {
+        nst_fault_system(fault, *dir, "cannot use the directory %s", run_dir);
+        return *dir;
+    }
     *lock = lock_dir(*dir);
     if (*lock >= 0)
         return 0;
+    nst_fault_system(fault, *lock, "cannot lock %s/" LOCK_FILE, run_dir);
     close(*dir);
-    return nst_fault_system(fault, *lock, "cannot lock %s/" LOCK_FILE, run_dir);
+    return *lock;
 }
 
 static int make_record(struct nst_forward *f, struct nst_fault *fault)
@@ -403,7 +423,7 @@ static int claim(struct nst_forward *f, const char *ifname, bool *is_on, struct 
 static int set_up(struct nst_forward *f, const char *const *ifnames, size_t n,
                   struct nst_fault *fault)
 {
-    bool is_on[NST_FORWARD_INTERFACES];
+    bool is_on[NST_FORWARD_INTERFACES] = {false};
     int r = sweep(f->dir, fault);
 
     if (r == 0)
@@ -434,9 +454,10 @@ int nst_forward_up(struct nst_forward **out, const char *run_dir, const char *na
 {
     int lock;
     struct nst_forward *f = calloc(1, sizeof *f);
-    int r = f ? enter_dir(run_dir, &f->dir, &lock, fault)
-              : nst_fault_system(fault, -ENOMEM, "cannot turn on IPv4 forwarding");
 
+    if (!f)
+        return nst_fault_system(fault, -ENOMEM, "cannot turn on IPv4 forwarding");
+    int r = enter_dir(run_dir, &f->dir, &lock, fault);
     if (r < 0) {
         free(f);
         return r;

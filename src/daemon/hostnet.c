@@ -58,11 +58,12 @@ static int check_conflicts(struct nst_hostnet *host, const struct nst_up_config 
                            bool *has_address, struct nst_fault *fault)
 {
     struct nst_netlink_addr *addrs = calloc(ADDRS_MAX, sizeof *addrs);
-    int r = addrs ? nst_netlink_list_addrs(host->nl, addrs, ADDRS_MAX, fault)
-                  : nst_fault_system(fault, -ENOMEM, "cannot list the host's addresses");
-    size_t n = r < 0 ? 0 : nst_min((size_t)r, ADDRS_MAX);
 
     *has_address = false;
+    if (!addrs)
+        return nst_fault_system(fault, -ENOMEM, "cannot list the host's addresses");
+    int r = nst_netlink_list_addrs(host->nl, addrs, ADDRS_MAX, fault);
+    size_t n = r < 0 ? 0 : nst_min((size_t)r, ADDRS_MAX);
     for (size_t i = 0; i < n && r >= 0; i++) {
         *has_address |= addrs[i].index == host->before.index &&
                         addrs[i].prefix.len == config->host.len &&

@@ -407,9 +407,8 @@ int nst_netlink_list_addrs(struct nst_netlink *nl, struct nst_netlink_addr *out,
 struct nst_netlink_watch {
     struct mnl_socket *socket;
     int index;
-    bool known; /* `last` was told to the owner */
-    bool lost;  /* notices were dropped since we asked */
-    struct nst_netlink_event last;
+    bool lost;                          /* notices were dropped since we asked */
+    struct nst_netlink_event now, told; /* the link's state, and what the owner knows of it */
     _Alignas(struct nlmsghdr) char notice[ANSWER_BYTES];
 };
 
@@ -464,10 +463,10 @@ static int take_notice(const struct nlmsghdr *header, void *ctx)
 
     if (header->nlmsg_type == RTM_NEWLINK && parse_link(header, &link)) {
         if (link.index == watch->index)
-            watch->last = (struct nst_netlink_event){link.mtu, link.up, link.carrier, false};
+            watch->now = (struct nst_netlink_event){link.mtu, link.up, link.carrier, false};
     } else if (header->nlmsg_type == RTM_DELLINK && parse_link(header, &link)) {
         if (link.index == watch->index)
-            watch->last.gone = true;
+            watch->now.gone = true;
     }
     return MNL_CB_OK;
 }
@@ -479,7 +478,7 @@ static int take_refusal(const struct nlmsghdr *header, void *ctx)
     const struct nlmsgerr *error = mnl_nlmsg_get_payload(header);
 
     if (mnl_nlmsg_get_payload_len(header) >= sizeof *error && error->error == -ENODEV)
-        watch->last.gone = true;
+        watch->now.gone = true;
     return MNL_CB_OK;
 }
 
@@ -522,15 +521,15 @@ static bool is_same(const struct nst_netlink_event *a, const struct nst_netlink_
 
 int nst_netlink_watch_next(struct nst_netlink_watch *watch, struct nst_netlink_event *out)
 {
-    for (;;) {
-        struct nst_netlink_event before = watch->last;
-        int r = read_notice(watch);
-        if (r <= 0)
-            return r;
-        if (is_same(&before, &watch->last) && (watch->known || (!before.mtu && !before.gone)))
-            continue;
-        watch->known = true;
-        *out = watch->last;
-        return 1;
-    }
+    int r;
+
+    /* To the end, so that a question about lost notices doesn't wait for another notice. */
+    while ((r = read_notice(watch)) > 0)
+        ;
+    if (r < 0)
+        return r;
+    if (is_same(&watch->now, &watch->told))
+        return 0;
+    *out = watch->told = watch->now;
+    return 1;
 }

@@ -61,7 +61,7 @@ struct nst_netlink_watch;
 struct nst_netlink_event {
     uint32_t mtu;
     bool up, carrier;
-    bool gone; /* it was removed; the other fields tell its last state */
+    bool gone; /* it was removed; the other fields tell its last known state */
 };
 
 /* Watches the interface with this index. Poll nst_netlink_watch_fd() for input. 0 or -errno with a
@@ -70,9 +70,9 @@ int nst_netlink_watch_open(struct nst_netlink_watch **out, int index, struct nst
 void nst_netlink_watch_close(struct nst_netlink_watch *watch); /* NULL is allowed */
 int nst_netlink_watch_fd(const struct nst_netlink_watch *watch);
 
-/* The next change, without waiting: 1 with `out` filled, 0 if there is none for now, or -errno. The
- * first event tells the state at the start. Changes that came faster than they were read melt into
- * one; none is lost. */
+/* What changed since the last call, without waiting: 1 with `out` filled, 0 if nothing did, or
+ * -errno. The first event tells the state at the start. Several changes since the last call melt
+ * into one event; the last state is always told. */
 int nst_netlink_watch_next(struct nst_netlink_watch *watch, struct nst_netlink_event *out);
 
 #endif

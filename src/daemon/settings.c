@@ -29,6 +29,12 @@ static bool is_word(const char *value, size_t max, const char *others)
     return len >= 1 && len <= max;
 }
 
+/* Copies a word that was checked to fit. */
+static void copy_word(char *field, const char *value)
+{
+    memcpy(field, value, strlen(value) + 1);
+}
+
 /* Narrower than the kernel's rule: no name that means something in a rule set or a path. */
 static bool is_ifname(const char *value)
 {
@@ -101,7 +107,7 @@ static const char *set_name(struct nst_settings *s, const char *value)
 {
     if (!is_word(value, NST_UP_NAME_MAX, "_.-"))
         return "a name of 1 to 32 letters, digits, '_', '.' or '-'";
-    strcpy(s->config->name, value);
+    copy_word(s->config->name, value);
     return NULL;
 }
 
@@ -109,7 +115,7 @@ static const char *set_ifname(char *field, const char *value)
 {
     if (!is_ifname(value))
         return "an interface name of 1 to 15 letters, digits, '_', '.', '-', '@' or '+'";
-    strcpy(field, value);
+    copy_word(field, value);
     return NULL;
 }
 
@@ -341,7 +347,7 @@ static const char *set_user(struct nst_settings *s, const char *value)
 
     if (!user || strlen(value) > NST_UP_USER_MAX)
         return "the name of a user of this host";
-    strcpy(s->config->user, value);
+    copy_word(s->config->user, value);
     s->config->uid = user->pw_uid;
     s->config->gid = user->pw_gid;
     return NULL;

@@ -8,6 +8,7 @@
 #include "netns.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 static struct nst_up_config configure(const char *flag, const char *value)
@@ -285,20 +286,37 @@ static void check_next(struct nst_netlink_watch *watch, uint32_t mtu, bool up, b
     assert_int_equal(event.gone, gone);
 }
 
-/* Reads to the end; the last event, if any, is in `out`. */
-static void drain(struct nst_netlink_watch *watch, struct nst_netlink_event *out)
+/* Waits for the next event. The kernel may take its time to tell of a carrier. */
+static struct nst_netlink_event await_event(struct nst_netlink_watch *watch)
 {
-    int r;
+    struct nst_netlink_event event = {0};
+    int r = 0;
 
-    while ((r = nst_netlink_watch_next(watch, out)) > 0)
+    while (r == 0) {
+        struct pollfd pollfd = {.fd = nst_netlink_watch_fd(watch), .events = POLLIN};
+        assert_int_equal(poll(&pollfd, 1, 10000), 1);
+        r = nst_netlink_watch_next(watch, &event);
+    }
+    assert_int_equal(r, 1);
+    return event;
+}
+
+static void await_carrier(struct nst_netlink_watch *watch, bool carrier)
+{
+    while (await_event(watch).carrier != carrier)
         ;
-    assert_int_equal(r, 0);
+}
+
+static void check_silence(struct nst_netlink_watch *watch)
+{
+    struct nst_netlink_event event;
+
+    assert_int_equal(nst_netlink_watch_next(watch, &event), 0);
 }
 
 static void test_changes_are_told_once(void **state)
 {
     struct nst_netlink_watch *watch;
-    struct nst_netlink_event event = {0};
     struct nst_fault fault;
     (void)state;
     NEED_NETNS();
@@ -306,58 +324,52 @@ static void test_changes_are_told_once(void **state)
     assert_int_equal(nst_netlink_watch_open(&watch, (int)if_nametoindex("tun0"), &fault), 0);
     check_next(watch, 1500, false, false, false);
     shell("ip link set tun0-peer up; ip link set tun0 up");
-    drain(watch, &event);
-    assert_true(event.up && event.carrier);
+    await_carrier(watch, true);
     shell("ip link set tun0 mtu 1300; ip link set tun0 mtu 1300 txqueuelen 77");
     check_next(watch, 1300, true, true, false);
-    assert_int_equal(nst_netlink_watch_next(watch, &event), 0);
+    check_silence(watch);
     shell("ip link set eth0 up mtu 1280");
-    assert_int_equal(nst_netlink_watch_next(watch, &event), 0);
+    check_silence(watch);
     shell("ip link set tun0-peer down");
-    check_next(watch, 1300, true, false, false);
+    await_carrier(watch, false);
     shell("ip link set tun0 down");
     check_next(watch, 1300, false, false, false);
     shell("ip link del tun0");
-    drain(watch, &event);
-    assert_true(event.gone);
+    check_next(watch, 1300, false, false, true);
+    check_silence(watch);
     nst_netlink_watch_close(watch);
 }
 
 static void test_lost_notices_are_made_up_for(void **state)
 {
     struct nst_netlink_watch *watch;
-    struct nst_netlink_event event;
     struct nst_fault fault;
-    int small = 0, index;
+    int small = 0;
     (void)state;
     NEED_NETNS();
 
-    index = (int)if_nametoindex("tun0");
-    assert_int_equal(nst_netlink_watch_open(&watch, index, &fault), 0);
+    assert_int_equal(nst_netlink_watch_open(&watch, (int)if_nametoindex("tun0"), &fault), 0);
     check_next(watch, 1500, false, false, false);
     assert_int_equal(
         setsockopt(nst_netlink_watch_fd(watch), SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
     shell("for i in $(seq 1 100); do echo link set tun0 mtu $((1000 + i)); done | ip -batch -");
-    drain(watch, &event);
-    assert_int_equal(event.mtu, 1100);
+    assert_int_equal(await_event(watch).mtu, 1100);
     shell("(for i in $(seq 1 100); do echo link set tun0 mtu $((1000 + i)); done; "
           "echo link del tun0) | ip -batch -");
-    drain(watch, &event);
-    assert_true(event.gone);
+    assert_true(await_event(watch).gone);
     nst_netlink_watch_close(watch);
 }
 
 static void test_a_link_that_is_gone_from_the_start(void **state)
 {
     struct nst_netlink_watch *watch;
-    struct nst_netlink_event event;
     struct nst_fault fault;
     (void)state;
     NEED_NETNS();
 
     assert_int_equal(nst_netlink_watch_open(&watch, 4711, &fault), 0);
     check_next(watch, 0, false, false, true);
-    assert_int_equal(nst_netlink_watch_next(watch, &event), 0);
+    check_silence(watch);
     nst_netlink_watch_close(watch);
 }
 

@@ -350,7 +350,12 @@ static void test_a_new_interface_of_the_same_name_is_let_be(void **state)
 
 static void test_records_that_are_not_ours_are_let_be(void **state)
 {
-    static const char *const records[] = {"garbage", "", "netns 1\nforwarding 2 0 eth0\n"};
+    static const char *const records[] = {
+        "garbage",
+        "",
+        "[]",
+        "{\"netns\":1,\"on\":[{\"interface\":\"eth0\",\"index\":2,\"ip_forward\":false}]}",
+    };
     (void)state;
     NEED_NETNS();
 
@@ -361,7 +366,7 @@ static void test_records_that_are_not_ours_are_let_be(void **state)
         shell("printf '%s' > %s/r%zu.nat", records[i], run_dir, i);
     sweep();
     assert_string_equal(switches(), "0010");
-    assert_string_equal(shell("ls -A %s", run_dir), "dir.nat\nfifo.nat\nlink.nat\nr2.nat\n");
+    assert_string_equal(shell("ls -A %s", run_dir), "dir.nat\nfifo.nat\nlink.nat\nr3.nat\n");
 }
 
 /* ---- Other people's filters -------------------------------------------------------------- */
