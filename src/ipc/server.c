@@ -445,10 +445,10 @@ void nst_ipc_server_free(struct nst_ipc_server *server)
     if (!server)
         return;
     nst_loop_fd_del(&server->source);
+    nst_ipc_unlisten(&server->listener); /* who sees his connection end finds the name free */
     while (server->stats.clients > 0)
         peer_free(server, server->stats.clients - 1);
     nst_loop_task_cancel(&server->reap);
-    nst_ipc_unlisten(&server->listener);
     if (server->spare_fd >= 0)
         close(server->spare_fd);
     json_decref(server->hello);

@@ -57,7 +57,8 @@ struct nst_ipc_server_stats {
 int nst_ipc_server_new(struct nst_ipc_server **out, struct nst_loop *loop,
                        const struct nst_ipc_server_config *config, char why[NST_IPC_WHY]);
 
-/* Ends all connections (with `closed`) and removes the socket. Not from inside `ops`. NULL is fine.
+/* Removes the socket, then ends all connections (with `closed`). Not from inside `ops`. NULL is
+ * fine.
  */
 void nst_ipc_server_free(struct nst_ipc_server *server);
 
