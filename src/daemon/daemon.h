@@ -15,8 +15,6 @@
 #include "netstack/device.h"
 #include "netstack/loop.h"
 
-#define NST_VERSION "0.1.0"
-
 #define NST_PUMP_BATCH 64
 
 /* Frames between the device and the stack. */
