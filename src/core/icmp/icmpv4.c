@@ -143,8 +143,11 @@ void nst_icmp_reply_take(struct nst_icmp *icmp, struct nst_pkt *pkt)
     }
     nst_pkt_pull(pkt, pkt->ip.hlen);
     uint8_t *p = nst_pkt_head(pkt);
+    uint16_t check = nst_csum_update(nst_load16(p + 2), NST_ICMPV4_ECHO << 8, 0);
+    /* A reply of nothing but zeros has the sum +0, whose complement is the one that an update
+     * cannot tell from the other zero. */
+    nst_store16(p + 2, check ? check : 0xffff);
     p[0] = NST_ICMPV4_ECHO_REPLY;
-    nst_store16(p + 2, nst_csum_update(nst_load16(p + 2), NST_ICMPV4_ECHO << 8, 0));
     /* Options are not echoed: a source route would lead the reply to a third party. */
     pkt->ip = (struct nst_pkt_ip){
         .src = from, .dst = pkt->ip.src, .proto = NST_IPPROTO_ICMP, .tos = pkt->ip.tos};
