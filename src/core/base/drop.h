@@ -36,6 +36,7 @@
     X(frag_many, "more fragments in one datagram than allowed")                              \
     X(frag_budget, "incomplete datagrams hold all the memory they may")                      \
     X(frag_timeout, "the rest of the datagram did not come in time")                         \
+    X(frag_ecn, "fragments whose ECN fields contradict each other (RFC 3168 5.3)")           \
     X(frag_proto, "fragmented datagram of a protocol that never is")                         \
     X(icmp_short, "ICMP message shorter than its type's header")                             \
     X(icmp_checksum, "wrong ICMP checksum")                                                  \

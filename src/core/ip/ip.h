@@ -36,7 +36,8 @@ struct nst_ip_verdict {
     struct nst_ipv4 header;
 };
 
-/* Judges a packet that begins with its IP header; fills in pkt->ip and cuts link padding.
+/* Judges a packet that begins with its IP header; fills in pkt->ip and pkt->frag_off
+ * and cuts link padding.
  * Drops: those of nst_ipv4_parse() and nst_ipv4_options_check(); ip_version, martian, ip_other,
  * ip_l2_broadcast, frag_proto. */
 struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *iface,

@@ -85,6 +85,7 @@ static void describe(struct nst_pkt *pkt, const struct nst_ipv4 *header)
                                   .hlen = (uint8_t)nst_ipv4_hlen(header),
                                   .options_len = header->options_len};
     memcpy(pkt->ip.options, header->options, sizeof pkt->ip.options);
+    pkt->frag_off = header->frag_off;
 }
 
 struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *iface,

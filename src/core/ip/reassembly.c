@@ -116,7 +116,8 @@ static void evict(struct nst_reassembly *r)
         if (r->groups[i].bytes > most->bytes)
             most = &r->groups[i];
     struct nst_datagram *d = NST_CONTAINER(most->datagrams.next, struct nst_datagram, age);
-    NST_COUNT(r->env, frag_datagrams_failed);
+    if (!d->refused)
+        NST_COUNT(r->env, frag_datagrams_failed);
     fragments_drop(r, d, NST_DROP_frag_budget);
     datagram_free(r, d);
 }
@@ -283,14 +284,16 @@ static struct nst_pkt *complete(struct nst_reassembly *r, struct nst_datagram *d
 {
     const struct nst_pkt *first = pkt_of(d->fragments.next);
     struct nst_pkt *whole = NULL;
-    enum nst_drop drop = NST_DROP_frag_range;
+    enum nst_drop drop = NST_DROP_no_memory;
     uint8_t tos = first->ip.tos;
     struct nst_ipv4 ip;
 
-    if (ecn_join(d, &tos) && first->ip.hlen + d->total <= NST_IPV4_LEN_MAX) {
+    if (first->ip.hlen + d->total > NST_IPV4_LEN_MAX)
+        drop = NST_DROP_frag_range;
+    else if (!ecn_join(d, &tos))
+        drop = NST_DROP_frag_ecn;
+    else
         whole = copy_together(d, first->ip.hlen);
-        drop = NST_DROP_no_memory;
-    }
     if (whole) {
         nst_ipv4_parse_quote(&ip, nst_pkt_head(first), nst_pkt_head_len(first));
         ip.mf = false;
@@ -324,7 +327,6 @@ struct nst_pkt *nst_reassembly_input_take(struct nst_reassembly *r, struct nst_p
     enum nst_drop drop = NST_DROP_NONE;
 
     NST_COUNT(r->env, frag_in);
-    pkt->frag_off = ip->frag_off;
     if (!sound)
         drop = NST_DROP_frag_range;
     else if (!make_room(r, sizeof *d + nst_pkt_truesize(pkt)))

@@ -41,7 +41,7 @@ void nst_reassembly_fini(struct nst_reassembly *r);
 
 /* Takes a fragment, which begins with the header `ip`, and returns the datagram if it is complete
  * now, with one header; otherwise NULL. Drops: frag_range, frag_overlap, frag_duplicate, frag_many,
- * frag_budget, no_memory. */
+ * frag_ecn, frag_budget, no_memory. */
 struct nst_pkt *nst_reassembly_input_take(struct nst_reassembly *r, struct nst_pkt *pkt,
                                           const struct nst_ipv4 *ip);
 
