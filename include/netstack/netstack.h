@@ -88,10 +88,11 @@ struct nst_allocator {
     void *ctx;
 };
 
-/* Limits; a zero stands for the default in brackets. Past a limit there is a counted refusal. */
+/* Limits; a zero stands for the default in brackets. Past a limit there is a counted refusal. The
+ * last eighth of the memory is for packets on their way; nothing may wait in it. */
 struct nst_limits {
     size_t memory_bytes;     /* packets and their data, the whole stack  [64 MiB] */
-    size_t fragment_bytes;   /* memory held by incomplete datagrams      [4 MiB] */
+    size_t fragment_bytes;   /* of that, held by incomplete datagrams; at most half  [4 MiB] */
     uint32_t fragments;      /* fragments in one datagram                [128] */
     uint32_t neighbours;     /* neighbour cache entries                  [1024] */
     uint32_t neighbour_pkts; /* packets queued for one neighbour         [3] */
@@ -406,8 +407,8 @@ enum nst_recv_flag {
                                 destination as `peer` */
 };
 
-/* Sends one datagram, whole. Returns its length; -EAGAIN (no room: NST_READY_OUT comes),
- * -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that came back
+/* Sends one datagram, whole. Returns its length; -EAGAIN (no room: NST_READY_OUT comes), -ENOBUFS
+ * (the whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that came back
  * earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 

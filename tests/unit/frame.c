@@ -7,6 +7,12 @@
 
 /* ---- Fields ------------------------------------------------------------------------------ */
 
+void frame_copy(struct frame *to, const struct frame *from)
+{
+    to->len = from->len;
+    memcpy(to->bytes, from->bytes, from->len);
+}
+
 void frame_put16(struct frame *f, size_t at, unsigned value)
 {
     f->bytes[at] = (uint8_t)(value >> 8);

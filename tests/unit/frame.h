@@ -91,6 +91,9 @@ void frame_icmp_error(struct frame *f, const char *from, uint8_t type, uint8_t c
 /* The fragment of the IP packet in `whole` that holds `len` bytes of its payload from `off`. */
 void frame_fragment(struct frame *f, const struct frame *whole, size_t off, size_t len);
 
+/* A frame that came out is no larger than it must be: this copies it to where it can be changed. */
+void frame_copy(struct frame *to, const struct frame *from);
+
 void frame_put16(struct frame *f, size_t at, unsigned value);
 void frame_put32(struct frame *f, size_t at, uint32_t value);
 void frame_put_addr(struct frame *f, size_t at, const char *addr);

@@ -23,7 +23,7 @@ void harness_init(struct harness *h, const struct nst_limits *limits, uint32_t f
     struct nst_config config = {.seed = "the same in every run", .now = TEST_START, .flags = flags};
     struct nst_route route = {.dst.addr.family = NST_AF_INET, .gateway = test_addr(GATEWAY)};
 
-    *h = (struct harness){.now = TEST_START};
+    *h = (struct harness){.now = TEST_START, .check_every = 1};
     config.allocator = test_memory_allocator(&h->memory);
     if (limits)
         config.limits = *limits;
@@ -85,6 +85,12 @@ static struct frame *frame_of(const struct nst_pkt *pkt)
     return f;
 }
 
+static void check(struct harness *h)
+{
+    if (++h->steps % h->check_every == 0)
+        nst_stack_check(h->stack);
+}
+
 static void pull_link(struct harness *h, const struct nst_link_info *info)
 {
     struct nst_pkt *pkts[PULL];
@@ -102,21 +108,26 @@ static void pull_link(struct harness *h, const struct nst_link_info *info)
                 frame_assert_sound(h->tx[h->ntx], mac);
             h->ntx++;
         }
-        nst_stack_check(h->stack);
+        check(h);
     } while (n == PULL);
 }
 
-void harness_pull(struct harness *h)
+static void pull_all(struct harness *h)
 {
     struct nst_link_info links[16];
     size_t n = nst_link_list(h->stack, links, NST_ARRAY_LEN(links));
 
-    forget_sent(h);
     /* What one link's output causes may go out on another. */
     for (size_t i = 0; i < n; i++)
         pull_link(h, &links[i]);
     for (size_t i = 0; i + 1 < n; i++)
         pull_link(h, &links[i]);
+}
+
+void harness_pull(struct harness *h)
+{
+    forget_sent(h);
+    pull_all(h);
 }
 
 /* A packet that holds the frame, each slice at the very end of its buffer. */
@@ -141,7 +152,7 @@ bool harness_input_on(struct harness *h, nst_link link, const struct frame *f)
 
     if (pkt)
         nst_input(h->stack, link, &pkt, 1, h->now);
-    nst_stack_check(h->stack);
+    check(h);
     harness_pull(h);
     return pkt != NULL;
 }
@@ -153,8 +164,15 @@ bool harness_input(struct harness *h, const struct frame *f)
 
 void harness_run(struct harness *h, nst_time duration)
 {
-    h->now += duration;
-    harness_pull(h);
+    nst_time until = h->now + duration, next;
+
+    forget_sent(h);
+    while ((next = nst_deadline(h->stack)) <= until) {
+        h->now = nst_max(h->now, next);
+        pull_all(h);
+    }
+    h->now = until;
+    pull_all(h);
 }
 
 /* ---- What can be seen -------------------------------------------------------------------- */

@@ -17,6 +17,8 @@ struct harness {
     /* What the last step sent. */
     struct frame *tx[HARNESS_TX_MAX];
     size_t ntx;
+    /* Floods look only each so many steps whether all is consistent. */
+    unsigned check_every, steps;
 };
 
 /* `limits` and `flags` as in struct nst_config; NULL and 0 for the defaults. */
@@ -28,8 +30,9 @@ void harness_fini(struct harness *h);
 /* Another Ethernet link, with one address if `prefix` is not NULL. */
 nst_link harness_link(struct harness *h, const char *name, const char *mac, const char *prefix);
 
-/* One step: a frame comes in on the link (false: there was no memory for it), or nothing but time
- * passes; then everything that the stack has to say on all links is pulled into `tx`. */
+/* One step: a frame comes in on the link (false: there was no memory for it), or time passes from
+ * deadline to deadline; then everything that the stack has to say on all links is pulled into `tx`.
+ */
 bool harness_input(struct harness *h, const struct frame *f);
 bool harness_input_on(struct harness *h, nst_link link, const struct frame *f);
 void harness_run(struct harness *h, nst_time duration);

@@ -329,6 +329,8 @@ struct nst_pkt *nst_reassembly_input_take(struct nst_reassembly *r, struct nst_p
     NST_COUNT(r->env, frag_in);
     if (!sound)
         drop = NST_DROP_frag_range;
+    else if (nst_pool_is_scarce(pkt->pool))
+        drop = NST_DROP_no_memory;
     else if (!make_room(r, sizeof *d + nst_pkt_truesize(pkt)))
         drop = NST_DROP_frag_budget;
     d = datagram_find(bucket, ip);

@@ -205,6 +205,10 @@ static void queue_flush(struct nst_neigh *n)
 
 static void queue_push(struct nst_neigh_table *table, struct nst_neigh *n, struct nst_pkt *pkt)
 {
+    if (nst_pool_is_scarce(pkt->pool)) {
+        nst_pkt_drop(pkt, NST_DROP_no_memory);
+        return;
+    }
     if (n->queued >= table->max_queue) {
         struct nst_list *oldest = nst_list_pop_front(&n->queue);
         nst_pkt_drop(NST_CONTAINER(oldest, struct nst_pkt, node), NST_DROP_neigh_queue);

@@ -63,7 +63,8 @@ struct nst_neigh *nst_neigh_find(const struct nst_neigh_table *table, const stru
                                  const struct nst_addr *addr);
 
 /* Sends a network-layer packet to a neighbour, at once or when it has answered.
- * Drops: neigh_full, neigh_queue (the packet that waited longest), and those of the interface. */
+ * Drops: neigh_full, neigh_queue (the packet that waited longest), no_memory, and those of the
+ * interface. */
 void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *iface,
                            const struct nst_addr *addr, struct nst_pkt *pkt);
 

@@ -34,6 +34,14 @@ struct nst_pool {
     struct nst_freelist bufs[NST_BUF_SIZES];
 };
 
+/* Whether memory is scarce. The last eighth of the budget is for packets on their way: what would
+ * have to wait, for the owner, a neighbour or other fragments, is refused then. So whoever fills
+ * the queues does not make the host deaf. */
+static inline bool nst_pool_is_scarce(const struct nst_pool *pool)
+{
+    return pool->used_bytes > pool->budget_bytes - pool->budget_bytes / 8;
+}
+
 void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_bytes);
 
 /* Gives all memory back; everything taken must have been returned (asserted). */

@@ -53,10 +53,13 @@ int nst_sock_error_take(struct nst_socket *s)
 void nst_sock_rx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt)
 {
     size_t mem = nst_pkt_truesize(pkt);
+    enum nst_drop drop = s->rx_mem + mem > s->rcvbuf       ? NST_DROP_sock_rcvbuf
+                         : nst_pool_is_scarce(socks->pool) ? NST_DROP_no_memory
+                                                           : NST_DROP_NONE;
 
-    if (s->rx_mem + mem > s->rcvbuf) {
+    if (drop) {
         s->rx_drops++;
-        nst_pkt_drop(pkt, NST_DROP_sock_rcvbuf);
+        nst_pkt_drop(pkt, drop);
         return;
     }
     s->rx_mem += mem;
@@ -73,7 +76,7 @@ void nst_sock_error_push_take(struct nst_socks *socks, struct nst_socket *s, str
     size_t mem = pkt ? nst_pkt_truesize(pkt) : 0;
     bool hard = error->err == ECONNREFUSED || error->err == ENOPROTOOPT || error->err == EPROTO;
 
-    if (s->recverr && pkt && s->err_mem + mem <= s->rcvbuf) {
+    if (s->recverr && pkt && s->err_mem + mem <= s->rcvbuf && !nst_pool_is_scarce(socks->pool)) {
         pkt->error = *error;
         pkt->time = socks->env->now;
         s->err_mem += mem;
@@ -164,6 +167,8 @@ int nst_sock_tx_copy(struct nst_socks *socks, struct nst_socket *s, const struct
         s->tx_blocked = true;
         return -EAGAIN;
     }
+    if (nst_pool_is_scarce(socks->pool))
+        return -ENOBUFS;
     struct nst_pkt *pkt = nst_pkt_new(socks->pool, NST_PKT_HEADROOM, nst_msg_len(msg));
     if (!pkt)
         return -ENOBUFS;

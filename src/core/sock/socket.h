@@ -89,7 +89,7 @@ struct nst_socket *nst_sock_lookup_next(struct nst_socks *socks, struct nst_sock
 
 /* ---- queue.c ----------------------------------------------------------------------------- */
 
-/* Queues a packet for the owner to receive. Drops: sock_rcvbuf. */
+/* Queues a packet for the owner to receive. Drops: sock_rcvbuf, no_memory. */
 void nst_sock_rx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt);
 
 /* Records an error for something sent, of which `pkt` (NULL without memory) is a copy. */

@@ -19,6 +19,7 @@ static struct nst_limits limits_of(const struct nst_config *config)
 
     DEFAULT(l.memory_bytes, (size_t)64 << 20);
     DEFAULT(l.fragment_bytes, (size_t)4 << 20);
+    l.fragment_bytes = nst_min(l.fragment_bytes, l.memory_bytes / 2);
     DEFAULT(l.fragments, 128);
     DEFAULT(l.neighbours, 1024);
     DEFAULT(l.neighbour_pkts, 3);
