@@ -166,7 +166,7 @@ void harness_run(struct harness *h, nst_time duration)
 {
     nst_time until = h->now + duration, next;
 
-    forget_sent(h);
+    harness_pull(h);
     while ((next = nst_deadline(h->stack)) <= until) {
         h->now = nst_max(h->now, next);
         pull_all(h);

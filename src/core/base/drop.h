@@ -7,6 +7,7 @@
 /* X(name, sentence) */
 #define NST_DROPS(X)                                                                         \
     X(link_down, "the interface has no carrier")                                             \
+    X(no_link, "for an interface that does not exist")                                       \
     X(runt, "frame shorter than its link header or 802.3 length")                            \
     X(ethertype, "EtherType that this host does not speak")                                  \
     X(l2_other, "frame addressed to another station")                                        \

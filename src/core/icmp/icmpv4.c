@@ -158,18 +158,22 @@ void nst_icmp_reply_take(struct nst_icmp *icmp, struct nst_pkt *pkt)
     nst_ip_output_take(icmp->ip, pkt);
 }
 
+static bool is_icmp_error(const struct nst_pkt *pkt)
+{
+    const uint8_t *type = nst_pkt_head(pkt) + pkt->ip.hlen;
+
+    return pkt->ip.proto == NST_IPPROTO_ICMP &&
+           (pkt->len <= pkt->ip.hlen || nst_icmpv4_is_error(*type));
+}
+
 /* RFC 1122 §3.2.2, RFC 1812 §4.3.2.7. */
 static bool may_cause_error(const struct nst_icmp *icmp, const struct nst_pkt *about)
 {
-    const uint8_t *payload = nst_pkt_head(about) + about->ip.hlen;
+    const struct nst_addr *src = &about->ip.src;
 
-    if (about->l2_group || about->ip.dst_group || about->frag_off != 0)
+    if (about->l2_group || about->ip.dst_group || about->frag_off != 0 || is_icmp_error(about))
         return false;
-    if (!nst_addr_is_host(&about->ip.src) || nst_ip_is_group(icmp->ip, &about->ip.src))
-        return about->looped;
-    if (about->ip.proto != NST_IPPROTO_ICMP)
-        return true;
-    return about->len > about->ip.hlen && !nst_icmpv4_is_error(payload[0]);
+    return about->looped || (nst_addr_is_host(src) && !nst_ip_is_group(icmp->ip, src));
 }
 
 /* Fills the bucket up to now: whole tokens only, the rest of the time stays for later. */

@@ -52,6 +52,10 @@ void nst_ipv4_fragment_take(struct nst_pkt *pkt, size_t mtu, struct nst_list *ou
     struct nst_env *env = pkt->pool->env;
     struct nst_list fragments;
 
+    if (pkt->ip.df) {
+        nst_pkt_drop(pkt, NST_DROP_too_big);
+        return;
+    }
     nst_list_init(&fragments);
     if (nst_pkt_checksum_complete(pkt) != 0 || !cut_all(pkt, mtu, &fragments)) {
         free_all(&fragments);

@@ -5,7 +5,8 @@
 #include "core/pkt/pkt.h"
 
 /* Cuts an IPv4 packet of more than `mtu` bytes, header included, and appends the fragments to
- * `out`; they share its payload. All or nothing: without memory the packet ends as no_memory. */
+ * `out`; they share its payload. All or nothing: without memory the packet ends as no_memory, and
+ * as too_big if it may not be fragmented (the MTU has shrunk since it was sent). */
 void nst_ipv4_fragment_take(struct nst_pkt *pkt, size_t mtu, struct nst_list *out);
 
 #endif

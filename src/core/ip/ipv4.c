@@ -159,7 +159,7 @@ static bool find_hop(struct nst_ip *ip, const struct nst_addr *dst, nst_link lin
         return found;
     if (!found || nst_addr_is_limited_broadcast(dst)) {
         out->iface = nst_iface_of(ip->ifaces, link);
-        for (unsigned i = 0; i < ip->ifaces->n && !out->iface; i++)
+        for (unsigned i = 0; !link && i < ip->ifaces->n && !out->iface; i++)
             if (ip->ifaces->list[i]->up)
                 out->iface = ip->ifaces->list[i];
     }
@@ -178,7 +178,8 @@ int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, st
         out->src = *dst;
         return 0;
     }
-    if (!find_hop(ip, dst, link, out->group, &out->hop))
+    bool possible = out->group || nst_addr_is_host(dst);
+    if (!possible || !find_hop(ip, dst, link, out->group, &out->hop))
         return -ENETUNREACH;
     out->mtu = out->hop.iface->config.mtu;
     if (!(src = source_on(out->hop.iface, &out->hop.addr)))

@@ -5,8 +5,6 @@
  *
  * Each layer judges and says what is next, or why the packet ends here; only this file acts on it.
  */
-#include <assert.h>
-
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/link/arp.h"
@@ -132,7 +130,7 @@ void nst_stack_input_ip_take(struct nst_stack *stack, struct nst_iface *iface, s
         v.drop = deliver(stack, iface, pkt);
     if (v.drop) {
         complain(stack, pkt, v.drop, v.pointer);
-        iface->rx_drops++;
+        iface->rx_drops += !pkt->looped;
         nst_pkt_drop(pkt, v.drop);
     }
 }
@@ -233,9 +231,12 @@ void nst_input(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts, si
 {
     struct nst_iface *iface = nst_iface_of(&stack->ifaces, link);
 
-    assert(iface);
     nst_stack_advance(stack, now);
-    for (size_t i = 0; i < n; i++)
-        input_frame_take(stack, iface, pkts[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (iface)
+            input_frame_take(stack, iface, pkts[i]);
+        else
+            nst_pkt_drop(pkts[i], NST_DROP_no_link);
+    }
     nst_stack_drain(stack);
 }

@@ -161,9 +161,8 @@ size_t nst_output(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts,
     struct nst_env *env = &stack->env;
     size_t n = 0;
 
-    assert(iface);
     nst_stack_advance(stack, now);
-    while (n < max && (pkts[n] = next_frame(stack, iface))) {
+    while (iface && n < max && (pkts[n] = next_frame(stack, iface))) {
         struct nst_pkt *pkt = pkts[n++];
         iface->tx_pkts++;
         iface->tx_bytes += pkt->len;
