@@ -145,7 +145,8 @@ int nst_stack_new(struct nst_stack **out, const struct nst_config *config);
  * that the owner still holds must have been freed before. */
 void nst_stack_free(struct nst_stack *stack);
 
-/* Gives received frames of one link to the stack, which takes them. Runs timers due. */
+/* Gives received frames of one link to the stack, which takes them (and drops those of a link that
+ * it does not have). Runs timers due. */
 void nst_input(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts, size_t n,
                nst_time now);
 
@@ -240,7 +241,8 @@ int nst_link_add(struct nst_stack *stack, nst_link *out, const struct nst_link_c
 /* Changes the MTU (-EINVAL out of range). */
 int nst_link_set_mtu(struct nst_stack *stack, nst_link link, uint32_t mtu);
 
-/* Reports the carrier. Coming up announces the addresses again. */
+/* Reports the carrier. Coming up announces the addresses again, and begins anew to probe those that
+ * are not in use yet. */
 int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up);
 
 enum nst_acd {
@@ -285,7 +287,9 @@ struct nst_route {
     enum nst_route_origin origin;
 };
 
-/* -EINVAL, -EEXIST, -ENETUNREACH (gateway not on a connected network), -ENOSPC, -ENODEV. */
+/* Adds a static route (`origin` is not looked at), and removes such a one again, or one learnt from
+ * a redirect. -EINVAL, -EEXIST, -ENETUNREACH (gateway not on a connected network), -ENOSPC,
+ * -ENOMEM, -ENODEV; -ENOENT. */
 int nst_route_add(struct nst_stack *stack, const struct nst_route *route);
 int nst_route_del(struct nst_stack *stack, const struct nst_route *route);
 
@@ -368,11 +372,12 @@ int nst_socket(struct nst_stack *stack, nst_sock *out, enum nst_family family,
 /* Closes it; the handle ends at once. -EBADF. */
 int nst_close(struct nst_stack *stack, nst_sock sock);
 
-/* Names the local end. -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already), -EBADF. */
+/* Names the local end. -EADDRINUSE, -EADDRNOTAVAIL, -EAFNOSUPPORT, -ENODEV, -EINVAL (bound
+ * already), -EBADF. */
 int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *local);
 
-/* Names the far end; an unspecified address undoes it. -ENETUNREACH, -EADDRNOTAVAIL, -EACCES
- * (broadcast without NST_OPT_BROADCAST), -EBADF. */
+/* Names the far end; an unspecified address undoes it. -ENETUNREACH, -EADDRNOTAVAIL, -EAFNOSUPPORT,
+ * -ENODEV, -EACCES (broadcast without NST_OPT_BROADCAST), -EBADF. */
 int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *peer);
 
 /* An error that came back for something sent: by ICMP, or from this host itself. */
@@ -408,8 +413,8 @@ enum nst_recv_flag {
 };
 
 /* Sends one datagram, whole. Returns its length; -EAGAIN (no room: NST_READY_OUT comes), -ENOBUFS
- * (the whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that came back
- * earlier. */
+ * (the whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
+ * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
 /* Receives one datagram. Returns its whole length; -EAGAIN when there is none, -EBADF, or an error

@@ -28,7 +28,8 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
         disconnect(s);
         return 0;
     }
-    if ((err = nst_ip_path(socks->ip, &peer->addr, peer->link, &path)))
+    nst_link link = peer->link ? peer->link : s->local.link;
+    if ((err = nst_ip_path(socks->ip, &peer->addr, link, &path)))
         return err;
     if (path.group && !nst_addr_is_multicast(&peer->addr) && !s->broadcast)
         return -EACCES;
@@ -68,7 +69,9 @@ enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt)
     size_t headers = pkt->ip.hlen + (udp ? (size_t)NST_UDP_HLEN : 0);
     if (pkt->ip.dst_group) {
         struct nst_pkt *payload = nst_pkt_share(pkt, headers, pkt->len - headers);
-        bool any = payload && input_group(socks, payload, &local, &peer);
+        if (!payload)
+            return NST_DROP_no_memory;
+        bool any = input_group(socks, payload, &local, &peer);
         nst_pkt_free(payload);
         if (any)
             nst_pkt_free(pkt);

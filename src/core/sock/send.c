@@ -40,8 +40,6 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
         return -EAFNOSUPPORT;
     if (msg->options_len % 4 != 0 || msg->options_len > NST_IP_OPTIONS_MAX)
         return -EINVAL;
-    if (nst_addr_is_set(&msg->local.addr) && !nst_ip_is_ours(socks->ip, &msg->local.addr))
-        return -EADDRNOTAVAIL;
     if (!to->link)
         to->link = s->local.link;
     if ((err = nst_ip_path(socks->ip, &to->addr, to->link, path)))
@@ -51,18 +49,33 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
     return nst_msg_len(msg) > payload_max(s, msg, path) ? -EMSGSIZE : 0;
 }
 
+/* The source: the message's, else the socket's unless that is bound to a group, else the one that
+ * suits the way, where it ends up. It must be this host's still, and a loopback address does not
+ * leave the host (RFC 1122 §3.2.1.3). */
+static int find_source(struct nst_socks *socks, const struct nst_socket *s,
+                       const struct nst_msg *msg, struct nst_path *path)
+{
+    const struct nst_addr *bound = &s->local.addr;
+
+    if (nst_addr_is_set(&msg->local.addr))
+        path->src = msg->local.addr;
+    else if (nst_addr_is_set(bound) && !nst_ip_is_group(socks->ip, bound))
+        path->src = *bound;
+    if (path->src.family != NST_AF_INET)
+        return -EAFNOSUPPORT;
+    if (!nst_ip_is_ours(socks->ip, &path->src))
+        return -EADDRNOTAVAIL;
+    return nst_addr_is_loopback(&path->src) && !path->ours ? -EINVAL : 0;
+}
+
 /* Notes in the packet how it is to travel. */
 static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const struct nst_msg *msg,
                      const struct nst_sockaddr *to, const struct nst_path *path)
 {
-    const struct nst_addr *src = nst_addr_is_set(&msg->local.addr) ? &msg->local.addr
-                                 : nst_addr_is_set(&s->local.addr) ? &s->local.addr
-                                                                   : &path->src;
-
     pkt->link = to->link;
     pkt->sport = s->local.port;
     pkt->dport = to->port;
-    pkt->ip = (struct nst_pkt_ip){.src = *src,
+    pkt->ip = (struct nst_pkt_ip){.src = path->src,
                                   .dst = to->addr,
                                   .proto = s->proto,
                                   .ttl = msg->ttl ? msg->ttl : s->ttl,
@@ -92,7 +105,8 @@ int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struc
     struct nst_pkt *pkt;
     int err = nst_sock_error_take(s);
 
-    if (err || (err = find_way(socks, s, msg, &to, &path)))
+    if (err || (err = find_way(socks, s, msg, &to, &path)) ||
+        (err = find_source(socks, s, msg, &path)))
         return err;
     if (s->type == NST_SOCK_DGRAM && !s->local.port &&
         (err = nst_sock_bind_port(socks, s, &s->local)))

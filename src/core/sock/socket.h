@@ -127,7 +127,7 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
                       const struct nst_sockaddr *peer);
 
 /* Delivers a datagram whose ports are set. Drops: udp_port or icmp_unmatched, when there is no
- * socket for it; the packet is the caller's then. On NONE it was taken. */
+ * socket for it, and no_memory; the packet is the caller's then. On NONE it was taken. */
 enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt);
 
 /* ---- raw.c ------------------------------------------------------------------------------- */

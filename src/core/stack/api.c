@@ -1,7 +1,7 @@
 /* The owner's socket calls: from a handle to its socket, and on to its kind. */
 #include <errno.h>
 
-#include "core/base/bytes.h"
+#include "core/base/addr.h"
 #include "core/stack/stack.h"
 
 static struct nst_socket *find(struct nst_stack *stack, nst_sock sock)
@@ -25,12 +25,23 @@ int nst_close(struct nst_stack *stack, nst_sock sock)
     return 0;
 }
 
+/* What either end's name must be for every kind of socket. */
+static int check_name(const struct nst_stack *stack, const struct nst_sockaddr *name)
+{
+    if (nst_addr_is_set(&name->addr) && name->addr.family != NST_AF_INET)
+        return -EAFNOSUPPORT;
+    return name->link && !nst_iface_of(&stack->ifaces, name->link) ? -ENODEV : 0;
+}
+
 int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *local)
 {
     struct nst_socket *s = find(stack, sock);
+    int err = check_name(stack, local);
 
     if (!s)
         return -EBADF;
+    if (err)
+        return err;
     switch (s->type) {
     case NST_SOCK_PACKET:
         return nst_packet_bind(&stack->socks, s, local);
@@ -44,9 +55,12 @@ int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *
 int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *peer)
 {
     struct nst_socket *s = find(stack, sock);
+    int err = check_name(stack, peer);
 
     if (!s)
         return -EBADF;
+    if (err)
+        return err;
     switch (s->type) {
     case NST_SOCK_PACKET:
         return -EOPNOTSUPP;
