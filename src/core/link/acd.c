@@ -40,16 +40,25 @@ void nst_acd_announce(struct nst_ifaddr *a)
     wait(a, 0, 0);
 }
 
-void nst_acd_start(struct nst_ifaddr *a)
+void nst_acd_carrier(struct nst_ifaddr *a)
 {
-    if (a->acd == NST_ACD_PROBE && speaks_arp(a)) {
-        a->state = NST_ADDR_TENTATIVE;
+    nst_timer_cancel(&a->iface->env->wheel, &a->timer);
+    if (!a->iface->up)
+        return;
+    if (a->state == NST_ADDR_TENTATIVE) {
         a->probes_left = PROBE_NUM;
         wait(a, 0, PROBE_WAIT);
-        return;
+    } else {
+        nst_acd_announce(a);
     }
-    a->state = NST_ADDR_VALID;
-    nst_acd_announce(a);
+}
+
+void nst_acd_start(struct nst_ifaddr *a)
+{
+    bool probe = a->acd == NST_ACD_PROBE && speaks_arp(a);
+
+    a->state = probe ? NST_ADDR_TENTATIVE : NST_ADDR_VALID;
+    nst_acd_carrier(a);
 }
 
 void nst_acd_timeout(struct nst_ifaddr *a)

@@ -9,7 +9,11 @@
 /* Starts for a new address. */
 void nst_acd_start(struct nst_ifaddr *ifaddr);
 
-/* Announces a valid address again, as when the carrier came back. */
+/* The interface's carrier came or went. Without it nothing is said, and probing begins anew when it
+ * is there: what nobody heard was not probed. A valid address is announced again. */
+void nst_acd_carrier(struct nst_ifaddr *ifaddr);
+
+/* Announces a valid address again. */
 void nst_acd_announce(struct nst_ifaddr *ifaddr);
 
 /* The address' timer has fired. */

@@ -28,6 +28,7 @@ static struct nst_limits limits_of(const struct nst_config *config)
     DEFAULT(l.link_pkts, 1000);
     DEFAULT(l.icmp_per_sec, 1000);
     DEFAULT(l.icmp_burst, 50);
+    l.icmp_per_sec = (uint32_t)nst_min(l.icmp_per_sec, NST_SEC); /* one each nanosecond */
     return l;
 }
 
@@ -155,13 +156,14 @@ int nst_link_set_mtu(struct nst_stack *stack, nst_link link, uint32_t mtu)
 int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up)
 {
     struct nst_iface *iface = nst_iface_of(&stack->ifaces, link);
-    bool came_up = iface && up && !iface->up;
 
     if (!iface)
         return -ENODEV;
+    if (iface->up == up)
+        return 0;
     iface->up = up;
-    for (unsigned i = 0; came_up && i < iface->naddrs; i++)
-        nst_acd_announce(&iface->addrs[i]);
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        nst_acd_carrier(&iface->addrs[i]);
     return 0;
 }
 
@@ -238,6 +240,19 @@ int nst_addr_del(struct nst_stack *stack, nst_link link, const struct nst_addr *
 
 /* ---- Routes and neighbours ----------------------------------------------------------------- */
 
+/* A neighbour on the link that is not this host itself. */
+static int check_gateway(const struct nst_stack *stack, struct nst_iface *iface,
+                         const struct nst_addr *gateway)
+{
+    if (!nst_addr_is_set(gateway))
+        return 0;
+    if (!nst_iface_addr_is_onlink(iface, gateway))
+        return -ENETUNREACH;
+    bool possible = !nst_iface_addr_is_broadcast(iface, gateway) &&
+                    !nst_iface_addr_find(iface, gateway) && !nst_ip_is_ours(&stack->ip, gateway);
+    return possible ? 0 : -EINVAL;
+}
+
 int nst_route_add(struct nst_stack *stack, const struct nst_route *route)
 {
     struct nst_iface *iface = nst_iface_of(&stack->ifaces, route->link);
@@ -249,9 +264,8 @@ int nst_route_add(struct nst_stack *stack, const struct nst_route *route)
         return -EINVAL;
     r.dst = nst_prefix_network(&r.dst);
     r.origin = NST_ROUTE_STATIC;
-    if (nst_addr_is_set(&r.gateway) && !nst_iface_addr_is_onlink(iface, &r.gateway))
-        return -ENETUNREACH;
-    return nst_route_insert(&stack->ip.routes, &r, iface);
+    int err = check_gateway(stack, iface, &r.gateway);
+    return err ? err : nst_route_insert(&stack->ip.routes, &r, iface);
 }
 
 int nst_route_del(struct nst_stack *stack, const struct nst_route *route)
@@ -259,6 +273,8 @@ int nst_route_del(struct nst_stack *stack, const struct nst_route *route)
     struct nst_route r = *route;
 
     r.dst = nst_prefix_network(&r.dst);
+    if (r.origin != NST_ROUTE_REDIRECT)
+        r.origin = NST_ROUTE_STATIC;
     return nst_route_remove(&stack->ip.routes, &r);
 }
 
@@ -281,8 +297,27 @@ int nst_neigh_del(struct nst_stack *stack, nst_link link, const struct nst_addr 
     return iface ? nst_neigh_table_del(&stack->neighbours, iface, addr) : -ENODEV;
 }
 
+static uint32_t pkts_check(const struct nst_list *list)
+{
+    uint32_t n = 0;
+
+    NST_LIST_FOREACH (e, list) {
+        nst_pkt_check(NST_CONTAINER(e, struct nst_pkt, node));
+        n++;
+    }
+    return n;
+}
+
 void nst_stack_check(const struct nst_stack *stack)
 {
+    for (unsigned i = 0; i < stack->ifaces.n; i++) {
+        const struct nst_iface *iface = stack->ifaces.list[i];
+        assert(pkts_check(&iface->txq) == iface->txq_pkts && iface->txq_pkts <= iface->txq_max);
+        assert(iface->naddrs <= NST_IFACE_ADDRS);
+        pkts_check(&stack->ready[i]);
+    }
+    assert(pkts_check(&stack->ip.loop) == stack->ip.looped);
+    assert(stack->ip.routes.count <= stack->ip.routes.max);
     nst_wheel_check(&stack->env.wheel);
     nst_neigh_check(&stack->neighbours);
     nst_reassembly_check(&stack->ip.reassembly);
