@@ -32,7 +32,7 @@ static void announce(struct nst_ifaddr *a)
     nst_arp_request(a->iface, &a->prefix.addr, &a->prefix.addr);
 }
 
-void nst_acd_announce(struct nst_ifaddr *a)
+static void start_announcing(struct nst_ifaddr *a)
 {
     if (a->acd == NST_ACD_OFF || a->state != NST_ADDR_VALID || !speaks_arp(a))
         return;
@@ -45,11 +45,22 @@ void nst_acd_start(struct nst_ifaddr *a)
     if (a->acd == NST_ACD_PROBE && speaks_arp(a)) {
         a->state = NST_ADDR_TENTATIVE;
         a->probes_left = PROBE_NUM;
-        wait(a, 0, PROBE_WAIT);
+        if (a->iface->up)
+            wait(a, 0, PROBE_WAIT);
         return;
     }
     a->state = NST_ADDR_VALID;
-    nst_acd_announce(a);
+    start_announcing(a);
+}
+
+void nst_acd_carrier(struct nst_ifaddr *a)
+{
+    if (a->state == NST_ADDR_TENTATIVE && a->iface->up)
+        nst_acd_start(a);
+    else if (a->state == NST_ADDR_TENTATIVE)
+        nst_timer_cancel(&a->iface->env->wheel, &a->timer);
+    else if (a->iface->up)
+        start_announcing(a);
 }
 
 void nst_acd_timeout(struct nst_ifaddr *a)

@@ -9,8 +9,9 @@
 /* Starts for a new address. */
 void nst_acd_start(struct nst_ifaddr *ifaddr);
 
-/* Announces a valid address again, as when the carrier came back. */
-void nst_acd_announce(struct nst_ifaddr *ifaddr);
+/* The carrier came or went: a valid address is announced again; probing, which proves nothing
+ * without a carrier, waits for one and begins anew. */
+void nst_acd_carrier(struct nst_ifaddr *ifaddr);
 
 /* The address' timer has fired. */
 void nst_acd_timeout(struct nst_ifaddr *ifaddr);

@@ -154,13 +154,14 @@ int nst_link_set_mtu(struct nst_stack *stack, nst_link link, uint32_t mtu)
 int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up)
 {
     struct nst_iface *iface = nst_iface_of(&stack->ifaces, link);
-    bool came_up = iface && up && !iface->up;
 
     if (!iface)
         return -ENODEV;
+    if (iface->up == up)
+        return 0;
     iface->up = up;
-    for (unsigned i = 0; came_up && i < iface->naddrs; i++)
-        nst_acd_announce(&iface->addrs[i]);
+    for (unsigned i = 0; i < iface->naddrs; i++)
+        nst_acd_carrier(&iface->addrs[i]);
     return 0;
 }
 
