@@ -1,8 +1,10 @@
 /* nst-script FILE|DIRECTORY...: runs each script, or all of a directory, and prints TAP. README.md
  * describes the language. */
 #include <dirent.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "core/base/timer.h"
@@ -167,19 +169,32 @@ static const char *name_of(const char *path, char *buf, size_t cap)
 
 static unsigned number, failures;
 
-static void test_file(const char *path)
+static void report(bool passed)
 {
     char name[256];
-    bool passed = run_script(path);
 
-    printf("%sok %u - %s: %s\n", passed ? "" : "not ", ++number, name_of(path, name, sizeof name),
-           script.title);
+    printf("%sok %u - %s: %s\n", passed ? "" : "not ", ++number,
+           name_of(script.path, name, sizeof name), script.title);
     if (!passed) {
         print_failure();
         failures++;
     }
     fflush(stdout);
+}
+
+static void test_file(const char *path)
+{
+    report(run_script(path));
     script_end(&script);
+}
+
+/* An assertion has failed, which has said so itself; nothing can go on from here. */
+static void on_abort(int signal)
+{
+    (void)signal;
+    strcpy(script.reason, "the stack contradicts itself and has aborted");
+    report(false);
+    _exit(1);
 }
 
 static int is_ladder(const struct dirent *e)
@@ -208,6 +223,7 @@ static bool test_directory(const char *path)
 
 int main(int argc, char **argv)
 {
+    signal(SIGABRT, on_abort);
     puts("TAP version 13");
     for (int i = 1; i < argc; i++)
         if (!test_directory(argv[i]))
