@@ -27,10 +27,21 @@ static size_t payload_max(const struct nst_socket *s, const struct nst_msg *msg,
     return total - NST_IPV4_HLEN - msg->options_len - (is_udp(s) ? NST_UDP_HLEN : 0);
 }
 
-/* Finds where the message goes and whether it may. */
+/* The source that the message or the bind asks for; unset leaves the choice to the path. What is
+ * bound to a group hears it, but speaks for itself (RFC 1122 §3.2.1.3). */
+static struct nst_addr source_asked(const struct nst_socks *socks, const struct nst_socket *s,
+                                    const struct nst_msg *msg)
+{
+    if (nst_addr_is_set(&msg->local.addr))
+        return msg->local.addr;
+    return nst_ip_is_group(socks->ip, &s->local.addr) ? (struct nst_addr){0} : s->local.addr;
+}
+
+/* Finds where the message goes, from where, and whether it may. */
 static int find_way(struct nst_socks *socks, const struct nst_socket *s, const struct nst_msg *msg,
                     struct nst_sockaddr *to, struct nst_path *path)
 {
+    const struct nst_addr src = source_asked(socks, s, msg);
     int err;
 
     *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->peer;
@@ -40,12 +51,14 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
         return -EAFNOSUPPORT;
     if (msg->options_len % 4 != 0 || msg->options_len > NST_IP_OPTIONS_MAX)
         return -EINVAL;
-    if (nst_addr_is_set(&msg->local.addr) && !nst_ip_is_ours(socks->ip, &msg->local.addr))
+    if (nst_addr_is_set(&src) && !nst_ip_is_ours(socks->ip, &src))
         return -EADDRNOTAVAIL;
     if (!to->link)
         to->link = s->local.link;
     if ((err = nst_ip_path(socks->ip, &to->addr, to->link, path)))
         return err;
+    if (nst_addr_is_set(&src))
+        path->src = src;
     if (path->group && !nst_addr_is_multicast(&to->addr) && !s->broadcast)
         return -EACCES;
     return nst_msg_len(msg) > payload_max(s, msg, path) ? -EMSGSIZE : 0;
@@ -55,14 +68,10 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
 static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const struct nst_msg *msg,
                      const struct nst_sockaddr *to, const struct nst_path *path)
 {
-    const struct nst_addr *src = nst_addr_is_set(&msg->local.addr) ? &msg->local.addr
-                                 : nst_addr_is_set(&s->local.addr) ? &s->local.addr
-                                                                   : &path->src;
-
     pkt->link = to->link;
     pkt->sport = s->local.port;
     pkt->dport = to->port;
-    pkt->ip = (struct nst_pkt_ip){.src = *src,
+    pkt->ip = (struct nst_pkt_ip){.src = path->src,
                                   .dst = to->addr,
                                   .proto = s->proto,
                                   .ttl = msg->ttl ? msg->ttl : s->ttl,
