@@ -177,6 +177,9 @@ int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, st
         out->src = *dst;
         return 0;
     }
+    /* 0/8 and what is reserved is nobody's destination (RFC 1122 §3.2.1.3). */
+    if (!out->group && !nst_addr_is_host(dst))
+        return -ENETUNREACH;
     if (!find_hop(ip, dst, link, out->group, &out->hop))
         return -ENETUNREACH;
     out->mtu = out->hop.iface->config.mtu;
