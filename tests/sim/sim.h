@@ -73,7 +73,7 @@ struct nst_prng sim_prng(const struct sim *sim, const char *purpose);
 /* Over every frame that a stack sent and that a stack received, with its time and port. */
 uint64_t sim_digest(const struct sim *sim);
 
-/* True once in a million / `ppm` draws. */
+/* True in `ppm` of a million draws. */
 bool sim_chance(struct nst_prng *prng, uint32_t ppm);
 
 /* A node; `limits` may be NULL for the defaults. */
