@@ -1,5 +1,4 @@
 /* A packet's fields, to bytes and back. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/addr.h"
@@ -168,8 +167,7 @@ static void set_payload(struct packet *p, const uint8_t *data, size_t len, size_
 static const char *take_quote(struct packet *p, const uint8_t *data, size_t len)
 {
     packet_set(p, FIELD_ICMP_QUOTE_LEN, len);
-    if (!(p->quote = calloc(1, sizeof *p->quote)))
-        abort();
+    p->quote = packet_quote_new();
     return take_ip(p->quote, data, len, true);
 }
 

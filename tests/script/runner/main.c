@@ -1,5 +1,5 @@
-/* nst-script FILE|DIRECTORY...: runs each script, or all of a directory, and prints TAP. README.md
- * describes the language. */
+/* nst-script [--wrong] FILE|DIRECTORY...: runs each script, or all of a directory, and prints TAP.
+ * README.md describes the language. With --wrong each must fail. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -105,7 +105,6 @@ static void run_lines(struct world *w)
     while (script_line(w->s)) {
         struct packet p = {0};
         run_line(w, &p);
-        packet_fini(&p);
     }
 }
 
@@ -168,6 +167,7 @@ static const char *name_of(const char *path, char *buf, size_t cap)
 }
 
 static unsigned number, failures;
+static bool wrong; /* the scripts are, and must fail */
 
 static void report(bool passed)
 {
@@ -184,7 +184,7 @@ static void report(bool passed)
 
 static void test_file(const char *path)
 {
-    report(run_script(path));
+    report(run_script(path) != wrong);
     script_end(&script);
 }
 
@@ -225,11 +225,12 @@ int main(int argc, char **argv)
 {
     signal(SIGABRT, on_abort);
     puts("TAP version 13");
-    for (int i = 1; i < argc; i++)
+    wrong = argc > 1 && strcmp(argv[1], "--wrong") == 0;
+    for (int i = 1 + wrong; i < argc; i++)
         if (!test_directory(argv[i]))
             test_file(argv[i]);
     printf("1..%u\n", number);
     if (number == 0)
-        fputs("usage: nst-script FILE|DIRECTORY...\n", stderr);
+        fputs("usage: nst-script [--wrong] FILE|DIRECTORY...\n", stderr);
     return number == 0 ? 2 : failures ? 1 : 0;
 }

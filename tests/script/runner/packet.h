@@ -78,7 +78,7 @@ enum packet_shape {
 struct packet {
     enum packet_shape shape;
     struct packet_value fields[FIELD_COUNT];
-    struct packet *quote; /* in an ICMP error; owned */
+    struct packet *quote; /* in an ICMP error */
     /* Dissected: the payload's bytes that are here, and where in the payload they begin. */
     const uint8_t *payload;
     size_t payload_len, payload_at;
@@ -88,7 +88,8 @@ struct packet {
 #define PACKET_LEN_MAX 70000
 #define PACKET_MAX     (PACKET_LEN_MAX + 200)
 
-void packet_fini(struct packet *p);
+/* An empty packet to be quoted. It lasts until eight more were asked for: a line needs two. */
+struct packet *packet_quote_new(void);
 
 void packet_set(struct packet *p, enum packet_field field, uint64_t number);
 void packet_set_addr(struct packet *p, enum packet_field field, const struct nst_addr *addr);

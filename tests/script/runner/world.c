@@ -111,16 +111,20 @@ void world_log(struct world *w, const char *format, ...)
     script_log(w->s, "%5llu.%06llu %s", us / 1000000, us % 1000000, line);
 }
 
+static const char *frame_text(const struct world_link *link, const uint8_t *data, size_t len)
+{
+    static char text[400];
+
+    return nst_frame_print(text, sizeof text, link->medium, data, len);
+}
+
 static void log_frame(struct world *w, char arrow, const struct world_link *link,
                       const uint8_t *data, size_t len)
 {
-    char text[400];
-
-    nst_frame_print(text, sizeof text, link->medium, data, len);
     if (w->nlinks > 1)
-        world_log(w, "%s: %c %s", link->name, arrow, text);
+        world_log(w, "%s: %c %s", link->name, arrow, frame_text(link, data, len));
     else
-        world_log(w, "%c %s", arrow, text);
+        world_log(w, "%c %s", arrow, frame_text(link, data, len));
 }
 
 /* ---- Time and output ------------------------------------------------------------------------ */
@@ -174,7 +178,10 @@ static bool run(struct world *w, nst_time to)
 
 static void fail_unexpected(struct world *w)
 {
-    script_fail(w->s, "the stack says something that no line expects (the last '>' of the ladder)");
+    const struct world_frame *f = &w->pending[0];
+
+    script_fail(w->s, "no line expects what the stack sends: %s",
+                frame_text(f->link, f->data, f->len));
 }
 
 void world_advance(struct world *w, nst_time to)
@@ -317,13 +324,12 @@ static void expect_frame(struct world *w, const struct world_link *link,
 
     if (f->link != link)
         script_fail(w->s, "it goes out on %s instead of %s", f->link->name, link->name);
-    const char *wrong = packet_dissect(&actual, link->medium, f->data, f->len);
-    bool same = !wrong && packet_check(expected, &actual, why, sizeof why);
-    packet_fini(&actual);
-    if (wrong)
-        script_fail(w->s, "the stack sends %s", wrong);
-    if (!same)
-        script_fail(w->s, "the last '>' of the ladder differs: %s", why);
+    const char *text = frame_text(link, f->data, f->len);
+    const char *malformed = packet_dissect(&actual, link->medium, f->data, f->len);
+    if (malformed)
+        script_fail(w->s, "what the stack sends is %s: %s", malformed, text);
+    if (!packet_check(expected, &actual, why, sizeof why))
+        script_fail(w->s, "the stack sends %s\n#     which differs: %s", text, why);
 }
 
 void world_expect(struct world *w, const struct world_link *link, struct packet *p, nst_time from,
