@@ -5,9 +5,10 @@
 BUILD ?= build
 ARGS  ?=
 TESTS ?=
+SEEDS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long asan msan fuzz coverage format tidy install clean setup-build setup-test
+.PHONY: help build run test test-quick test-long sim asan msan fuzz coverage format tidy install clean setup-build setup-test
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,10 @@ test-quick: setup-build build ## Only what needs neither root nor another build
 
 test-long: setup-test ## Fuzz every target for a minute, simulate longer, repeat under MSan
 	@tools/test long
+
+sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"
+	@for t in $(BUILD)/tests/sim/sim-*; do \
+	    [ -d $$t ] || { echo "# $$t"; SEEDS="$(SEEDS)" $$t || exit 1; }; done
 
 asan msan fuzz coverage: setup-test ## Build another preset into build-PRESET/
 	@tools/preset $@

@@ -110,13 +110,14 @@ static bool usable(const struct nst_route_table *table, const struct nst_route_e
     return !n || n->state != NST_NEIGH_FAILED;
 }
 
-/* The best usable entry for `dst`; the best of any, if none of its prefix length is usable. */
+/* The best usable entry for `dst`; the best of any, if none of its prefix length is usable. A
+ * redirect whose gateway has died is forgotten, so that it cannot hide the gateway it came from. */
 static struct nst_route_entry *lookup(struct nst_route_table *table, const struct nst_addr *dst,
                                       nst_link link)
 {
     struct nst_route_entry *best = NULL;
 
-    NST_LIST_FOREACH (e, &table->entries) {
+    NST_LIST_FOREACH_SAFE (e, &table->entries) {
         struct nst_route_entry *entry = entry_of(e);
         if (best && entry->route.dst.len < best->route.dst.len)
             break;
@@ -124,7 +125,9 @@ static struct nst_route_entry *lookup(struct nst_route_table *table, const struc
             continue;
         if (usable(table, entry))
             return entry;
-        if (!best)
+        if (entry->route.origin == NST_ROUTE_REDIRECT)
+            entry_free(table, entry);
+        else if (!best)
             best = entry;
     }
     return best;

@@ -143,7 +143,7 @@ static void assert_silent(void)
 {
     nst_acd_start(addr);
     assert_int_equal(addr->state, NST_ADDR_VALID);
-    nst_acd_announce(addr);
+    nst_acd_carrier(addr);
     run(60 * NST_SEC);
     assert_int_equal(logged, 0);
     end();
@@ -170,26 +170,42 @@ static void test_silence(void **state)
 /* The carrier came back: two announcements, of an address in use only. */
 static void test_announced_again(void **state)
 {
-    static const enum nst_addr_state unused[] = {NST_ADDR_TENTATIVE, NST_ADDR_CONFLICT};
     (void)state;
 
     begin(NST_ACD_ANNOUNCE, 1);
     nst_acd_start(addr);
     run(3 * NST_SEC);
-    nst_acd_announce(addr);
+    nst_acd_carrier(addr);
     run(NST_SEC);
-    nst_acd_announce(addr); /* again, before the first round is over */
+    nst_acd_carrier(addr); /* again, before the first round is over */
     run(60 * NST_SEC);
     assert_int_equal(logged, 2 + 1 + 2);
     end();
-    for (size_t i = 0; i < NST_ARRAY_LEN(unused); i++) {
-        begin(NST_ACD_PROBE, 1);
-        addr->state = unused[i];
-        nst_acd_announce(addr);
-        run(60 * NST_SEC);
-        assert_int_equal(logged, 0);
-        end();
-    }
+    begin(NST_ACD_PROBE, 1);
+    addr->state = NST_ADDR_CONFLICT;
+    nst_acd_carrier(addr);
+    run(60 * NST_SEC);
+    assert_int_equal(logged, 0);
+    end();
+}
+
+/* Without a carrier nobody could answer: the probing waits for one, and then begins anew. */
+static void test_probing_waits_for_carrier(void **state)
+{
+    (void)state;
+
+    begin(NST_ACD_PROBE, 1);
+    core.iface.up = false;
+    nst_acd_start(addr);
+    run(60 * NST_SEC);
+    assert_int_equal(logged, 0);
+    assert_int_equal(addr->state, NST_ADDR_TENTATIVE);
+    core.iface.up = true;
+    nst_acd_carrier(addr);
+    run(60 * NST_SEC);
+    assert_int_equal(logged, 3 + 2);
+    assert_int_equal(addr->state, NST_ADDR_VALID);
+    end();
 }
 
 /* ---- Conflicts --------------------------------------------------------------------------- */
@@ -302,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_announcing_only),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_announced_again),
+        cmocka_unit_test(test_probing_waits_for_carrier),
         cmocka_unit_test(test_conflict_while_probing),
         cmocka_unit_test(test_defence),
         cmocka_unit_test(test_defence_interval_is_exact),

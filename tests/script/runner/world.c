@@ -1,0 +1,367 @@
+#include "world.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/base/timer.h"
+#include "core/stack/stack.h"
+#include "core/wire/arp.h"
+#include "core/wire/eth.h"
+#include "core/wire/print.h"
+
+/* ---- Life ---------------------------------------------------------------------------------- */
+
+static void *count_alloc(void *ctx, size_t size)
+{
+    struct world *w = ctx;
+
+    w->blocks++;
+    return malloc(size);
+}
+
+static void count_free(void *ctx, void *ptr, size_t size)
+{
+    struct world *w = ctx;
+    (void)size;
+
+    w->blocks--;
+    free(ptr);
+}
+
+void world_init(struct world *w, struct script *s)
+{
+    memset(w, 0, sizeof *w);
+    w->s = s;
+    w->start = w->now = 1000 * NST_SEC;
+    w->config =
+        (struct nst_config){.seed = {1}, .now = w->now, .allocator = {count_alloc, count_free, w}};
+}
+
+static void frame_fini(struct world *w)
+{
+    free(w->pending[0].data);
+    w->npending--;
+    memmove(w->pending, w->pending + 1, w->npending * sizeof *w->pending);
+}
+
+void world_fini(struct world *w)
+{
+    while (w->npending)
+        frame_fini(w);
+    nst_stack_free(w->stack);
+    w->stack = NULL;
+}
+
+struct nst_stack *world_stack(struct world *w)
+{
+    if (!w->stack && nst_stack_new(&w->stack, &w->config))
+        abort();
+    return w->stack;
+}
+
+void world_check(const struct world *w)
+{
+    if (w->stack)
+        nst_stack_check(w->stack);
+}
+
+/* ---- Links --------------------------------------------------------------------------------- */
+
+void world_link_add(struct world *w, const struct nst_link_config *config)
+{
+    struct world_link *link = &w->links[w->nlinks];
+
+    if (w->nlinks == WORLD_LINKS)
+        script_fail(w->s, "too many links");
+    int err = nst_link_add(world_stack(w), &link->link, config);
+    if (err)
+        script_fail(w->s, "the link is refused: %s", script_errno_name(-err));
+    memcpy(link->name, config->name, sizeof link->name);
+    link->medium = config->medium;
+    link->mac = config->mac;
+    w->nlinks++;
+}
+
+const struct world_link *world_link(struct world *w, const char *name)
+{
+    const struct nst_link_config eth0 = {.name = "eth0", .mac = {{2, 0xee}}, .mtu = 1500};
+
+    if (w->nlinks == 0)
+        world_link_add(w, &eth0);
+    for (unsigned i = 0; i < w->nlinks; i++)
+        if (!name || strcmp(w->links[i].name, name) == 0)
+            return &w->links[i];
+    script_fail(w->s, "there is no link '%s'", name);
+}
+
+/* ---- The ladder ---------------------------------------------------------------------------- */
+
+void world_log(struct world *w, const char *format, ...)
+{
+    unsigned long long us = (w->now - w->start) / NST_US;
+    char line[600];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    script_log(w->s, "%5llu.%06llu %s", us / 1000000, us % 1000000, line);
+}
+
+static const char *frame_text(const struct world_link *link, const uint8_t *data, size_t len)
+{
+    static char text[400];
+
+    return nst_frame_print(text, sizeof text, link->medium, data, len);
+}
+
+static void log_frame(struct world *w, char arrow, const struct world_link *link,
+                      const uint8_t *data, size_t len)
+{
+    if (w->nlinks > 1)
+        world_log(w, "%s: %c %s", link->name, arrow, frame_text(link, data, len));
+    else
+        world_log(w, "%c %s", arrow, frame_text(link, data, len));
+}
+
+/* ---- Time and output ------------------------------------------------------------------------ */
+
+static void keep_frame(struct world *w, const struct world_link *link, struct nst_pkt *pkt)
+{
+    struct world_frame *f = &w->pending[w->npending];
+    struct nst_slice slices[NST_PKT_SLICES];
+    size_t n = nst_pkt_slices(pkt, slices, NST_PKT_SLICES), at = 0;
+
+    if (w->npending == WORLD_PENDING)
+        script_fail(w->s, "the stack does not stop talking");
+    *f = (struct world_frame){.time = w->now, .link = link, .len = nst_pkt_len(pkt)};
+    if (!(f->data = malloc(f->len)))
+        abort();
+    for (size_t i = 0; i < n; at += slices[i++].len)
+        memcpy(f->data + at, slices[i].base, slices[i].len);
+    w->npending++;
+    nst_pkt_free(pkt);
+    log_frame(w, '>', link, f->data, f->len);
+}
+
+void world_pull(struct world *w)
+{
+    struct nst_pkt *pkts[16];
+    size_t n;
+
+    for (unsigned i = 0; i < w->nlinks; i++) {
+        do {
+            n = nst_output(w->stack, w->links[i].link, pkts, NST_ARRAY_LEN(pkts), w->now);
+            for (size_t k = 0; k < n; k++)
+                keep_frame(w, &w->links[i], pkts[k]);
+        } while (n == NST_ARRAY_LEN(pkts));
+    }
+}
+
+/* Lets time pass up to `to`, or until the stack says something: then true. */
+static bool run(struct world *w, nst_time to)
+{
+    world_link(w, NULL);
+    world_pull(w);
+    while (!w->npending && w->now < to) {
+        nst_time due = nst_deadline(w->stack);
+        if (due <= w->now)
+            script_fail(w->s, "nst_deadline() lies in the past after nst_output()");
+        w->now = nst_min(due, to);
+        world_pull(w);
+    }
+    return w->npending > 0;
+}
+
+static void fail_unexpected(struct world *w)
+{
+    const struct world_frame *f = &w->pending[0];
+
+    script_fail(w->s, "no line expects what the stack sends: %s",
+                frame_text(f->link, f->data, f->len));
+}
+
+void world_advance(struct world *w, nst_time to)
+{
+    if (to < w->now)
+        script_fail(w->s, "time would go back");
+    if (to > w->now && run(w, to))
+        fail_unexpected(w);
+}
+
+/* ---- In ------------------------------------------------------------------------------------ */
+
+static void default_mac(struct packet *p, enum packet_field field, const struct nst_mac *mac)
+{
+    if (!p->fields[field].set)
+        packet_set_mac(p, field, mac);
+}
+
+/* The link's first address, and whether `addr` is a neighbour's, or a broadcast address. */
+static bool own_network(struct world *w, const struct world_link *link, const struct nst_addr *addr,
+                        struct nst_addr *ours, bool *broadcast)
+{
+    struct nst_addr_info infos[32];
+    size_t n = nst_min(nst_addr_list(w->stack, infos, NST_ARRAY_LEN(infos)), NST_ARRAY_LEN(infos));
+    bool neighbour = false;
+
+    *broadcast = nst_addr_is_limited_broadcast(addr);
+    for (size_t i = n; i-- > 0;) {
+        if (infos[i].link != link->link)
+            continue;
+        *ours = infos[i].prefix.addr;
+        neighbour |= nst_prefix_has(&infos[i].prefix, addr);
+        *broadcast |= nst_addr_is_subnet_broadcast(addr, &infos[i].prefix);
+    }
+    return neighbour;
+}
+
+/* The station that brings packets from `src`: its own, or the gateway's of the link. */
+static struct nst_mac station_for(struct world *w, const struct world_link *link,
+                                  const struct nst_addr *src)
+{
+    struct nst_route routes[32];
+    size_t n =
+        nst_min(nst_route_list(w->stack, routes, NST_ARRAY_LEN(routes)), NST_ARRAY_LEN(routes));
+    struct nst_addr ours;
+    bool broadcast;
+
+    if (!own_network(w, link, src, &ours, &broadcast))
+        for (size_t i = 0; i < n; i++)
+            if (routes[i].link == link->link && nst_addr_is_set(&routes[i].gateway))
+                return script_station_of(&routes[i].gateway);
+    return script_station_of(src);
+}
+
+static void complete_ip(struct world *w, const struct world_link *link, struct packet *p)
+{
+    const struct nst_addr *dst = &p->fields[FIELD_IP_DST].addr;
+    struct nst_mac src = station_for(w, link, &p->fields[FIELD_IP_SRC].addr);
+    struct nst_addr ours;
+    bool broadcast;
+
+    own_network(w, link, dst, &ours, &broadcast);
+    struct nst_mac to = nst_addr_is_multicast(dst) ? nst_eth_multicast(dst)
+                        : broadcast                ? nst_mac_broadcast
+                                                   : link->mac;
+    default_mac(p, FIELD_ETH_SRC, &src);
+    default_mac(p, FIELD_ETH_DST, &to);
+}
+
+/* A request goes to everybody, a reply to us and about us. */
+static void complete_arp(struct world *w, const struct world_link *link, struct packet *p)
+{
+    bool request = p->fields[FIELD_ARP_OP].number == NST_ARP_REQUEST, broadcast;
+    const struct nst_addr *spa = &p->fields[FIELD_ARP_SPA].addr;
+    struct nst_mac sha = p->fields[FIELD_ETH_SRC].set ? p->fields[FIELD_ETH_SRC].mac
+                                                      : script_station_of(spa);
+    struct nst_addr ours = {0};
+
+    if (nst_addr_is_any(spa) && !p->fields[FIELD_ETH_SRC].set)
+        script_fail(w->s, "say who probes: eth STATION > broadcast arp probe …");
+    own_network(w, link, spa, &ours, &broadcast);
+    default_mac(p, FIELD_ARP_SHA, &sha);
+    default_mac(p, FIELD_ETH_SRC, &p->fields[FIELD_ARP_SHA].mac);
+    default_mac(p, FIELD_ETH_DST, request ? &nst_mac_broadcast : &link->mac);
+    default_mac(p, FIELD_ARP_THA, request ? &(struct nst_mac){{0}} : &link->mac);
+    if (!p->fields[FIELD_ARP_TPA].set)
+        packet_set_addr(p, FIELD_ARP_TPA, &ours);
+}
+
+void world_inject(struct world *w, const struct world_link *link, struct packet *p)
+{
+    struct nst_slice slices[NST_PKT_SLICES];
+    size_t at = 0;
+
+    if (p->shape == SHAPE_ARP)
+        complete_arp(w, link, p);
+    else
+        complete_ip(w, link, p);
+    size_t len = packet_build(p, link->medium, w->bytes);
+    log_frame(w, '<', link, w->bytes, len);
+    struct nst_pkt *pkt = nst_pkt_alloc(w->stack, len);
+    if (!pkt)
+        script_fail(w->s, "nst_pkt_alloc() has no memory");
+    size_t n = nst_pkt_slices(pkt, slices, NST_PKT_SLICES);
+    for (size_t i = 0; i < n; at += slices[i++].len)
+        memcpy(slices[i].base, w->bytes + at, slices[i].len);
+    nst_input(w->stack, link->link, &pkt, 1, w->now);
+}
+
+/* ---- Out ----------------------------------------------------------------------------------- */
+
+static void default_number(struct packet *p, enum packet_field field, uint64_t number)
+{
+    if (!p->fields[field].set)
+        packet_set(p, field, number);
+}
+
+/* What every packet of ours is, unless the line says otherwise. */
+static void complete_expected(const struct world_link *link, struct packet *p)
+{
+    if (link->medium == NST_MEDIUM_ETHERNET)
+        default_mac(p, FIELD_ETH_SRC, &link->mac);
+    if (p->shape != SHAPE_IP)
+        return;
+    default_number(p, FIELD_IP_OFF, 0);
+    default_number(p, FIELD_IP_MF, 0);
+    bool fragment = p->fields[FIELD_IP_OFF].number || p->fields[FIELD_IP_MF].number;
+    uint64_t proto = packet_number(p, FIELD_IP_PROTO, 0);
+    if (!fragment && (proto == NST_IPPROTO_ICMP || proto == NST_IPPROTO_UDP))
+        default_number(p, FIELD_SUM_BAD, 0);
+    if (!fragment && proto == NST_IPPROTO_UDP)
+        default_number(p, FIELD_UDP_NO_SUM, 0);
+}
+
+static void expect_frame(struct world *w, const struct world_link *link,
+                         const struct packet *expected, const struct world_frame *f)
+{
+    struct packet actual = {0};
+    char why[512];
+
+    if (f->link != link)
+        script_fail(w->s, "it goes out on %s instead of %s", f->link->name, link->name);
+    const char *text = frame_text(link, f->data, f->len);
+    const char *malformed = packet_dissect(&actual, link->medium, f->data, f->len);
+    if (malformed)
+        script_fail(w->s, "what the stack sends is %s: %s", malformed, text);
+    if (!packet_check(expected, &actual, why, sizeof why))
+        script_fail(w->s, "the stack sends %s\n#     which differs: %s", text, why);
+}
+
+void world_expect(struct world *w, const struct world_link *link, struct packet *p, nst_time from,
+                  nst_time to)
+{
+    if (to < w->now)
+        script_fail(w->s, "time would go back");
+    if (!run(w, to))
+        script_fail(w->s, "the stack says nothing");
+    const struct world_frame *f = &w->pending[0];
+    if (f->time < from || f->time > to)
+        script_fail(w->s, "it comes at %.9g s", (double)(f->time - w->start) / (double)NST_SEC);
+    complete_expected(link, p);
+    expect_frame(w, link, p, f);
+    frame_fini(w);
+}
+
+/* ---- The end ------------------------------------------------------------------------------- */
+
+void world_finish(struct world *w)
+{
+    world_stack(w);
+    world_pull(w);
+    if (w->npending)
+        fail_unexpected(w);
+    for (uint16_t i = 1; i < NST_DROP_COUNT; i++)
+        if (nst_drops(w->stack, i) != w->drops[i])
+            script_fail(w->s, "%llu drops as %s that no line expects",
+                        (unsigned long long)(nst_drops(w->stack, i) - w->drops[i]),
+                        nst_drop_name(i));
+    nst_stack_free(w->stack);
+    w->stack = NULL;
+    if (w->blocks)
+        script_fail(w->s, "%zu blocks of memory are left over", w->blocks);
+}
