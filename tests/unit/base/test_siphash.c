@@ -11,8 +11,8 @@ static void test_reference_vectors(void **state)
         size_t len;
         uint64_t hash;
     } rows[] = {
-        {0, 0x726fdb47dd0e0e31},  {1, 0x74f839c593dc67fd}, {7, 0xab0200f58b01d137},
-        {8, 0x93f5f5799a932462},  {15, 0xa129ca6149be45e5},
+        {0, 0x726fdb47dd0e0e31}, {1, 0x74f839c593dc67fd},  {7, 0xab0200f58b01d137},
+        {8, 0x93f5f5799a932462}, {15, 0xa129ca6149be45e5},
     };
     uint8_t input[16];
     (void)state;
