@@ -8,16 +8,14 @@ TESTS ?=
 SEEDS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long sim asan msan fuzz coverage format tidy install clean setup-build setup-test
+.PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format tidy \
+        install clean setup-build setup-test setup-coverage
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup-build:
-	@tools/setup build
-
-setup-test:
-	@tools/setup test
+setup-build setup-test setup-coverage: setup-%:
+	@tools/setup $*
 
 $(BUILD)/build.ninja: | setup-build
 	@meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
@@ -42,18 +40,28 @@ sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"
 	@for t in $(BUILD)/tests/sim/sim-*; do \
 	    [ -d $$t ] || { echo "# $$t"; SEEDS="$(SEEDS)" $$t || exit 1; }; done
 
-asan msan fuzz coverage: setup-test ## Build another preset into build-PRESET/
+asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, fuzz
+gcc clang asan msan fuzz: setup-test
 	@tools/preset $@
 	@ninja -C build-$@ --quiet
 
-format: ## Lay out every C file
-	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format-14 -i
+coverage: setup-coverage ## Run the tests and say how much of each file they reach
+	@tools/preset $@
+	@ninja -C build-$@ --quiet
+	@meson test -C build-$@ --no-rebuild --quiet --suite unit --suite script --suite sim
+	@gcovr --root . --filter src/ --print-summary build-$@
 
-tidy: asan ## Run clang-tidy over the sources
-	@git ls-files 'src/*.c' | xargs -P 2 -n 4 clang-tidy-14 -p build-asan --quiet
+format: ## Lay out every C file
+	@find include src tests examples -name '*.[ch]' -print0 | xargs -0 clang-format-14 -i
+
+tidy: setup-test ## Run clang-tidy over the sources, one by one (in company it sees ghosts)
+	@tools/preset asan
+	@find src examples -name '*.c' -print0 | sort -z | \
+	    xargs -0 -P 2 -n 1 clang-tidy-14 -p build-asan --quiet 2>build-asan/tidy.log
 
 install: build ## Install the program, libraries, headers, man pages and completion
-	@meson install -C $(BUILD)
+	@meson install -C $(BUILD) --no-rebuild
+	@[ -n "$(DESTDIR)" ] || ldconfig
 
 clean: ## Remove everything that was built
 	@rm -rf build build-*

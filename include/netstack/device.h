@@ -14,6 +14,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct nst_device;
 
@@ -61,6 +62,7 @@ int nst_device_write(struct nst_device *device, struct nst_pkt **pkts, size_t n)
  * or a frame that it does not accept). */
 void nst_device_losses(const struct nst_device *device, uint64_t *no_memory, uint64_t *refused);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -53,6 +53,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define NST_LOOP_MUST_USE __attribute__((warn_unused_result))
 
@@ -298,6 +299,7 @@ void nst_loop_prepare_del(struct nst_loop_prepare *prepare);
  * changes nothing of the parent's, and gives the child its signal mask back. All descriptors of the
  * loop are closed by exec(); the signal mask survives it (posix_spawn(3) can set another). */
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -30,6 +30,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* ---- Basic types ------------------------------------------------------------------------- */
 
@@ -468,6 +469,7 @@ bool nst_stat(const struct nst_stack *stack, size_t index, const char **name, ui
 /* Memory in use by packets, and its budget. */
 void nst_memory(const struct nst_stack *stack, size_t *used_bytes, size_t *budget_bytes);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

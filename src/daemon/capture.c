@@ -59,8 +59,8 @@ void nst_capture_free(struct nst_capture *capture)
 {
     if (!capture)
         return;
-    while (!nst_list_empty(&capture->watchers))
-        watcher_free(watcher_of(capture->watchers.next));
+    NST_LIST_FOREACH_SAFE (e, &capture->watchers)
+        watcher_free(watcher_of(e));
     free(capture);
 }
 
@@ -179,7 +179,7 @@ static json_t *list_drops(void)
 {
     json_t *drops = json_array();
 
-    for (uint16_t i = 1; i <= nst_drop_count(); i++)
+    for (uint16_t i = 1, n = (uint16_t)nst_drop_count(); i <= n; i++)
         json_array_append_new(drops, json_pack("{s:i, s:s, s:s}", "index", i, "reason",
                                                nst_drop_name(i), "text", nst_drop_text(i)));
     return drops;

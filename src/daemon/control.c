@@ -165,7 +165,7 @@ static json_t *list_drops(const struct nst_daemon *d)
 {
     json_t *list = json_array();
 
-    for (uint16_t i = 1; i <= nst_drop_count(); i++)
+    for (uint16_t i = 1, n = (uint16_t)nst_drop_count(); i <= n; i++)
         json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "reason", nst_drop_name(i), "text",
                                               nst_drop_text(i), "count",
                                               (json_int_t)nst_drops(d->stack, i)));

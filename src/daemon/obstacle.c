@@ -232,7 +232,7 @@ static bool legacy_drops(int socket)
     struct ipt_get_entries *table = calloc(1, len);
     if (!table)
         return false;
-    strcpy(table->name, "filter");
+    memcpy(table->name, info.name, sizeof table->name);
     table->size = info.size;
     bool drops = getsockopt(socket, IPPROTO_IP, IPT_SO_GET_ENTRIES, table, &len) == 0 &&
                  drops_by_policy((const char *)table->entrytable, &info);

@@ -77,6 +77,7 @@ static bool flush(struct nst_daemon *d)
     if (written < 0)
         return false; /* gone: reading reports it */
     p->nunsent -= (size_t)written;
+    /* The array is one of pointers, as it should be: NOLINTNEXTLINE(bugprone-sizeof-expression) */
     memmove(p->unsent, p->unsent + written, p->nunsent * sizeof p->unsent[0]);
     return p->nunsent == 0;
 }

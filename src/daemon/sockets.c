@@ -13,7 +13,7 @@
 
 #define SOCKETS_MAX  64 /* of one client */
 #define ICMP         1
-#define DATAGRAM_MAX 65535 + 14
+#define DATAGRAM_MAX (65535 + 14)
 
 struct nst_client {
     struct nst_daemon *daemon;
@@ -61,8 +61,8 @@ void nst_client_free(struct nst_client *client)
 {
     if (!client)
         return;
-    while (!nst_list_empty(&client->sockets))
-        sock_free(sock_of(client->sockets.next));
+    NST_LIST_FOREACH_SAFE (e, &client->sockets)
+        sock_free(sock_of(e));
     free(client);
 }
 
@@ -244,7 +244,7 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
                           .ndata = 1,
                           .peer.addr = datagram->peer,
                           .ttl = datagram->ttl,
-                          .tos = datagram->tos ? datagram->tos : -1};
+                          .tos = (int16_t)(datagram->tos ? datagram->tos : -1)};
 
     if (!s)
         return;

@@ -149,10 +149,10 @@ static struct nst_offload offload_parse(const struct virtio_net_hdr *h, size_t l
         o.csum_start = h->csum_start;
         o.csum_offset = h->csum_offset;
     }
-    for (uint8_t gso = NST_GSO_TCP4; gso < NST_ARRAY_LEN(gso_types); gso++) {
+    for (size_t gso = NST_GSO_TCP4; gso < NST_ARRAY_LEN(gso_types); gso++) {
         if ((h->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != gso_types[gso] || h->gso_size == 0)
             continue;
-        o.gso = gso;
+        o.gso = (uint8_t)gso;
         o.gso_ecn = h->gso_type & VIRTIO_NET_HDR_GSO_ECN;
         o.gso_size = h->gso_size;
         o.hdr_len = h->hdr_len;

@@ -74,10 +74,13 @@ static inline void nst_list_splice_back(struct nst_list *to, struct nst_list *fr
     nst_list_init(from);
 }
 
-/* `e` runs over the elements; the SAFE form allows it to be taken off meanwhile. */
+/* `e` runs over the elements; the SAFE form allows it to be taken off meanwhile.
+ * (It is declared here, and a declaration can't stand in parentheses.)
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define NST_LIST_FOREACH(e, l) for (struct nst_list *e = (l)->next; e != (l); e = e->next)
 #define NST_LIST_FOREACH_SAFE(e, l)                                     \
     for (struct nst_list *e = (l)->next, *e##_next = e->next; e != (l); \
          e = e##_next, e##_next = e->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif
