@@ -10,22 +10,32 @@
 
 /* ---- Options ---- */
 
-__attribute__((noreturn)) static void point_to_help(char **argv)
+/* Says what getopt didn't like, in our own words, since one line is enough for it. */
+__attribute__((noreturn)) static void refuse_option(char **argv, bool lacks_value)
 {
-    fprintf(stderr, "Try '%s --help'.\n", argv[0]);
-    exit(NST_CLI_UNUSABLE);
+    const char *word = argv[optind - 1];
+    bool is_long = strncmp(word, "--", 2) == 0;
+
+    if (lacks_value)
+        nst_cli_misused(argv, "%s needs a value", word);
+    if (is_long && optopt != 0) /* it is known, then */
+        nst_cli_misused(argv, "%.*s takes no value", (int)strcspn(word, "="), word);
+    if (is_long)
+        nst_cli_misused(argv, "unknown option %s", word);
+    nst_cli_misused(argv, "unknown option -%c", optopt);
 }
 
 int nst_cli_getopt(int argc, char **argv, const struct nst_cli_usage *usage)
 {
+    opterr = 0;
     int c = getopt_long(argc, argv, usage->shorts, usage->longs, NULL);
 
     if (c == 'h') {
         fputs(usage->text, stdout);
         exit(fflush(stdout) == 0 ? NST_CLI_OK : NST_CLI_FAILED);
     }
-    if (c == '?')
-        point_to_help(argv);
+    if (c == '?' || c == ':')
+        refuse_option(argv, c == ':');
     return c;
 }
 
@@ -39,8 +49,8 @@ void nst_cli_misused(char **argv, const char *format, ...)
     va_end(args);
     fprintf(stderr, "%s: ", argv[0]);
     nst_cli_put(stderr, text);
-    fputc('\n', stderr);
-    point_to_help(argv);
+    fprintf(stderr, "; see '%s --help'\n", argv[0]);
+    exit(NST_CLI_UNUSABLE);
 }
 
 const char *nst_cli_operand(int argc, char **argv, const char *what)

@@ -45,8 +45,8 @@ enum nst_cli_option {
 
 /* What a command understands, and what it says about itself. */
 struct nst_cli_usage {
-    const char *text; /* for --help */
-    const char *shorts;
+    const char *text;   /* for --help */
+    const char *shorts; /* begins with ':', which lets a missing value be told from other faults */
     const struct option *longs;
 };
 

@@ -32,7 +32,7 @@ static const struct nst_cli_usage USAGE = {
     "Exit code: 0 if there was an answer (with -D: if there was none), else 1; 2 if it could not "
     "be\n"
     "tried.\n",
-    "c:w:i:fbDUAI:qh",
+    ":c:w:i:fbDUAI:qh",
     LONGS,
 };
 

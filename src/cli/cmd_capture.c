@@ -23,7 +23,7 @@ static const struct nst_cli_usage USAGE = {
     "  -i LINK         only this link\n"
     "      --name NAME talk to the instance NAME\n"
     "  -h, --help      print this\n",
-    "w:c:s:i:h",
+    ":w:c:s:i:h",
     LONGS,
 };
 

@@ -11,7 +11,7 @@ static const struct nst_cli_usage USAGE = {
     "\n"
     "      --name NAME stop the instance NAME\n"
     "  -h, --help      print this\n",
-    "h",
+    ":h",
     LONGS,
 };
 

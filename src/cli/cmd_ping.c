@@ -28,7 +28,7 @@ static const struct nst_cli_usage USAGE = {
     "  -h, --help      print this\n"
     "\n"
     "Exit code: 0 if anything answered, 1 if nothing did, 2 if it could not be tried.\n",
-    "c:i:s:t:W:qnh",
+    ":c:i:s:t:W:qnh",
     LONGS,
 };
 

@@ -244,28 +244,28 @@ static const struct view STATUS = {
     print_status,
     {"Usage: netstack status [OPTION]...\n"
      "Show what is running: instance, device, addresses, use of memory.\n\n" COMMON_HELP,
-     "h", LONGS},
+     ":h", LONGS},
 };
 static const struct view ADDR = {
     "addr",
     print_addr,
     {"Usage: netstack addr [OPTION]...\n"
      "Show the addresses of the running stack.\n\n" COMMON_HELP,
-     "h", LONGS},
+     ":h", LONGS},
 };
 static const struct view ROUTE = {
     "route",
     print_route,
     {"Usage: netstack route [OPTION]...\n"
      "Show where the running stack sends packets.\n\n" COMMON_HELP,
-     "h", LONGS},
+     ":h", LONGS},
 };
 static const struct view NEIGH = {
     "neigh",
     print_neigh,
     {"Usage: netstack neigh [OPTION]...\n"
      "Show the neighbours that the running stack knows.\n\n" COMMON_HELP,
-     "h", LONGS},
+     ":h", LONGS},
 };
 static const struct view STATS = {
     "stats",
@@ -273,7 +273,7 @@ static const struct view STATS = {
     {"Usage: netstack stats [OPTION]...\n"
      "Show the running stack's counters and why packets were dropped.\n\n"
      "  -a, --all       also what is 0\n" COMMON_HELP,
-     "ah", STATS_LONGS},
+     ":ah", STATS_LONGS},
 };
 
 struct options {

@@ -23,6 +23,7 @@ struct nst_pump {
     struct nst_loop_prepare prepare;
     struct nst_pkt *unsent[NST_PUMP_BATCH]; /* pulled, but the device was full */
     size_t nunsent;
+    bool device_gone;
 };
 
 struct nst_daemon {
@@ -55,6 +56,10 @@ struct nst_client;
 /* Begins to carry frames. 0 or -errno. */
 int nst_pump_start(struct nst_daemon *d);
 void nst_pump_stop(struct nst_daemon *d);
+
+/* Says that somebody removed the device, and ends the loop. Reading, writing and netlink may all
+ * tell of it: it is said once. */
+void nst_pump_device_gone(struct nst_daemon *d);
 
 /* ---- control.c --------------------------------------------------------------------------- */
 
@@ -98,6 +103,11 @@ void nst_capture_flush(struct nst_capture *capture);
 void nst_capture_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                       const json_t *args);
 void nst_capture_forget(struct nst_capture *capture, const struct nst_ipc_peer *peer);
+
+/* ---- up.c -------------------------------------------------------------------------------- */
+
+/* Lets go of the terminal, or whatever the standard streams are. */
+void nst_leave_terminal(void);
 
 /* ---- keeper.c ---------------------------------------------------------------------------- */
 

@@ -32,8 +32,11 @@ _Noreturn static void keep(struct nst_daemon *d, int pipe)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     prctl(PR_SET_NAME, "netstack-keeper");
-    /* The device must end with the daemon, not with us. */
+    /* The device must end with the daemon, not with us; and whoever reads what --daemon prints
+     * would wait for us as well. */
     nst_device_close(d->device);
+    if (d->config.daemon)
+        nst_leave_terminal();
     while (read(pipe, &byte, 1) < 0 && errno == EINTR)
         ;
     if (nst_nat_down(d->nat, &fault) != 0)

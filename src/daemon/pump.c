@@ -15,8 +15,11 @@
 /* Frames written in one turn of the loop at most, so that output can't starve the rest. */
 #define OUTPUT_MAX (16 * NST_PUMP_BATCH)
 
-static void device_gone(struct nst_daemon *d)
+void nst_pump_device_gone(struct nst_daemon *d)
 {
+    if (d->pump.device_gone)
+        return;
+    d->pump.device_gone = true;
     nst_log(NST_UP_LOG_ERROR, "the device %s was removed: ending", nst_device_name(d->device));
     nst_loop_fd_del(&d->pump.fd);
     nst_loop_stop(d->loop, 1);
@@ -33,7 +36,7 @@ static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned ev
         return false; /* room to write: nst_pump's prepare function does it */
     int n = nst_device_read(d->device, d->stack, pkts, max);
     if (n == -EBADFD || (n < 0 && events & NST_LOOP_ERR)) {
-        device_gone(d);
+        nst_pump_device_gone(d);
         return false;
     }
     if (n < 0) {
@@ -108,7 +111,7 @@ static uint64_t on_prepare(struct nst_loop *loop, struct nst_loop_prepare *prepa
     if (d->pump.fd.loop) {
         unsigned wanted = NST_LOOP_IN | (d->pump.nunsent ? NST_LOOP_OUT : 0);
         if (nst_loop_fd_modify(&d->pump.fd, wanted) < 0)
-            device_gone(d);
+            nst_pump_device_gone(d);
     }
     return next;
 }

@@ -80,8 +80,7 @@ static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
 
     nst_link_list(d->stack, &info, 1);
     if (e->gone) {
-        nst_log(NST_UP_LOG_ERROR, "the device %s was removed: ending", name);
-        nst_loop_stop(d->loop, 1);
+        nst_pump_device_gone(d);
         return;
     }
     if (e->mtu != info.config.mtu) {
@@ -374,8 +373,7 @@ static int daemonise(void)
     _exit(n == 1 ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-/* Tells the parent, and lets go of its terminal. */
-static void detach(int parent)
+void nst_leave_terminal(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -383,6 +381,12 @@ static void detach(int parent)
         dup2(null, fd);
     if (null > 2)
         close(null);
+}
+
+/* Tells the parent, and lets go of its terminal. */
+static void detach(int parent)
+{
+    nst_leave_terminal();
     if (chdir("/") != 0 || write(parent, "", 1) != 1)
         nst_log(NST_UP_LOG_DEBUG, "the parent process has gone");
     close(parent);

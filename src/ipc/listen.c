@@ -5,7 +5,8 @@
  *
  * The lock file is removed at the end, which opens a gap: a starter may hold the lock of a file
  * that has just lost its name, while another makes a new one. Hence a lock counts only if the
- * locked file is still the one that bears the name. */
+ * locked file is still the one that bears the name. The last instance removes the directory too, so
+ * that also may vanish under a starter until its own lock file is in there. */
 #include "ipc/listen.h"
 
 #include <errno.h>
@@ -21,11 +22,19 @@
 #include <unistd.h>
 
 enum {
+    DIR_MODE = 0755,
     BACKLOG = 64,
     LOCK_ATTEMPTS = 16, /* each lost to an instance that ended in that very moment */
 };
 
-/* Says what failed, returns -err. */
+static const char *remedy(int err)
+{
+    return err == EACCES || err == EPERM
+               ? ": run this as root, or choose another place with $NETSTACK_SOCKET"
+               : "";
+}
+
+/* Says what failed and what to do, returns -err. */
 __attribute__((format(printf, 3, 4))) static int fail(char *why, int err, const char *format, ...)
 {
     va_list args;
@@ -34,18 +43,34 @@ __attribute__((format(printf, 3, 4))) static int fail(char *why, int err, const 
     int len = vsnprintf(why, NST_IPC_WHY, format, args);
     va_end(args);
     if (len >= 0 && len < NST_IPC_WHY && err != EADDRINUSE)
-        snprintf(why + len, NST_IPC_WHY - (size_t)len, ": %s", strerror(err));
+        snprintf(why + len, NST_IPC_WHY - (size_t)len, ": %s%s", strerror(err), remedy(err));
     return -err;
+}
+
+static bool in_our_dir(const char *path)
+{
+    return strncmp(path, NST_IPC_DIR "/", sizeof NST_IPC_DIR) == 0;
 }
 
 /* NST_IPC_DIR is made when it is missing; a directory chosen by $NETSTACK_SOCKET must exist. */
 static int make_dir(const char *path, char *why)
 {
-    if (strncmp(path, NST_IPC_DIR "/", sizeof NST_IPC_DIR) != 0)
+    if (!in_our_dir(path))
         return 0;
-    if (mkdir(NST_IPC_DIR, 0755) == 0)
-        return chmod(NST_IPC_DIR, 0755) == 0 ? 0 : fail(why, errno, "cannot open " NST_IPC_DIR);
-    return errno == EEXIST ? 0 : fail(why, errno, "cannot create " NST_IPC_DIR);
+    if (mkdir(NST_IPC_DIR, DIR_MODE) < 0)
+        return errno == EEXIST ? 0 : fail(why, errno, "cannot create " NST_IPC_DIR);
+    if (chmod(NST_IPC_DIR, DIR_MODE) == 0 || errno == ENOENT) /* whatever the umask is */
+        return 0;
+    return fail(why, errno, "cannot open " NST_IPC_DIR);
+}
+
+/* Removes NST_IPC_DIR if it is empty and just as we would make it again. */
+static void remove_dir(void)
+{
+    struct stat st;
+
+    if (lstat(NST_IPC_DIR, &st) == 0 && st.st_uid == geteuid() && (st.st_mode & 07777) == DIR_MODE)
+        rmdir(NST_IPC_DIR);
 }
 
 static bool names_file(const char *path, int fd)
@@ -56,7 +81,8 @@ static bool names_file(const char *path, int fd)
            named.st_ino == open.st_ino;
 }
 
-/* -EWOULDBLOCK when somebody else holds the lock; -ESTALE when the file lost its name meanwhile. */
+/* -EWOULDBLOCK when somebody else holds the lock; -ESTALE when the file lost its name meanwhile;
+ * -ENOENT when there is no such directory. */
 static int lock_once(struct nst_ipc_listener *l)
 {
     int fd = open(l->lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -73,13 +99,19 @@ static int lock_once(struct nst_ipc_listener *l)
     return err;
 }
 
-static int lock(struct nst_ipc_listener *l)
+static bool lost_to_an_ending_one(int err)
+{
+    return err == -ESTALE || err == -ENOENT;
+}
+
+static int lock(struct nst_ipc_listener *l, char *why)
 {
     int err = -ESTALE;
 
-    for (int i = 0; i < LOCK_ATTEMPTS && err == -ESTALE; i++)
-        err = lock_once(l);
-    return err;
+    for (int i = 0; i < LOCK_ATTEMPTS && lost_to_an_ending_one(err); i++)
+        if ((err = make_dir(l->path, why)) || (err = lock_once(l)) == -EWOULDBLOCK)
+            return err;
+    return err ? fail(why, -err, "cannot lock %s", l->lock_path) : 0;
 }
 
 /* The process that listens there: its id, 0 when nobody does, -1 when it is too busy to tell. */
@@ -182,15 +214,15 @@ int nst_ipc_listen(struct nst_ipc_listener *out, const char *name, char why[NST_
     struct nst_ipc_listener l = none();
     int err = nst_ipc_path(l.path, name, why);
 
-    if (err || (err = make_dir(l.path, why)))
+    if (err)
         return err;
     memcpy(addr.sun_path, l.path, sizeof addr.sun_path);
     name_lock(&l);
-    err = lock(&l);
+    err = lock(&l, why);
     if (err == -EWOULDBLOCK)
         return in_use(name, listening(&addr), why);
     if (err)
-        return fail(why, -err, "cannot lock %s", l.lock_path);
+        return err;
     err = listen_locked(&l, name, &addr, why);
     if (err)
         nst_ipc_unlisten(&l);
@@ -205,8 +237,11 @@ void nst_ipc_unlisten(struct nst_ipc_listener *l)
 
     if (l->ino && lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino)
         unlink(l->path);
-    if (l->lock_fd >= 0 && names_file(l->lock_path, l->lock_fd))
+    if (l->lock_fd >= 0 && names_file(l->lock_path, l->lock_fd)) {
         unlink(l->lock_path);
+        if (in_our_dir(l->path))
+            remove_dir();
+    }
     if (l->fd >= 0)
         close(l->fd);
     if (l->lock_fd >= 0)

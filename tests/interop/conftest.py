@@ -1,0 +1,141 @@
+"""What the interop tests share: namespaces, and the daemon in them.
+
+$NETSTACK names the program under test; without it, the release build's is taken.
+"""
+import json
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+
+import netns
+from packets import Wire
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+NETSTACK = os.environ.get("NETSTACK", str(SOURCE / "build/netstack"))
+
+
+def obstacle():
+    """Why these tests can't run here, or None."""
+    if os.geteuid() != 0:
+        return "needs root, for network namespaces"
+    if not os.path.exists("/dev/net/tun"):
+        return "needs /dev/net/tun"
+    return None
+
+
+def pytest_configure(config):
+    if not obstacle():
+        netns.isolate()
+
+
+def pytest_collection_modifyitems(items):
+    why = obstacle()
+    for item in items if why else []:
+        item.add_marker(pytest.mark.skip(reason=why))
+
+
+class Host(netns.Namespace):
+    """A namespace where `netstack` is run."""
+
+    def __init__(self):
+        super().__init__()
+        self.daemons = []
+
+    def netstack(self, *args, check=True, **kwargs):
+        return self.run(NETSTACK, *args, check=check, **kwargs)
+
+    def start(self, *args, **kwargs):
+        """A further `netstack` command, at work until it is stopped."""
+        return self.spawn(NETSTACK, *args, **kwargs)
+
+    def up(self, *flags, **kwargs):
+        """`netstack up` in the foreground; returns once the stack answers."""
+        daemon = self.start("up", *flags, **kwargs)
+        daemon.wait_for(r"ends it\.$")
+        self.daemons.append(daemon)
+        return daemon
+
+    def view(self, command, *args):
+        """What `netstack COMMAND --json` says."""
+        return json.loads(self.netstack(command, "--json", *args).stdout)
+
+    def drops(self, *args):
+        """Reason to count, of what was dropped."""
+        drops = self.view("stats", *args)["drops"]
+        return {d["reason"]: d["count"] for d in drops if d["count"]}
+
+    def ping(self, *args, check=True, dst="10.0.0.2"):
+        """The host's own ping to the stack."""
+        return self.run("ping", "-n", *args, dst, check=check)
+
+    def assert_answers(self, dst="10.0.0.2"):
+        self.ping("-c", "1", "-W", "10", dst=dst)
+
+    def rss(self, pid):
+        """Memory in use, in bytes."""
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s*(\d+) kB", status)[1]) * 1024
+
+    def finish(self):
+        """Ends the daemons that a test left running, which must go well."""
+        for daemon in self.daemons:
+            if daemon.popen.poll() is None:
+                code = daemon.stop()
+                assert code == 0, f"exit code {code}\n{daemon}"
+            assert "Sanitizer" not in daemon.err and "runtime error" not in daemon.err, daemon.err
+
+
+@pytest.fixture
+def hosts():
+    """Makes hosts: hosts() is one, hosts(3) a list."""
+    made = []
+
+    def make(n=None):
+        new = [Host() for _ in range(n or 1)]
+        made.extend(new)
+        return new if n else new[0]
+
+    yield make
+    try:
+        for host in made:
+            host.finish()
+    finally:
+        for host in made:
+            host.close()
+
+
+@pytest.fixture
+def host(hosts):
+    """A host on which nothing runs yet."""
+    return hosts()
+
+
+@pytest.fixture
+def stack(host):
+    """A host with `netstack up` and no flags."""
+    host.daemon = host.up()
+    return host
+
+
+@pytest.fixture
+def wire(stack):
+    """A raw wire to the stack of `stack`."""
+    wire = Wire(stack, "tun0", stack.view("status")["device"]["mac"])
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def internet(hosts):
+    """(host, gateway, server): the server owns 8.8.8.8, and knows of no private network but the
+    host's; the gateway routes between them. The stack is two hops away from the server."""
+    host, gateway, server = hosts(3)
+    host.connect("wan0", "198.51.100.2/24", gateway, "lan0", "198.51.100.1/24")
+    gateway.connect("net0", "8.8.8.1/24", server, "eth0", "8.8.8.8/24")
+    host.run("ip", "route", "add", "default", "via", "198.51.100.1")
+    server.run("ip", "route", "add", "198.51.100.0/24", "via", "8.8.8.1")
+    gateway.sysctl(ip_forward=1)
+    return host, gateway, server

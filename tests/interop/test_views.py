@@ -1,0 +1,91 @@
+"""status, addr, route, neigh and stats: for people, and as JSON."""
+import re
+
+import pytest
+
+VIEWS = ["status", "addr", "route", "neigh", "stats"]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_text_and_json_agree(stack, view):
+    """Whatever JSON tells as a word or an address, people are told too."""
+    stack.assert_answers()
+    data = stack.view(view)
+    text = stack.netstack(view).stdout
+    assert text.endswith("\n")
+
+    def words(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            return [word for item in value for word in words(item)]
+        return [value] if isinstance(value, str) else []
+
+    if view == "stats":  # what is 0 is left out
+        data = {"drops": [d for d in data["drops"] if d["count"]],
+                "counters": [c["name"] for c in data["counters"] if c["value"]]}
+    for word in words(data):
+        assert word.replace("0.0.0.0/0", "default") in text, word
+
+
+def test_status(stack):
+    status = stack.view("status")
+    assert status["name"] == "default"
+    assert status["pid"] == stack.daemon.pid
+    assert status["uptime_s"] >= 0
+    assert status["device"]["name"] == "tun0"
+    assert status["device"]["kind"] == "tap"
+    assert status["device"]["offload"] is True
+    assert status["addresses"] == ["10.0.0.2/24"]
+    assert (status["gateway"], status["host_address"]) == ("10.0.0.1", "10.0.0.1/24")
+    assert status["nat"] is None
+    assert (status["sockets"], status["clients"]) == (0, 1)
+
+
+def test_addr_and_route(stack):
+    assert stack.view("addr")["addresses"] == [
+        {"link": "tun0", "address": "10.0.0.2/24", "state": "valid", "acd": "announce"}]
+    assert stack.view("route")["routes"] == [
+        {"destination": "10.0.0.0/24", "gateway": None, "link": "tun0", "metric": 0,
+         "origin": "connected"},
+        {"destination": "0.0.0.0/0", "gateway": "10.0.0.1", "link": "tun0", "metric": 0,
+         "origin": "static"}]
+
+
+def test_probed_address_becomes_valid(host):
+    """acd probe: the address is tentative while the network is asked."""
+    host.up("--acd", "probe")
+    assert host.view("addr")["addresses"][0]["state"] == "tentative"
+
+
+def test_neigh(stack):
+    stack.netstack("ping", "-c", "1", "10.0.0.1")
+    stack.netstack("ping", "-c", "1", "10.0.0.44", check=False)
+    known = {n["address"]: n for n in stack.view("neigh")["neighbours"]}
+    assert known["10.0.0.1"]["mac"] == stack.mac("tun0")
+    assert known["10.0.0.1"]["confirmed_ms_ago"] >= 0
+    assert known["10.0.0.44"]["mac"] is None
+    assert known["10.0.0.44"]["state"] == "failed"
+
+
+def test_stats_name_every_reason(stack):
+    """All of them with --all and in JSON; of a UDP port, the count is right."""
+    stats = stack.view("stats")
+    reasons = [d["reason"] for d in stats["drops"]]
+    assert len(reasons) == len(set(reasons)) > 40
+    assert all(d["text"] for d in stats["drops"])
+    everything = stack.netstack("stats", "--all").stdout
+    for reason in reasons:
+        assert re.search(rf"^  {reason} +\d+  ", everything, re.M), reason
+    before = stack.drops().get("udp_port", 0)
+    stack.run("bash", "-c", "for i in 1 2 3; do echo x >/dev/udp/10.0.0.2/99; done")
+    stack.assert_answers()
+    assert stack.drops()["udp_port"] == before + 3
+
+
+def test_stats_count_frames(stack):
+    before = stack.view("stats")["links"][0]
+    stack.ping("-c", "10", "-i", "0.002", "-s", "100")
+    after = stack.view("stats")["links"][0]
+    assert after["rx_pkts"] >= before["rx_pkts"] + 10
+    assert after["tx_bytes"] >= before["tx_bytes"] + 10 * 142
