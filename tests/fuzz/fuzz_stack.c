@@ -2,10 +2,10 @@
  * that chooses an action in ACTIONS and the bytes that the action takes; it reads zeros when the
  * input is over.
  *
- * There are two links, one of each medium, and a host on the first that is known for good. Frames
- * are taken from the input as they are, or as the payload of right headers with right checksums, so
- * that what is mutated gets as far as it deserves. After each step the invariants are checked, and
- * in the end every byte of memory must have been given back. */
+ * There are two links, one of each medium; a host on the first and the gateway are known for good.
+ * Frames are taken from the input as they are, or as the payload of right headers with right
+ * checksums, so that what is mutated gets as far as it deserves. After each step the invariants are
+ * checked, and in the end every byte of memory must have been given back. */
 #include "core/base/bytes.h"
 #include "core/pkt/pkt.h"
 #include "core/stack/stack.h"
@@ -78,7 +78,7 @@ static struct nst_addr take_addr(struct script *s)
     if (which < 200)
         memcpy(a.bytes, known[which % NST_ARRAY_LEN(known)], 4);
     else if (which < 240)
-        nst_store32(a.bytes, (uint32_t)take16(s) << 16 | take16(s));
+        take_block(s, a.bytes, 4);
     else
         a.family = which < 250 ? NST_AF_UNSPEC : which % 8;
     return a;
@@ -178,8 +178,9 @@ static size_t put_eth(struct script *s, uint16_t type)
 static void arp_frame(struct script *s)
 {
     size_t at = put_eth(s, NST_ETHERTYPE_ARP);
-    struct nst_arp arp = {.op = take8(s) % 4, .sha = {{2, 0, 0, 0, 0, take8(s)}}};
+    struct nst_arp arp = {.op = take8(s) % 4, .sha = {{2, 0, 0, 0, 0, 0}}};
 
+    arp.sha.bytes[5] = take8(s);
     arp.spa = take_addr(s);
     arp.tpa = take_addr(s);
     nst_arp_emit(&arp, s->frame + at);
@@ -206,9 +207,10 @@ static void ip_frame(struct script *s)
     static const uint8_t protos[] = {1, 17, 17, 1, 2, 4, 41, 6, 89, 17};
     nst_link link = 1 + take8(s) % 2;
     size_t at = link == 1 ? put_eth(s, NST_ETHERTYPE_IPV4) : 0;
-    struct nst_ipv4 ip = {.src = take_addr(s), .dst = take_addr(s), .ttl = 64};
-    uint8_t how = take8(s);
+    struct nst_ipv4 ip = {.src = take_addr(s), .ttl = 64};
 
+    ip.dst = take_addr(s);
+    uint8_t how = take8(s);
     ip.proto = protos[how % 10];
     ip.tos = how >> 6;
     ip.id = take8(s) % 4;
@@ -247,10 +249,13 @@ static void last_frame_changed(struct script *s)
 static void error_about_last(struct script *s)
 {
     uint8_t quote[256], how = take8(s);
-    struct nst_icmpv4 icmp = {.type = how % 2 ? 3 : take8(s) % 20, .code = take8(s) % 16};
+    struct nst_icmpv4 icmp = {.type = how % 2 ? NST_ICMPV4_UNREACHABLE : take8(s) % 20};
     struct nst_ipv4 ip = {.dst = {.family = NST_AF_INET}, .proto = NST_IPPROTO_ICMP, .ttl = 9};
-    size_t at = NST_ETH_HLEN + NST_IPV4_HLEN, len = 20 + how % 200;
+    size_t at = NST_ETH_HLEN + NST_IPV4_HLEN, len = how & 2 ? how % 28 : 28 + how % 200;
 
+    icmp.code = take8(s) % 16;
+    if (icmp.type == NST_ICMPV4_REDIRECT)
+        icmp.gateway = take_addr(s);
     memcpy(quote, s->frame + NST_ETH_HLEN, sizeof quote);
     put_eth(s, NST_ETHERTYPE_IPV4);
     ip.src = take_addr(s);
@@ -331,8 +336,9 @@ static void send_message(struct script *s)
     nst_sock sock = *take_sock(s);
     struct nst_msg msg = {.peer = take_name(s), .tos = -1};
     uint8_t bytes[FRAME_MAX], how = take8(s);
-    struct nst_slice slices[2] = {{bytes, take_block(s, bytes, sizeof bytes)}, {large, 0}};
+    struct nst_slice slices[2] = {{bytes, 0}, {large, 0}};
 
+    slices[0].len = take_block(s, bytes, sizeof bytes);
     if (how & 1)
         slices[1].len = (size_t)take16(s);
     if (how & 2)
@@ -364,7 +370,8 @@ static void set_option(struct script *s)
 {
     nst_sock sock = *take_sock(s);
     enum nst_opt opt = take8(s) % 10;
-    int64_t value = take8(s) < 128 ? take8(s) % 2 : take16(s);
+    bool flag = take8(s) < 128;
+    int64_t value = flag ? take8(s) % 2 : take16(s);
 
     (void)nst_setopt(s->stack, sock, opt, value);
     (void)nst_getopt(s->stack, sock, opt, &value);
@@ -399,9 +406,11 @@ static void configure_address(struct script *s)
 
 static void configure_route(struct script *s)
 {
-    struct nst_route route = {.dst = {take_addr(s), take8(s) % 40}, .gateway = take_addr(s)};
+    struct nst_route route = {.dst.addr = take_addr(s)};
     uint8_t how = take8(s);
 
+    route.dst.len = take8(s) % 40;
+    route.gateway = take_addr(s);
     route.link = take_link(s);
     route.metric = how & 6;
     (void)(how & 1 ? nst_route_del(s->stack, &route) : nst_route_add(s->stack, &route));
@@ -483,7 +492,7 @@ static bool start(struct script *s)
     struct nst_prefix net2 = {{NST_AF_INET, {10, 0, 0, 1}}, 8};
     struct nst_route route = {
         .dst.addr.family = NST_AF_INET, .gateway = {NST_AF_INET, {192, 0, 2, 254}}, .link = 1};
-    struct nst_addr peer = {NST_AF_INET, {192, 0, 2, 2}};
+    const struct nst_addr known[] = {{NST_AF_INET, {192, 0, 2, 2}}, route.gateway};
     struct nst_mac mac = {{2, 0, 0, 0, 0, 2}};
     nst_link link;
 
@@ -492,7 +501,9 @@ static bool start(struct script *s)
            nst_link_add(s->stack, &link, &tun) == 0 &&
            nst_addr_add(s->stack, 1, &net, NST_ACD_ANNOUNCE) == 0 &&
            nst_addr_add(s->stack, 2, &net2, NST_ACD_OFF) == 0 &&
-           nst_route_add(s->stack, &route) == 0 && nst_neigh_set(s->stack, 1, &peer, &mac) == 0;
+           nst_route_add(s->stack, &route) == 0 &&
+           nst_neigh_set(s->stack, 1, &known[0], &mac) == 0 &&
+           nst_neigh_set(s->stack, 1, &known[1], &mac) == 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
