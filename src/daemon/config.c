@@ -165,7 +165,7 @@ static void print_help(FILE *out, const char *help)
 
 void nst_config_usage(FILE *out)
 {
-    fputs("usage: netstack up [flag ...]\n"
+    fputs("Usage: netstack up [flag ...]\n"
           "Starts the stack on a TAP or TUN device.\n\n",
           out);
     for (size_t i = 0; i < nst_settings_count; i++) {

@@ -6,6 +6,9 @@ import time
 
 from netns import PATIENCE
 
+SO_RCVBUFFORCE = 33  # which Python has no name for
+RCVBUF = 16 << 20  # for what comes back while a test only sends
+BURST = 400  # frames; less than the device's queue holds
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 0x0003, 0x0800, 0x0806
 ICMP, UDP = 1, 17
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -81,6 +84,7 @@ class Wire:
     def __init__(self, ns, device, stack_mac):
         self.mac, self.stack_mac = ns.mac(device), stack_mac
         self.socket = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF)
         with ns.entered():
             self.socket.bind((device, ETH_P_ALL))
 
@@ -112,6 +116,14 @@ class Wire:
         """Pings and waits for the answer: then all that was sent before has been judged."""
         self.send_ip(ipv4(src, dst, ICMP, echo(ident, seq, b"in order")))
         assert self.receive_ip(lambda p: p.is_reply(ident, seq)), "no answer"
+
+    def flood(self, frames):
+        """Sends them as fast as the stack takes them: none is lost on the way to it."""
+        for i, frame in enumerate(frames):
+            if i % BURST == 0:
+                self.ping(i // BURST)
+            self.send(frame)
+        self.ping(0xFFFF)
 
     def close(self):
         self.socket.close()

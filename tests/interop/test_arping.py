@@ -25,10 +25,10 @@ def stack_mac(stack):
 
 @pytest.mark.parametrize("source", [["-S", "0.0.0.0"], ["-S", "10.0.0.1"], ["-0"], []])
 def test_habets(stack, stack_mac, source):
-    arping = stack.run("arping", "-i", "tun0", "-c", "2", "-W", "0.01", *source, "10.0.0.2")
+    arping = stack.run("arping", "-i", "tun0", "-C", "2", "-W", "0.1", *source, "10.0.0.2")
     answers = re.findall(r"bytes from (\S+) \(10\.0\.0\.2\)", arping.stdout)
     assert [a.lower() for a in answers] == [stack_mac] * 2
-    assert "2 packets received" in arping.stdout
+    assert " 2 packets received" in arping.stdout
 
 
 def test_habets_finds_nobody_elsewhere(stack):

@@ -1,4 +1,5 @@
 """`netstack capture`: other people's programs must read what it writes."""
+import functools
 import pathlib
 import re
 import signal
@@ -9,15 +10,18 @@ from conftest import NETSTACK
 from netns import until
 
 
+def record(host, *args, file="/run/x.pcapng"):
+    """Starts a capture to a file; returns when it records, which the file's header tells."""
+    process = host.start("capture", "-w", file, *args)
+    path = pathlib.Path(host.root + file)
+    until(lambda: path.exists() and path.stat().st_size > 0, "the capture has begun")
+    return process
+
+
 @pytest.fixture
 def capture(stack):
-    """Starts a capture to /run/x.pcapng and returns when it records."""
-    def start(*args):
-        process = stack.start("capture", "-w", "/run/x.pcapng", *args)
-        until(lambda: stack.run("stat", "-c", "%s", "/run/x.pcapng", check=False).stdout not in
-              ("", "0\n"), "the capture has begun")
-        return process
-    return start
+    """Starts a capture of `stack`."""
+    return functools.partial(record, stack)
 
 
 def tshark(host, *args):
@@ -70,16 +74,15 @@ def test_capinfos_and_tcpdump(stack, capture):
 def test_on_a_pipe(stack):
     """As `netstack capture -w - | tshark -i -`."""
     pipe = stack.spawn("sh", "-c", '"$0" capture -w - | tshark -n -l -i - -c 8', NETSTACK)
-    until(lambda: stack.view("status")["clients"] == 2, "the capture has begun")
-    stack.ping("-c", "4", "-i", "0.01")
+    until(lambda: stack.ping("-c", "2", "-i", "0.01") and pipe.popen.poll() is not None,
+          "tshark has seen enough")
     assert pipe.wait() == 0
     assert len(re.findall(r"Echo \(ping\) (request|reply)", pipe.out)) >= 2
 
 
 def test_tun_has_no_link_header(host):
     host.up("--tun")
-    recorder = host.start("capture", "-w", "/run/x.pcapng", "-c", "4")
-    until(lambda: host.view("status")["clients"] == 2, "the capture has begun")
+    recorder = record(host, "-c", "4")
     host.ping("-c", "5", "-i", "0.01")
     assert recorder.wait() == 0
     assert "Raw IP" in host.run("capinfos", "-E", "/run/x.pcapng").stdout
@@ -96,8 +99,8 @@ def test_snap_length(stack, capture):
 
 def test_lines_for_people(stack):
     viewer = stack.start("capture")
-    until(lambda: stack.view("status")["clients"] == 2, "the capture has begun")
-    stack.ping("-c", "1")
+    stack.spawn("ping", "-n", "-i", "0.05", "10.0.0.2")
+    viewer.wait_for("ICMP")
     stack.run("bash", "-c", "echo x >/dev/udp/10.0.0.2/99")
     viewer.wait_for(r"^\d\d:\d\d:\d\d\.\d{6} tun0 in  .*10\.0\.0\.1.*10\.0\.0\.2.*echo")
     viewer.wait_for(r"^\d\d:\d\d:\d\d\.\d{6} tun0 out .*10\.0\.0\.2.*10\.0\.0\.1.*echo")
@@ -140,8 +143,7 @@ def test_unwritable_file(stack):
 def test_full_disk(stack):
     stack.run("mkdir", "/run/small")
     stack.run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/run/small")
-    recorder = stack.start("capture", "-w", "/run/small/x")
-    until(lambda: stack.view("status")["clients"] == 2, "the capture has begun")
+    recorder = record(stack, file="/run/small/x")
     stack.ping("-q", "-f", "-c", "200", "-s", "1400")
     assert recorder.wait() == 1
     assert "No space left on device" in recorder.err

@@ -287,7 +287,7 @@ def test_help(host, command):
     """--help is on stdout, with exit code 0, and needs nothing."""
     argv = [command, "--help"] if command else ["--help"]
     text = host.netstack(*argv).stdout
-    assert text.lower().startswith(f"usage: netstack {command}".rstrip())
+    assert text.startswith(f"Usage: netstack {command}".rstrip())
     assert max(map(len, text.splitlines())) <= 100
     if command:
         assert host.netstack("help", command).stdout == text

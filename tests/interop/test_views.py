@@ -3,6 +3,8 @@ import re
 
 import pytest
 
+from netns import until
+
 VIEWS = ["status", "addr", "route", "neigh", "stats"]
 
 
@@ -52,10 +54,28 @@ def test_addr_and_route(stack):
          "origin": "static"}]
 
 
-def test_probed_address_becomes_valid(host):
-    """acd probe: the address is tentative while the network is asked."""
+def test_probed_address(host):
+    """acd probe: the address is tentative while the network is asked, some five seconds."""
     host.up("--acd", "probe")
-    assert host.view("addr")["addresses"][0]["state"] == "tentative"
+    state = lambda: host.view("addr")["addresses"][0]["state"]
+    assert state() == "tentative"
+    until(lambda: state() == "valid", "nobody has objected")
+    host.assert_answers()
+
+
+def test_probed_address_that_is_taken(host, hosts):
+    """The host joins the device to a network where somebody has the address: it is not used."""
+    other = hosts()
+    host.connect("eth0", "10.5.0.1/24", other, "eth0", "10.0.0.2/24")
+    host.run("ip", "link", "add", "br0", "type", "bridge")
+    host.run("ip", "link", "set", "br0", "up")
+    host.run("ip", "link", "set", "eth0", "master", "br0")
+    host.run("ip", "tuntap", "add", "dev", "tun0", "mode", "tap")
+    host.run("ip", "link", "set", "tun0", "master", "br0", "up")
+    daemon = host.up("--acd", "probe", "--host-address", "none")
+    daemon.wait_for("address conflict: .* says that 10.0.0.2 is its own; the address is not used",
+                    "err")
+    assert host.view("addr")["addresses"][0]["state"] == "conflict"
 
 
 def test_neigh(stack):
