@@ -258,6 +258,23 @@ static void test_scores(void **state)
     assert_int_equal(receive(two, 0), -EAGAIN);
 }
 
+/* A socket of any address and one of a certain address can come to share a port. */
+static void test_the_one_that_names_most(void **state)
+{
+    nst_sock any = harness_udp(&h, NULL, 53), one = udp();
+    struct nst_sockaddr nobody = {0};
+    (void)state;
+
+    assert_int_equal(connect_to(any, PEER, 9), 0);
+    assert_int_equal(bind_to(one, US2, 53), 0);
+    assert_int_equal(nst_connect(h.stack, any, &nobody), 0);
+    datagram(PEER, 9, US, 53, 1);
+    datagram(PEER, 9, US2, 53, 2);
+    assert_int_equal(receive(any, 0), 1);
+    assert_int_equal(receive(any, 0), -EAGAIN);
+    assert_int_equal(receive(one, 0), 2);
+}
+
 static void test_socket_of_one_link(void **state)
 {
     nst_link eth1 = harness_link(&h, "eth1", "02:00:00:00:01:01", "10.0.0.1/8");
@@ -803,6 +820,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_ports_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connected_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_one_that_names_most, setup, teardown),
         cmocka_unit_test_setup_teardown(test_socket_of_one_link, setup, teardown),
         cmocka_unit_test_setup_teardown(test_groups_reach_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sources, setup, teardown),

@@ -591,6 +591,18 @@ static void test_257_one_source_cannot_starve_others(void **state)
     assert_true(harness_drops(&h, NST_DROP_frag_budget) > 1000);
 }
 
+/* Even where all of the memory is less than what fragments may have by default. */
+static void test_257_with_little_memory(void **state)
+{
+    const struct nst_limits limits = {.memory_bytes = (size_t)1 << 20};
+    (void)state;
+
+    harness_fini(&h);
+    harness_init(&h, &limits, 0);
+    assert_int_equal(pings_answered(50, one_source), 50);
+    assert_in_range(fragment_memory(), 1, limits.memory_bytes / 2);
+}
+
 static void many_sources(unsigned i)
 {
     char src[16];
@@ -639,6 +651,7 @@ int main(void)
         ROW("245 gVisor #4677: fragments in one datagram", test_245_fragments_in_one_datagram),
         ROW("257 mirage-tcpip #375: one source cannot starve others",
             test_257_one_source_cannot_starve_others),
+        ROW("257 mirage-tcpip #375: with little memory", test_257_with_little_memory),
         ROW("259, 260 CVE-1999-0015, CVE-1999-0257: overlaps", test_259_260_overlaps),
         ROW("259 RFC 5722: refused until the timeout", test_259_refused_until_timeout),
         ROW("261 CVE-2000-0305 jolt2: the same last fragment", test_261_jolt2),

@@ -190,6 +190,21 @@ static void test_huge_echo_in_tiny_pieces(void **state)
     assert_int_equal(harness_memory(&h), 0);
 }
 
+/* One call says all that there is to say, and hands over what the host sends to itself. */
+static void test_output_is_complete(void **state)
+{
+    nst_sock sock = harness_udp(&h, NULL, 5000);
+    struct nst_pkt *pkts[4];
+    struct nst_msg msg;
+    (void)state;
+
+    assert_int_equal(harness_send(&h, sock, US, 5000, "x", 1), 1);
+    assert_int_equal(harness_send(&h, sock, STRANGER, 9, "x", 1), 1);
+    assert_int_equal(nst_output(h.stack, h.link, pkts, 4, h.now), 1); /* an ARP request */
+    nst_pkt_free(pkts[0]);
+    assert_int_equal(harness_recv(&h, sock, &msg, NULL, 0, 0), 1);
+}
+
 static void test_counters_of_a_link(void **state)
 {
     struct nst_link_info info;
@@ -636,6 +651,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unknown_link, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mtu, setup, teardown),
         cmocka_unit_test_setup_teardown(test_huge_echo_in_tiny_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_output_is_complete, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counters_of_a_link, setup, teardown),
         cmocka_unit_test_setup_teardown(test_queue_of_a_link_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_carrier, setup, teardown),
