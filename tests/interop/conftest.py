@@ -17,24 +17,26 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 NETSTACK = os.environ.get("NETSTACK", str(SOURCE / "build/netstack"))
 
 
-def obstacle():
-    """Why these tests can't run here, or None."""
+def prepare():
+    """Takes the whole run away from the machine's own network; says why that can't be, or None."""
     if os.geteuid() != 0:
         return "needs root, for network namespaces"
     if not os.path.exists("/dev/net/tun"):
         return "needs /dev/net/tun"
+    try:
+        netns.isolate()
+    except OSError as error:
+        return f"needs network namespaces of its own: {error.strerror}"
     return None
 
 
 def pytest_configure(config):
-    if not obstacle():
-        netns.isolate()
+    config.obstacle = prepare()
 
 
-def pytest_collection_modifyitems(items):
-    why = obstacle()
-    for item in items if why else []:
-        item.add_marker(pytest.mark.skip(reason=why))
+def pytest_collection_modifyitems(config, items):
+    for item in items if config.obstacle else []:
+        item.add_marker(pytest.mark.skip(reason=config.obstacle))
 
 
 class Host(netns.Namespace):

@@ -18,6 +18,14 @@ def record(host, *args, file="/run/x.pcapng"):
     return process
 
 
+def catch_up(host):
+    """Waits until the file has what crosses the link now, and with it the count of what is missing
+    before."""
+    path = pathlib.Path(host.root, "run/x.pcapng")
+    until(lambda: host.ping("-c", "1", "-p", "c0ffee11") and
+          b"\xc0\xff\xee\x11" in path.read_bytes(), "the capture is up to date")
+
+
 @pytest.fixture
 def capture(stack):
     """Starts a capture of `stack`."""
@@ -113,6 +121,7 @@ def test_during_a_flood(stack, capture):
     recorder = capture()
     ping = stack.ping("-q", "-f", "-c", "5000", "-s", "1400")
     assert "5000 received" in ping.stdout
+    catch_up(stack)
     assert recorder.stop(signal.SIGINT) == 0
     frames, missed = map(int, re.match(r"(\d+) frames captured, (\d+) missed",
                                        recorder.err).groups())
@@ -127,9 +136,7 @@ def test_stopped_reader_stops_nobody(stack, capture):
     stack.ping("-q", "-f", "-c", "5000", "-s", "1400")
     assert stack.rss(stack.daemon.pid) < 256 << 20
     recorder.send(signal.SIGCONT)
-    stack.ping("-c", "1", "-p", "c0ffee11")
-    until(lambda: b"\xc0\xff\xee\x11" in pathlib.Path(stack.root, "run/x.pcapng").read_bytes(),
-          "the capture is up to date again")
+    catch_up(stack)
     assert recorder.stop(signal.SIGINT) == 0
     assert int(re.search(r"(\d+) missed", recorder.err)[1]) > 0
 
