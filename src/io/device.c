@@ -73,8 +73,9 @@ static int attach(struct nst_device *d, const struct nst_device_config *config)
     if (ioctl(d->fd, TUNSETIFF, &request) != 0)
         return -errno;
     memcpy(d->name, request.ifr_name, sizeof d->name);
+    /* An interface that was here before may have kept those of its last owner. */
     if (config->plain)
-        return 0;
+        return ioctl(d->fd, TUNSETOFFLOAD, 0UL) == 0 ? 0 : -errno;
     d->offloads = NST_LINK_CSUM | NST_LINK_TSO4 | NST_LINK_TSO6 | NST_LINK_USO;
     return set_offloads(d->fd);
 }
