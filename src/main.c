@@ -30,6 +30,7 @@ static const struct command COMMANDS[] = {
     {"neigh", "its neighbours", nst_cli_neigh},
     {"stats", "its counters, and why packets were dropped", nst_cli_stats},
     {"capture", "show or record what crosses its links", nst_cli_capture},
+    {"relay", "a cable that delays, loses and corrupts, for tests", nst_cli_relay},
 };
 
 enum {

@@ -28,6 +28,7 @@ int nst_cli_neigh(int argc, char **argv);
 int nst_cli_stats(int argc, char **argv);
 int nst_cli_capture(int argc, char **argv);
 int nst_cli_down(int argc, char **argv);
+int nst_cli_relay(int argc, char **argv);
 
 /* ---- Options ---- */
 

@@ -137,6 +137,18 @@ static void test_misuse(void **state)
         {"stats -x", "unknown option -x"},
         {"capture -s 0", "out of range"},
         {"down x", "unexpected argument"},
+        {"relay", "netstack relay: the two devices to join are missing"},
+        {"relay a", "the two devices to join are missing"},
+        {"relay a b c", "unexpected argument 'c'"},
+        {"relay a a", "a can't be joined to itself"},
+        {"relay a sixteen-letters-", "'sixteen-letters-' is no name of a device"},
+        {"relay a ''", "'' is no name of a device"},
+        {"relay --both loss=x a b", "--both: 'loss' needs a share from 0% to 100%"},
+        {"relay --to-a los=1% a b", "--to-a: 'los' is not a key"},
+        {"relay --to-b loss a b", "--to-b: 'loss' is not KEY=VALUE"},
+        {"relay --seed x a b", "'x' is not a number"},
+        {"relay --time x a b", "'x' is not a number of seconds"},
+        {"relay --busy-poll 1000001 a b", "1000001 is out of range: 0 to 1000000"},
     };
     (void)state;
 
