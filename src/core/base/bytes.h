@@ -56,6 +56,16 @@ static inline size_t nst_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static inline uint32_t nst_min32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint32_t nst_max32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
 static inline size_t nst_max(size_t a, size_t b)
 {
     return a > b ? a : b;
