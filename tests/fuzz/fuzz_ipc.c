@@ -95,7 +95,7 @@ static int drain(int fd)
     struct nst_ipc_msg msg;
     int n = 0;
 
-    while (nst_ipc_packet_recv(fd, buf, &msg) == 0)
+    while (nst_ipc_packet_recv(fd, buf, &msg, NULL) == 0)
         n++;
     return n;
 }

@@ -12,6 +12,7 @@
 #include "core/wire/icmpv4.h"
 #include "core/wire/ipv4.h"
 #include "core/wire/print.h"
+#include "core/wire/tcp.h"
 #include "core/wire/udp.h"
 
 #undef NDEBUG
@@ -126,6 +127,26 @@ static void try_udp(const uint8_t *p, size_t len)
     assert(memcmp(out, p, sizeof out) == 0);
 }
 
+/* What is written of a header says the same, and then nothing more is lost by writing it again. */
+static void try_tcp(const uint8_t *p, size_t len)
+{
+    struct nst_tcp tcp;
+    uint8_t once[NST_TCP_HLEN_MAX], twice[NST_TCP_HLEN_MAX];
+
+    if (nst_tcp_parse(&tcp, p, len, len))
+        return;
+    assert(tcp.hlen <= len && tcp.opts.nsacks <= NST_TCP_SACK_MAX);
+    size_t emit_len = nst_tcp_emit_len(&tcp);
+    assert(emit_len <= sizeof once);
+    nst_tcp_emit(&tcp, once);
+    assert(tcp.hlen == emit_len);
+    assert(memcmp(once, p, 12) == 0 && memcmp(once + 13, p + 13, NST_TCP_HLEN - 13) == 0);
+    assert(nst_tcp_parse(&tcp, once, emit_len, emit_len) == NST_DROP_NONE);
+    assert(nst_tcp_emit_len(&tcp) == emit_len);
+    nst_tcp_emit(&tcp, twice);
+    assert(memcmp(once, twice, emit_len) == 0);
+}
+
 /* The sum of the whole, from two parts that meet at the place that the first byte names. */
 static void try_checksum(const uint8_t *p, size_t len)
 {
@@ -185,7 +206,7 @@ static void try_addr_text(const uint8_t *p, size_t len)
 
 static void (*const TRIALS[])(const uint8_t *p, size_t len) = {
     try_eth, try_arp,      try_ipv4,           try_ipv4_quote, try_ipv4_options, try_icmpv4,
-    try_udp, try_checksum, try_print_ethernet, try_print_ip,   try_addr_text,
+    try_udp, try_checksum, try_print_ethernet, try_print_ip,   try_addr_text,    try_tcp,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

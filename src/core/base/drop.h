@@ -50,6 +50,24 @@
     X(udp_len, "UDP length below 8 or beyond the datagram")                                  \
     X(udp_checksum, "wrong UDP checksum")                                                    \
     X(udp_port, "no UDP socket on that port")                                                \
+    X(tcp_short, "shorter than a TCP header")                                                \
+    X(tcp_hlen, "TCP data offset below 5 or beyond the segment")                             \
+    X(tcp_checksum, "wrong TCP checksum")                                                    \
+    X(tcp_port, "no TCP connection or listener there")                                       \
+    X(tcp_group, "TCP segment to or from a broadcast or multicast address")                  \
+    X(tcp_flags, "TCP flags that make no sense in this state")                               \
+    X(tcp_ack, "TCP acknowledgement of what was never sent, or too old (RFC 5961)")          \
+    X(tcp_seq, "TCP segment outside the receive window")                                     \
+    X(tcp_paws, "TCP timestamp older than the connection's (RFC 7323)")                      \
+    X(tcp_rst, "RST that does not fit exactly (RFC 5961), or in TIME-WAIT (RFC 1337)")       \
+    X(tcp_syn, "SYN in a synchronised state: answered by a challenge ACK (RFC 5961)")        \
+    X(tcp_dup, "TCP data that was here already")                                             \
+    X(tcp_ooo_full, "no room for more TCP data out of order")                                \
+    X(tcp_rcvbuf, "TCP data beyond what the receive buffer can hold")                        \
+    X(tcp_closed, "TCP data for a socket that was closed: answered by RST")                  \
+    X(tcp_syn_queue, "the listener's SYN queue is full, and cookies are off")                \
+    X(tcp_accept_queue, "the listener's accept queue is full")                               \
+    X(tcp_cookie, "final ACK of a handshake whose SYN cookie is not ours")                   \
     X(igmp, "IGMP, which needs no answer here")                                              \
     X(sock_rcvbuf, "the socket's receive queue is full")                                     \
     X(sock_closed, "the socket was closed with this in its queue")                           \

@@ -47,6 +47,7 @@ enum nst_drop nst_eth_parse(struct nst_eth *out, const uint8_t *p, size_t len, s
     return out->type < TYPE_MIN ? NST_DROP_ethertype : NST_DROP_NONE;
 }
 
+/* Ethernet II only (1122-11); there is no place for a TOS (1122-35). */
 void nst_eth_emit(const struct nst_eth *eth, uint8_t *p)
 {
     memcpy(p, eth->dst.bytes, 6);

@@ -1,4 +1,5 @@
-/* Ethernet II frames (RFC 894), and IEEE 802.3 frames with LLC and SNAP on the way in (RFC 1042).
+/* Ethernet II frames (RFC 894; 1122-7), and IEEE 802.3 frames with LLC and SNAP on the way in (RFC
+ * 1042; 1122-8).
  */
 #ifndef NST_WIRE_ETH_H
 #define NST_WIRE_ETH_H

@@ -17,7 +17,7 @@ static enum nst_drop check_bounds(const uint8_t *p, size_t len, size_t *hlen)
 {
     if (len < NST_IPV4_HLEN)
         return NST_DROP_ip_short;
-    if (p[0] >> 4 != 4)
+    if (p[0] >> 4 != 4) /* 1122-25 */
         return NST_DROP_ip_version;
     *hlen = (size_t)(p[0] & 0xf) * 4;
     return *hlen < NST_IPV4_HLEN || *hlen > len ? NST_DROP_ip_ihl : NST_DROP_NONE;
@@ -63,7 +63,7 @@ enum nst_drop nst_ipv4_parse(struct nst_ipv4 *out, const uint8_t *p, size_t len,
     uint16_t total_len = nst_load16(p + 2);
     if (total_len < hlen || total_len > pkt_len)
         return NST_DROP_ip_len;
-    if (nst_csum_finish(nst_csum_sum(p, hlen)) != 0)
+    if (nst_csum_finish(nst_csum_sum(p, hlen)) != 0) /* 1122-26 */
         return NST_DROP_ip_checksum;
     return decode(out, p, hlen);
 }

@@ -8,7 +8,7 @@
 #define NST_IPV4_HLEN     20
 #define NST_IPV4_HLEN_MAX 60
 #define NST_IPV4_MTU_MIN  68
-#define NST_IPV4_LEN_MAX  65535
+#define NST_IPV4_LEN_MAX  65535 /* of those put together, too: what may come in (1122-130) */
 
 enum nst_ipproto {
     NST_IPPROTO_ICMP = 1,
@@ -63,12 +63,12 @@ enum nst_ipv4_opt {
 };
 #define NST_IPV4_OPT_COPIED 0x80 /* bit of the kind: goes into every fragment */
 
-/* Walks the options once. Unknown ones are ignored (RFC 1122 §3.2.1.8).
+/* Walks the options once. Unknown ones are ignored (1122-42, MUST-50).
  * Drops: ip_option, with `*pointer` at the offending byte's offset in the IP header (for ICMP's
  * parameter problem); ip_source_route. */
 enum nst_drop nst_ipv4_options_check(const struct nst_ipv4 *ip, uint8_t *pointer);
 
-/* Keeps only what goes into fragments behind the first (RFC 791 §3.2), padded again. */
+/* Keeps only what goes into fragments behind the first (791-5), padded again. */
 void nst_ipv4_options_keep_copied(struct nst_ipv4 *ip);
 
 #endif

@@ -13,6 +13,7 @@
 #include "core/wire/eth.h"
 #include "core/wire/icmpv4.h"
 #include "core/wire/ipv4.h"
+#include "core/wire/tcp.h"
 #include "core/wire/udp.h"
 
 #define IPV6_HLEN 40
@@ -185,18 +186,22 @@ static void put_icmpv4(struct nst_text *t, struct view msg, size_t full, bool qu
     }
 }
 
-/* ---- IP ---------------------------------------------------------------------------------- */
+/* ---- Transports -------------------------------------------------------------------------- */
+
+struct ports {
+    uint16_t src, dst;
+};
 
 /* Who sends to whom; ports, where there are any, stand with the addresses as in 10.0.0.1.53. */
-static void put_ends(struct nst_text *t, const struct nst_ipv4 *ip, const struct nst_udp *ports)
+static void put_ends(struct nst_text *t, const struct nst_ipv4 *ip, const struct ports *ports)
 {
     put_addr(t, &ip->src);
     if (ports != NULL)
-        put_field(t, ".", ports->sport);
+        put_field(t, ".", ports->src);
     nst_text_str(t, " > ");
     put_addr(t, &ip->dst);
     if (ports != NULL)
-        put_field(t, ".", ports->dport);
+        put_field(t, ".", ports->dst);
     nst_text_str(t, ": ");
 }
 
@@ -205,13 +210,129 @@ static void put_udp(struct nst_text *t, const struct nst_ipv4 *ip, struct view d
     struct nst_udp udp;
     enum nst_drop drop = nst_udp_parse(&udp, dgram.p, dgram.len, SIZE_MAX);
 
-    put_ends(t, ip, drop ? NULL : &udp);
+    put_ends(t, ip, drop ? NULL : &(struct ports){udp.sport, udp.dport});
     nst_text_str(t, "UDP");
     if (drop)
         put_drop(t, drop, NST_DROP_udp_short);
     else
         put_field(t, ", length ", udp.len - NST_UDP_HLEN);
 }
+
+static void put_tcp_flags(struct nst_text *t, uint8_t flags)
+{
+    static const char letters[] = "FSRP.UEW"; /* from the lowest bit on */
+
+    nst_text_str(t, "Flags [");
+    for (unsigned bit = 0; bit < 8; bit++)
+        if (flags & 1U << bit)
+            nst_text_char(t, letters[bit]);
+    nst_text_str(t, flags ? "]" : "none]");
+}
+
+static void put_sacks(struct nst_text *t, const struct nst_tcp_opts *opts)
+{
+    put_field(t, "sack ", opts->nsacks);
+    nst_text_char(t, ' ');
+    for (unsigned i = 0; i < opts->nsacks; i++) {
+        put_field(t, "{", opts->sacks[i].start.v);
+        put_field(t, ":", opts->sacks[i].end.v);
+        nst_text_char(t, '}');
+    }
+}
+
+/* What the parser has found in an option of this kind. */
+static void put_tcp_option(struct nst_text *t, uint8_t kind, const struct nst_tcp_opts *found)
+{
+    if (kind == NST_TCP_OPT_NOP) {
+        nst_text_str(t, "nop");
+    } else if (found->mss) {
+        put_field(t, "mss ", found->mss);
+    } else if (found->has_wscale) {
+        put_field(t, "wscale ", found->wscale);
+    } else if (found->sack_ok) {
+        nst_text_str(t, "sackOK");
+    } else if (found->nsacks) {
+        put_sacks(t, found);
+    } else if (found->has_ts) {
+        put_field(t, "TS val ", found->ts_val);
+        put_field(t, " ecr ", found->ts_ecr);
+    } else { /* one that says nothing to this host */
+        put_field(t, "kind ", kind);
+    }
+}
+
+/* The first of the options, of which there is at least one byte; returns what is left of them. */
+static struct view put_first_tcp_option(struct nst_text *t, struct view v)
+{
+    struct nst_tcp_opts found = {0};
+    bool end = v.p[0] == NST_TCP_OPT_END;
+    size_t len = end ? 0 : nst_tcp_option_parse(&found, v.p, v.len);
+
+    if (len == 0) {
+        nst_text_str(t, end ? "eol" : "bad");
+        return behind(v, v.len);
+    }
+    put_tcp_option(t, v.p[0], &found);
+    return behind(v, len);
+}
+
+static void put_tcp_options(struct nst_text *t, struct view v)
+{
+    for (const char *separator = ", options ["; v.len > 0; separator = ",") {
+        nst_text_str(t, separator);
+        v = put_first_tcp_option(t, v);
+    }
+    nst_text_char(t, ']');
+}
+
+/* As tcpdump does: a sequence number where it matters, with its end where there are data. */
+static void put_tcp_header(struct nst_text *t, const struct nst_tcp *tcp, size_t data_len)
+{
+    put_tcp_flags(t, tcp->flags);
+    if (data_len > 0 || tcp->flags & (NST_TCP_SYN | NST_TCP_FIN | NST_TCP_RST))
+        put_field(t, ", seq ", tcp->seq.v);
+    if (data_len > 0)
+        put_field(t, ":", nst_seq_add(tcp->seq, (uint32_t)data_len).v);
+    if (tcp->flags & NST_TCP_ACK)
+        put_field(t, ", ack ", tcp->ack.v);
+    put_field(t, ", win ", tcp->wnd);
+    if (tcp->flags & NST_TCP_URG)
+        put_field(t, ", urg ", tcp->urg);
+}
+
+/* The beginning that every ICMP error quotes (RFC 792): ports and sequence number. */
+#define TCP_QUOTE 8
+
+static void put_cut_tcp(struct nst_text *t, const struct nst_ipv4 *ip, struct view segment,
+                        enum nst_drop drop)
+{
+    if (segment.len < TCP_QUOTE) {
+        put_ends(t, ip, NULL);
+        nst_text_str(t, "TCP");
+    } else {
+        put_ends(t, ip, &(struct ports){nst_load16(segment.p), nst_load16(segment.p + 2)});
+        put_field(t, "TCP, seq ", nst_load32(segment.p + 4));
+    }
+    put_drop(t, drop, NST_DROP_tcp_short);
+}
+
+static void put_tcp(struct nst_text *t, const struct nst_ipv4 *ip, struct view segment, size_t full)
+{
+    struct nst_tcp tcp;
+    enum nst_drop drop = nst_tcp_parse(&tcp, segment.p, segment.len, full);
+
+    if (drop) {
+        put_cut_tcp(t, ip, segment, drop);
+        return;
+    }
+    put_ends(t, ip, &(struct ports){tcp.sport, tcp.dport});
+    put_tcp_header(t, &tcp, full - tcp.hlen);
+    if (tcp.hlen > NST_TCP_HLEN)
+        put_tcp_options(t, behind(first(segment, tcp.hlen), NST_TCP_HLEN));
+    put_field(t, ", length ", full - tcp.hlen);
+}
+
+/* ---- IP ---------------------------------------------------------------------------------- */
 
 /* The payload of a datagram or of its first fragment: `full` bytes of which `data` are here. */
 static void put_payload(struct nst_text *t, const struct nst_ipv4 *ip, struct view data,
@@ -224,6 +345,9 @@ static void put_payload(struct nst_text *t, const struct nst_ipv4 *ip, struct vi
         break;
     case NST_IPPROTO_UDP:
         put_udp(t, ip, data);
+        break;
+    case NST_IPPROTO_TCP:
+        put_tcp(t, ip, data, full);
         break;
     default:
         put_ends(t, ip, NULL);
@@ -240,6 +364,8 @@ static void put_later_fragment(struct nst_text *t, const struct nst_ipv4 *ip)
         nst_text_str(t, "ICMP");
     else if (ip->proto == NST_IPPROTO_UDP)
         nst_text_str(t, "UDP");
+    else if (ip->proto == NST_IPPROTO_TCP)
+        nst_text_str(t, "TCP");
     else
         put_field(t, "protocol ", ip->proto);
 }

@@ -112,6 +112,7 @@ static void test_join_at_every_offset(void **state)
                 model(bytes, len));
 }
 
+/* Shows MUST-2, 1122-175. */
 static void test_pseudo_header_v4(void **state)
 {
     static const uint8_t pseudo[] = {10, 0, 0, 1, 192, 0, 2, 255, 0, 17, 0xff, 0xe3};

@@ -10,6 +10,7 @@
 
 static const struct nst_mac US = {{2, 0, 0, 0, 0, 2}}, PEER = {{2, 0, 0, 0, 0, 1}};
 
+/* Shows 1122-7. */
 static void test_parses_ethernet_ii(void **state)
 {
     struct hex h = hex_bytes(MACS "0800 45");
@@ -24,6 +25,7 @@ static void test_parses_ethernet_ii(void **state)
     hex_free(h);
 }
 
+/* Shows 1122-7, 1122-11, 1122-35. */
 static void test_emits(void **state)
 {
     struct nst_eth eth = {.dst = US, .src = PEER, .type = NST_ETHERTYPE_ARP};
@@ -34,7 +36,7 @@ static void test_emits(void **state)
     assert_hex(p, sizeof p, MACS "0806");
 }
 
-/* Two bytes of payload behind SNAP, then padding. */
+/* Two bytes of payload behind SNAP, then padding. Shows 1122-8. */
 static void test_parses_snap(void **state)
 {
     struct hex h = hex_bytes(MACS "000a " SNAP "0806 0102 0000");

@@ -133,7 +133,8 @@ static void test_every_truncation(void **state)
     }
 }
 
-/* One or two changed bytes in PLAIN, whose packet is `pkt_len` bytes long. */
+/* One or two changed bytes in PLAIN, whose packet is `pkt_len` bytes long.
+ * Shows 1122-25, 1122-26. */
 static void test_refuses(void **state)
 {
     static const struct {
@@ -193,6 +194,7 @@ static void test_header_longer_than_total_length(void **state)
     hex_free(h);
 }
 
+/* Shows 1122-26. */
 static void test_every_flipped_bit_is_noticed(void **state)
 {
     struct hex h = hex_bytes(PLAIN);

@@ -12,6 +12,7 @@
 /* An IP packet of ours that an error brings back. */
 #define QUOTED_UDP  "45 00 0024 0001 0000 40 11 0000 0a000002 0a000001 c000 0035 0010 0000"
 #define QUOTED_ECHO "45 00 0054 0001 0000 40 01 0000 0a000002 0a000001 0800 0000 0007 0001"
+#define QUOTED_TCP  "45 00 05dc 0001 4000 40 06 0000 0a000002 0a000001 1388 0050 00000007"
 
 static void check_line(const char *name, enum nst_medium medium, const char *frame,
                        const char *wanted)
@@ -91,8 +92,8 @@ static void test_ipv4(void **state)
          "IP 10.0.0.1 > 10.0.0.2: UDP [cut]"},
         {"45 00 001b 0000 0000 40 11 0000 " ENDS "d431 0035 0008 0000",
          "IP 10.0.0.1 > 10.0.0.2: UDP [cut]"}, /* the last byte is padding */
-        {"45 00 05dc 0000 0000 40 06 0000 " ENDS,
-         "IP 10.0.0.1 > 10.0.0.2: protocol 6, length 1480"},
+        {"45 00 05dc 0000 0000 40 fd 0000 " ENDS,
+         "IP 10.0.0.1 > 10.0.0.2: protocol 253, length 1480"},
         {"45 00 0013 0000 0000 40 06 0000 " ENDS, "IP [ip_len]"},
         {"44 00 0014 0000 0000 40 06 0000 " ENDS, "IP [ip_ihl]"},
         {"46 00 0018 0000 0000 40 06 0000 " ENDS, "IP [ip_ihl]"},
@@ -115,8 +116,53 @@ static void test_fragments(void **state)
          "IP 10.0.0.1 > 10.0.0.2: ICMP (frag 4660:1480@1480+)"},
         {"45 00 0024 1234 1fff 40 11 0000 " ENDS,
          "IP 10.0.0.1 > 10.0.0.2: UDP (frag 4660:16@65528)"},
+        {"45 00 0024 1234 0001 40 06 0000 " ENDS, "IP 10.0.0.1 > 10.0.0.2: TCP (frag 4660:16@8)"},
         {"45 00 0024 1234 0001 40 59 0000 " ENDS,
          "IP 10.0.0.1 > 10.0.0.2: protocol 89 (frag 4660:16@8)"},
+    };
+    (void)state;
+
+    check_rows(NST_MEDIUM_IP, rows, NST_ARRAY_LEN(rows));
+}
+
+#define TCP(total_len) "45 00 " total_len " 0000 4000 40 06 0000 " ENDS "1388 0050 "
+#define TCP_SAYS       "IP 10.0.0.1.5000 > 10.0.0.2.80: "
+
+static void test_tcp(void **state)
+{
+    static const struct row rows[] = {
+        {TCP("0040") "00000001 00000007 a0 12 01f6 0000 0000 020405b4 0402 080a 00000001 00000000 "
+                     "01 030307 ffffffff",
+         TCP_SAYS "Flags [S.], seq 1:5, ack 7, win 502, options [mss 1460,sackOK,TS val 1 ecr "
+                  "0,nop,wscale 7], length 4"},
+        {TCP("0028") "00000001 00000007 50 10 ffff 0000 0000",
+         TCP_SAYS "Flags [.], ack 7, win 65535, length 0"},
+        {TCP("002a") "ffffffff 00000007 50 19 0000 0000 0000 6869",
+         TCP_SAYS "Flags [FP.], seq 4294967295:1, ack 7, win 0, length 2"},
+        {TCP("0028") "ffffffff 00000007 50 04 0000 0000 0000",
+         TCP_SAYS "Flags [R], seq 4294967295, win 0, length 0"},
+        {TCP("0028") "00000001 00000007 50 e0 0000 0000 0009",
+         TCP_SAYS "Flags [UEW], win 0, urg 9, length 0"},
+        {TCP("0028") "00000001 00000007 50 00 0000 0000 0000",
+         TCP_SAYS "Flags [none], win 0, length 0"},
+        {TCP("0048") "00000001 00000007 d0 10 0001 0000 0000 01 01 08 0a 00000002 00000003 01 01 "
+                     "05 "
+                     "12 0000000a 00000014 0000001e 00000028",
+         TCP_SAYS "Flags [.], ack 7, win 1, options [nop,nop,TS val 2 ecr 3,nop,nop,sack 2 "
+                  "{10:20}{30:40}], length 0"},
+        {TCP("0034") "00000001 00000007 80 02 0001 0000 0000 4d04aaaa 0203ff 0303 ff 00 01",
+         TCP_SAYS "Flags [S], seq 1, win 1, options [kind 77,kind 2,wscale 255,eol], length 0"},
+        {TCP("002c") "00000001 00000007 60 02 0001 0000 0000 01 02 04 05",
+         TCP_SAYS "Flags [S], seq 1, win 1, options [nop,bad], length 0"},
+        {TCP("0028") "00000001 00000007 40 02 0001 0000 0000", TCP_SAYS "TCP, seq 1 [tcp_hlen]"},
+        {TCP("0028") "00000001 00000007 60 02 0001 0000 0000", TCP_SAYS "TCP, seq 1 [tcp_hlen]"},
+        {TCP("002c") "00000001 00000007 60 02 0001 0000 0000 0204", TCP_SAYS "TCP, seq 1 [cut]"},
+        {TCP("002c") "00000001 00", TCP_SAYS "TCP, seq 1 [cut]"},
+        {TCP("001c") "00000001 00000007 50 10 ffff 0000 0000", TCP_SAYS "TCP, seq 1 [cut]"},
+        {TCP("0028") "000000", "IP 10.0.0.1 > 10.0.0.2: TCP [cut]"},
+        {TCP("0016") "00000001", "IP 10.0.0.1 > 10.0.0.2: TCP [cut]"},
+        {"45 00 0400 1234 2000 40 06 0000 " ENDS "1388 0050 00000001 00000007 50 10 ffff 0000 0000",
+         TCP_SAYS "Flags [.], seq 1:985, ack 7, win 65535, length 984 (frag 4660:1004@0+)"},
     };
     (void)state;
 
@@ -170,6 +216,13 @@ static void test_icmp_errors(void **state)
         {ERROR "0b00 0000 00000000" QUOTED_ECHO,
          SAYS "time exceeded in transit, length 36, quoting IP 10.0.0.2 > 10.0.0.1: ICMP echo "
               "request, id 7, seq 1, length 64"},
+        {ERROR "0b00 0000 00000000" QUOTED_TCP,
+         SAYS "time exceeded in transit, length 36, quoting IP 10.0.0.2.5000 > 10.0.0.1.80: TCP, "
+              "seq 7 [cut]"},
+        {"45 00 0044 0000 0000 40 01 0000 " ENDS "0304 0000 00000240" QUOTED_TCP
+         "00000009 50 18 0100 0000 0000",
+         SAYS "fragmentation needed, mtu 576, length 48, quoting IP 10.0.0.2.5000 > 10.0.0.1.80: "
+              "Flags [P.], seq 7:1467, ack 9, win 256, length 1460"},
         {ERROR "0b00 0000 00000000 45 00", SAYS "time exceeded in transit, length 36, quoting IP "
                                                 "[cut]"},
         {"45 00 001c 0000 0000 40 01 0000 " ENDS "0b00 0000 00000000" QUOTED_ECHO,
@@ -234,15 +287,11 @@ static void test_small_buffers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ethernet),
-        cmocka_unit_test(test_arp),
-        cmocka_unit_test(test_ipv4),
-        cmocka_unit_test(test_fragments),
-        cmocka_unit_test(test_icmp),
-        cmocka_unit_test(test_icmp_errors),
-        cmocka_unit_test(test_quotes_do_not_nest),
-        cmocka_unit_test(test_ipv6),
-        cmocka_unit_test(test_small_buffers),
+        cmocka_unit_test(test_ethernet),    cmocka_unit_test(test_arp),
+        cmocka_unit_test(test_ipv4),        cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_tcp),         cmocka_unit_test(test_icmp),
+        cmocka_unit_test(test_icmp_errors), cmocka_unit_test(test_quotes_do_not_nest),
+        cmocka_unit_test(test_ipv6),        cmocka_unit_test(test_small_buffers),
     };
     return cmocka_run_group_tests_name("print", tests, NULL, NULL);
 }
