@@ -15,6 +15,14 @@ static bool append(struct nst_pkt *pkt, struct nst_buf *buf, uint8_t *data, size
     return true;
 }
 
+bool nst_pkt_append(struct nst_pkt *pkt, struct nst_buf *buf, uint8_t *data, size_t len)
+{
+    if (!append(pkt, buf, data, len))
+        return false;
+    buf->refs++;
+    return true;
+}
+
 struct nst_pkt *nst_pkt_new(struct nst_pool *pool, size_t headroom, size_t len)
 {
     struct nst_pkt *pkt = nst_pool_pkt_new(pool);
@@ -45,6 +53,14 @@ void nst_pkt_free(struct nst_pkt *pkt)
     for (unsigned i = 0; i < pkt->nslices; i++)
         nst_buf_unref(pkt->pool, pkt->slices[i].buf);
     nst_pool_pkt_free(pkt->pool, pkt);
+}
+
+void nst_pkt_free_all(struct nst_list *pkts)
+{
+    struct nst_list *e;
+
+    while ((e = nst_list_pop_front(pkts)))
+        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
 }
 
 static bool in_range(const struct nst_pkt *pkt, size_t off, size_t len)
@@ -82,6 +98,7 @@ struct nst_pkt *nst_pkt_share(const struct nst_pkt *pkt, size_t off, size_t len)
     return part;
 }
 
+/* Counted (1122-24), and told to the trace (1122-23). */
 void nst_pkt_drop(struct nst_pkt *pkt, enum nst_drop reason)
 {
     struct nst_env *env = pkt->pool->env;
@@ -117,6 +134,24 @@ void nst_pkt_pull(struct nst_pkt *pkt, size_t n)
     pkt->slices[0].data += n;
     pkt->slices[0].len -= n;
     pkt->len -= n;
+}
+
+void nst_pkt_consume(struct nst_pkt *pkt, size_t n)
+{
+    unsigned gone = 0;
+
+    assert(n <= pkt->len);
+    pkt->len -= n;
+    while (gone < pkt->nslices && n >= pkt->slices[gone].len) {
+        n -= pkt->slices[gone].len;
+        nst_buf_unref(pkt->pool, pkt->slices[gone++].buf);
+    }
+    pkt->nslices -= gone;
+    memmove(pkt->slices, pkt->slices + gone, pkt->nslices * sizeof pkt->slices[0]);
+    if (pkt->nslices) {
+        pkt->slices[0].data += n;
+        pkt->slices[0].len -= n;
+    }
 }
 
 /* Puts an empty slice in front, with the usual headroom before it; false without memory or slices.
@@ -270,7 +305,8 @@ int nst_pkt_checksum_complete(struct nst_pkt *pkt)
     if (nst_pkt_own_head(pkt) != 0)
         return -ENOMEM;
     uint16_t check = nst_csum_finish(nst_pkt_sum(pkt, o->csum_start, pkt->len - o->csum_start));
-    /* Zero would mean "no checksum" in UDP, and equals 0xffff in ones' complement (RFC 768). */
+    /* MUST-2. Zero would mean "no checksum" in UDP, and equals 0xffff in ones' complement (RFC
+     * 768). */
     nst_store16(field, check ? check : 0xffff);
     nst_pkt_write(pkt, (size_t)o->csum_start + o->csum_offset, field, sizeof field);
     o->csum = NST_CSUM_NONE;

@@ -66,6 +66,12 @@ static inline struct nst_pkt *nst_pkt_clone(const struct nst_pkt *pkt)
     return nst_pkt_share(pkt, 0, nst_pkt_len(pkt));
 }
 
+/* Frees all packets of a list, which is empty then. */
+void nst_pkt_free_all(struct nst_list *pkts);
+
+/* Appends bytes of a buffer, by reference. False when the packet has no slice left. */
+bool nst_pkt_append(struct nst_pkt *pkt, struct nst_buf *buf, uint8_t *data, size_t len);
+
 /* Counts and traces the packet's end, then frees it. */
 void nst_pkt_drop(struct nst_pkt *pkt, enum nst_drop reason);
 
@@ -83,6 +89,11 @@ static inline size_t nst_pkt_head_len(const struct nst_pkt *pkt)
 /* Takes `n` bytes off the front; at most nst_pkt_head_len(). As with a push, the offload
  * description moves along. */
 void nst_pkt_pull(struct nst_pkt *pkt, size_t n);
+
+/* Drops `n` bytes of payload from the front, at most nst_pkt_len(), and gives back every leading
+ * buffer of which nothing is left, also for 0. The offload description, which is about headers,
+ * stays as it is. */
+void nst_pkt_consume(struct nst_pkt *pkt, size_t n);
 
 /* Puts `n` bytes, at most NST_PKT_HEADROOM, in front and returns them, to be written: in the
  * headroom of the first slice if it is there and unshared, else in a new small buffer. NULL without

@@ -145,6 +145,41 @@ static void test_write(void **state)
     for_each_split(check_write);
 }
 
+/* Takes `n` off twice: all of the first or none of the second may be a whole slice. */
+static void check_consume(const struct split *split)
+{
+    for (size_t n = 0; n <= LEN; n++) {
+        for (size_t more = 0; more <= LEN - n; more++) {
+            struct nst_pkt *pkt = make(split);
+            const struct nst_offload offload = {.gso = NST_GSO_TCP4, .hdr_len = 0};
+            pkt->offload = offload;
+            nst_pkt_consume(pkt, n);
+            test_pkt_assert(pkt, flat + n, LEN - n);
+            nst_pkt_consume(pkt, more);
+            test_pkt_assert(pkt, flat + n + more, LEN - n - more);
+            assert_true(pkt->nslices == 0 || pkt->slices[0].len > 0);
+            assert_memory_equal(&pkt->offload, &offload, sizeof offload);
+            nst_pkt_free(pkt);
+        }
+    }
+}
+
+/* Each buffer comes back as soon as its last byte is gone. */
+static void test_consume(void **state)
+{
+    const struct split split = {{5, 0, 7, 25}, 4};
+    struct nst_pkt *pkt = make(&split);
+    (void)state;
+
+    for (size_t left = LEN; left-- > 0;) {
+        nst_pkt_consume(pkt, 1);
+        assert_int_equal(pkt->nslices, left > 32 ? 4 : left > 25 ? 2 : left > 0 ? 1 : 0);
+        assert_int_equal(core.pool.used_bytes, nst_pkt_truesize(pkt));
+    }
+    nst_pkt_free(pkt);
+    for_each_split(check_consume);
+}
+
 static void check_trim(const struct split *split)
 {
     for (size_t len = 0; len <= LEN + 1; len++) {
@@ -549,6 +584,7 @@ static void record(void *ctx, const struct nst_trace_event *event)
     *to = *event;
 }
 
+/* Shows 1122-23, 1122-24. */
 static void test_drop_is_counted_and_traced(void **state)
 {
     struct nst_trace_event event = {.id = 0};
@@ -578,6 +614,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_read_sum_share),
         TEST(test_write),
+        TEST(test_consume),
         TEST(test_trim),
         TEST(test_pull_push),
         TEST(test_checksum),
