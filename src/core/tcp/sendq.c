@@ -1,0 +1,196 @@
+#include "core/tcp/sendq.h"
+
+#include <assert.h>
+
+#include "core/base/bytes.h"
+
+#define RING_FIRST 4 /* slots at first; the ring doubles */
+
+void nst_sendq_init(struct nst_sendq *q, nst_seq start)
+{
+    *q = (struct nst_sendq){.end = start};
+}
+
+static struct nst_sendq_chunk *chunk(const struct nst_sendq *q, uint32_t i)
+{
+    return &q->ring[(q->first + i) & q->mask];
+}
+
+static void ring_free(struct nst_sendq *q, struct nst_env *env)
+{
+    nst_env_free(env, q->ring, (q->mask + 1) * sizeof *q->ring);
+    q->ring = NULL;
+}
+
+static void pop(struct nst_sendq *q, struct nst_pool *pool)
+{
+    nst_buf_unref(pool, chunk(q, 0)->buf);
+    q->first++;
+    if (--q->n == 0)
+        ring_free(q, pool->env);
+}
+
+static void pop_back(struct nst_sendq *q, struct nst_pool *pool)
+{
+    nst_buf_unref(pool, chunk(q, q->n - 1)->buf);
+    if (--q->n == 0)
+        ring_free(q, pool->env);
+}
+
+void nst_sendq_free(struct nst_sendq *q, struct nst_pool *pool)
+{
+    while (q->n > 0)
+        pop(q, pool);
+}
+
+/* A free slot at the end of the ring. */
+static bool make_slot(struct nst_sendq *q, struct nst_env *env)
+{
+    uint32_t slots = q->ring ? 2 * (q->mask + 1) : RING_FIRST;
+    struct nst_sendq_chunk *ring;
+
+    if (q->ring && q->n <= q->mask)
+        return true;
+    if (!(ring = nst_env_alloc(env, slots * sizeof *ring)))
+        return false;
+    for (uint32_t i = 0; i < q->n; i++)
+        ring[i] = *chunk(q, i);
+    if (q->ring)
+        ring_free(q, env);
+    q->ring = ring;
+    q->mask = slots - 1;
+    q->first = 0;
+    return true;
+}
+
+/* A new chunk, empty, behind the last. NULL without memory. */
+static struct nst_sendq_chunk *chunk_new(struct nst_sendq *q, struct nst_pool *pool, size_t wanted)
+{
+    struct nst_buf *buf =
+        nst_buf_new(pool, q->n ? NST_BUF_MEDIUM : nst_min(wanted, NST_BUF_MEDIUM));
+
+    if (!buf)
+        return NULL;
+    if (!make_slot(q, pool->env)) {
+        nst_buf_unref(pool, buf);
+        return NULL;
+    }
+    struct nst_sendq_chunk *c = chunk(q, q->n++);
+    *c = (struct nst_sendq_chunk){.buf = buf};
+    return c;
+}
+
+/* The part of the chunk's room that `len` bytes take. */
+static struct nst_slice room_of(const struct nst_sendq_chunk *c, size_t len)
+{
+    uint32_t used = c->off + c->len;
+
+    return (struct nst_slice){c->buf->data + used, nst_min(len, c->buf->size - used)};
+}
+
+/* What is appended never overwrites what a segment on its way still points to: chunks only grow,
+ * and all but the last are full. */
+size_t nst_sendq_reserve(struct nst_sendq *q, struct nst_pool *pool, size_t len,
+                         struct nst_slice out[NST_SENDQ_ROOM])
+{
+    struct nst_sendq_chunk *last = q->n ? chunk(q, q->n - 1) : NULL;
+    size_t n = 0;
+
+    if (last && (out[0] = room_of(last, len)).len > 0)
+        len -= out[n++].len;
+    if (len > 0 && (last = chunk_new(q, pool, len)))
+        out[n++] = room_of(last, len);
+    return n;
+}
+
+void nst_sendq_commit(struct nst_sendq *q, struct nst_pool *pool, size_t len)
+{
+    for (uint32_t i = q->n > NST_SENDQ_ROOM ? q->n - NST_SENDQ_ROOM : 0; i < q->n; i++) {
+        struct nst_sendq_chunk *c = chunk(q, i);
+        size_t n = room_of(c, len).len;
+        if (c->len == 0)
+            c->start = q->end;
+        c->len += (uint32_t)n;
+        q->end = nst_seq_add(q->end, (uint32_t)n);
+        len -= n;
+    }
+    if (q->n > 0 && chunk(q, q->n - 1)->len == 0)
+        pop_back(q, pool);
+}
+
+size_t nst_sendq_push(struct nst_sendq *q, struct nst_pool *pool, const void *data, size_t len)
+{
+    const uint8_t *from = data;
+    struct nst_slice room[NST_SENDQ_ROOM];
+    size_t done = 0, n;
+
+    while (done < len && (n = nst_sendq_reserve(q, pool, len - done, room)) > 0) {
+        size_t before = done;
+        for (size_t i = 0; i < n; done += room[i++].len)
+            memcpy(room[i].base, from + done, room[i].len);
+        nst_sendq_commit(q, pool, done - before);
+    }
+    return done;
+}
+
+void nst_sendq_consume(struct nst_sendq *q, struct nst_pool *pool, nst_seq una)
+{
+    while (q->n > 0) {
+        struct nst_sendq_chunk *c = chunk(q, 0);
+        int32_t before = nst_seq_diff(una, c->start);
+        if (before <= 0)
+            return;
+        if ((uint32_t)before < c->len) {
+            c->off += (uint32_t)before;
+            c->len -= (uint32_t)before;
+            c->start = una;
+            return;
+        }
+        pop(q, pool);
+    }
+}
+
+/* The chunk that holds the byte at `seq`, by halving. */
+static uint32_t find(const struct nst_sendq *q, nst_seq seq)
+{
+    uint32_t low = 0, high = q->n;
+
+    while (high - low > 1) {
+        uint32_t middle = (low + high) / 2;
+        if (nst_seq_le(chunk(q, middle)->start, seq))
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t nst_sendq_slice(const struct nst_sendq *q, struct nst_pkt *pkt, nst_seq start, size_t len)
+{
+    size_t done = 0;
+
+    if (q->n == 0)
+        return 0;
+    for (uint32_t i = find(q, start); i < q->n && done < len; i++) {
+        const struct nst_sendq_chunk *c = chunk(q, i);
+        uint32_t skip = (uint32_t)nst_seq_diff(nst_seq_add(start, (uint32_t)done), c->start);
+        size_t n = nst_min(len - done, c->len - skip);
+        if (!nst_pkt_append(pkt, c->buf, c->buf->data + c->off + skip, n))
+            break;
+        done += n;
+    }
+    return done;
+}
+
+void nst_sendq_check(const struct nst_sendq *q)
+{
+    nst_seq at = q->end;
+
+    for (uint32_t i = q->n; i-- > 0;) {
+        const struct nst_sendq_chunk *c = chunk(q, i);
+        assert(c->len > 0 && c->off + c->len <= c->buf->size);
+        at = nst_seq_sub(at, c->len);
+        assert(nst_seq_eq(at, c->start));
+    }
+    assert((q->ring != NULL) == (q->n > 0));
+}
