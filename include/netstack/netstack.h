@@ -340,9 +340,12 @@ enum nst_sock_type {
 };
 
 enum nst_ready {
-    NST_READY_IN = 1 << 0,  /* something to receive */
-    NST_READY_OUT = 1 << 1, /* room to send */
-    NST_READY_ERR = 1 << 2, /* an error or an entry in the error queue */
+    NST_READY_IN = 1 << 0,    /* something to receive */
+    NST_READY_OUT = 1 << 1,   /* room to send */
+    NST_READY_ERR = 1 << 2,   /* an error or an entry in the error queue */
+    NST_READY_HUP = 1 << 3,   /* a connection has ended, both ways */
+    NST_READY_RDHUP = 1 << 4, /* the peer sends no more */
+    NST_READY_PRI = 1 << 5,   /* urgent data */
 };
 
 enum nst_event_kind {
@@ -370,6 +373,9 @@ size_t nst_events(struct nst_stack *stack, struct nst_event *events, size_t max)
 int nst_socket(struct nst_stack *stack, nst_sock *out, enum nst_family family,
                enum nst_sock_type type, uint8_t protocol, uint64_t cookie);
 
+/* Gives it another cookie, from its next event on. -EBADF. */
+int nst_set_cookie(struct nst_stack *stack, nst_sock sock, uint64_t cookie);
+
 /* Closes it; the handle ends at once. -EBADF. */
 int nst_close(struct nst_stack *stack, nst_sock sock);
 
@@ -377,8 +383,9 @@ int nst_close(struct nst_stack *stack, nst_sock sock);
  * already), -EBADF. */
 int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *local);
 
-/* Names the far end; an unspecified address undoes it. -ENETUNREACH, -EADDRNOTAVAIL, -EAFNOSUPPORT,
- * -ENODEV, -EACCES (broadcast without NST_OPT_BROADCAST), -EBADF. */
+/* Names the far end; an unspecified address undoes it. A stream socket begins to connect:
+ * -EINPROGRESS, and NST_READY_OUT or NST_READY_ERR follows. Otherwise -ENETUNREACH, -EADDRNOTAVAIL,
+ * -EAFNOSUPPORT, -ENODEV, -EACCES (broadcast without NST_OPT_BROADCAST), -EBADF. */
 int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *peer);
 
 /* An error that came back for something sent: by ICMP, or from this host itself. */
@@ -400,6 +407,7 @@ struct nst_msg {
     struct nst_sockaddr local;   /* send: source to use (unspecified: chosen); recv: destination */
     uint8_t ttl;                 /* send: 0 for the socket's */
     int16_t tos;                 /* send: -1 for the socket's; recv: DSCP and ECN */
+    uint32_t flags;              /* send: enum nst_send_flag */
     bool truncated;              /* recv: the datagram was longer than `data` */
     nst_time time;               /* recv: arrival, or of the error */
     struct nst_sock_error error; /* recv with NST_RECV_ERROR */
@@ -407,49 +415,173 @@ struct nst_msg {
     uint8_t options[NST_IP_OPTIONS_MAX];
 };
 
+enum nst_send_flag {
+    NST_SEND_MORE = 1 << 0, /* stream: more follows, so a partial segment may wait for it */
+    NST_SEND_OOB = 1 << 1,  /* stream: the last byte is urgent */
+};
+
 enum nst_recv_flag {
     NST_RECV_PEEK = 1 << 0,
+    NST_RECV_OOB = 1 << 2,   /* stream: the urgent byte; -EINVAL when there is none */
     NST_RECV_ERROR = 1 << 1, /* from the error queue: what was sent comes back as data, its
                                 destination as `peer` */
 };
 
-/* Sends one datagram, whole. Returns its length; -EAGAIN (no room: NST_READY_OUT comes), -ENOBUFS
- * (the whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
+enum nst_shutdown {
+    NST_SHUT_RD = 1,
+    NST_SHUT_WR = 2,
+    NST_SHUT_RDWR = 3,
+};
+
+/* Stream: waits for connections, of which up to `backlog` + 1 are kept for nst_accept().
+ * -EADDRINUSE, -EINVAL (connected), -EOPNOTSUPP, -EBADF. */
+int nst_listen(struct nst_stack *stack, nst_sock sock, uint32_t backlog);
+
+/* Takes the oldest finished connection as a socket of its own. -EAGAIN when there is none, -EINVAL
+ * (not listening), -ENFILE, -ENOMEM, -EBADF. */
+int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t cookie);
+
+/* Ends one direction of a connection, or both. -ENOTCONN, -EOPNOTSUPP, -EBADF. */
+int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how);
+
+/* Sends one datagram, whole, or as much of a stream's data as there is room for. Returns its
+ * length; -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole
+ * stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
  * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
-/* Receives one datagram. Returns its whole length; -EAGAIN when there is none, -EBADF, or an error
- * that came back for something sent. */
+/* Receives one datagram, and returns its whole length; or what there is of a stream's data, and
+ * returns how much that is, 0 at its end. -EAGAIN when there is none, -ENOTCONN, -EBADF, or an
+ * error that came back for something sent or that ended the connection. */
 int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, uint32_t flags);
 
+/* A stream's queues in place, without a copy in between: memory of the send queue to write to, and
+ * of the receive queue to read from. The slices hold until the next call for
+ * the same socket, nst_input() or nst_output(); so what is peeked may be sent on another socket.
+ *
+ * nst_send_reserve() fills in slices with room for up to `len` bytes and returns how many, at least
+ * one; or an error as nst_send(). nst_send_commit() must follow: it sends the first `len` bytes of
+ * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
+ * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
+ * the first `len` bytes off, -EINVAL when there aren't as many. */
+#define NST_SEND_SLICES 2
+int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
+                     struct nst_slice out[NST_SEND_SLICES]);
+int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags);
+int nst_recv_peek(struct nst_stack *stack, nst_sock sock, struct nst_slice *out, size_t max);
+int nst_recv_consume(struct nst_stack *stack, nst_sock sock, size_t len);
+
 enum nst_opt {
-    NST_OPT_ERROR,      /* get: the pending error, which this clears */
-    NST_OPT_SNDBUF,     /* bytes of memory that the send queue may hold */
-    NST_OPT_RCVBUF,     /* and the receive queue */
-    NST_OPT_BROADCAST,  /* may send to broadcast addresses */
-    NST_OPT_TTL,        /* 1 to 255 */
-    NST_OPT_TOS,        /* DSCP and ECN bits */
-    NST_OPT_DONTFRAG,   /* sets DF; datagrams beyond the MTU give -EMSGSIZE */
-    NST_OPT_RECVERR,    /* errors go to a queue for NST_RECV_ERROR; they fail no other call */
-    NST_OPT_ICMP_FILTER /* raw ICMP: bit n set: type n (below 32) is not received */
+    NST_OPT_ERROR,       /* get: the pending error, which this clears */
+    NST_OPT_SNDBUF,      /* bytes of memory that the send queue may hold */
+    NST_OPT_RCVBUF,      /* and the receive queue */
+    NST_OPT_BROADCAST,   /* may send to broadcast addresses */
+    NST_OPT_TTL,         /* 1 to 255 */
+    NST_OPT_TOS,         /* DSCP and ECN bits */
+    NST_OPT_DONTFRAG,    /* sets DF; datagrams beyond the MTU give -EMSGSIZE */
+    NST_OPT_RECVERR,     /* errors go to a queue for NST_RECV_ERROR; they fail no other call */
+    NST_OPT_ICMP_FILTER, /* raw ICMP: bit n set: type n (below 32) is not received */
+
+    /* Stream sockets: the BSD and Linux options of these names. */
+    NST_OPT_NODELAY,
+    NST_OPT_CORK,
+    NST_OPT_MAXSEG,       /* 88 to 32,767; get: the effective one */
+    NST_OPT_OOBINLINE,    /* urgent data stays in the stream; reads stop before it all the same */
+    NST_OPT_DEFER_ACCEPT, /* a listener-to-be: connections wait for their first data */
+    NST_OPT_QUICKACK,     /* acknowledge at once for now */
+    NST_OPT_KEEPALIVE,
+    NST_OPT_KEEPIDLE,  /* seconds */
+    NST_OPT_KEEPINTVL, /* seconds */
+    NST_OPT_KEEPCNT,
+    NST_OPT_SYNCNT,
+    NST_OPT_LINGER,       /* seconds; -1: off; 0: close resets */
+    NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
+    NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
 };
 
 /* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -EBADF. */
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value);
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value);
 
+/* RFC 9293 §3.3.2. */
+enum nst_tcp_state {
+    NST_TCP_CLOSED,
+    NST_TCP_LISTEN,
+    NST_TCP_SYN_SENT,
+    NST_TCP_SYN_RECEIVED,
+    NST_TCP_ESTABLISHED,
+    NST_TCP_FIN_WAIT_1,
+    NST_TCP_FIN_WAIT_2,
+    NST_TCP_CLOSE_WAIT,
+    NST_TCP_CLOSING,
+    NST_TCP_LAST_ACK,
+    NST_TCP_TIME_WAIT,
+};
+
+/* Chooses the congestion control of a stream socket by its name in TCP_CONGESTION, and tells it.
+ * -ENOENT (no such algorithm), -EINVAL (connected already, or listening), -EOPNOTSUPP, -EBADF. */
+int nst_set_congestion(struct nst_stack *stack, nst_sock sock, const char *name);
+const char *nst_get_congestion(const struct nst_stack *stack, nst_sock sock); /* NULL: none */
+
 struct nst_sock_info {
-    nst_sock sock;
-    uint64_t cookie;
+    nst_sock sock;   /* 0: a connection that no socket has: see nst_sock_list() */
+    uint64_t cookie; /* of such a connection: its listener's, or 0 */
     enum nst_sock_type type;
     uint8_t protocol;
+    enum nst_tcp_state state; /* of a stream; CLOSED for others */
     struct nst_sockaddr local, peer;
-    size_t rx_bytes, tx_bytes; /* payload queued */
+    /* Payload queued. Of a stream: not read yet, and not acknowledged yet. Of a listener, as in
+     * Linux: connections that wait for nst_accept(), and the backlog. */
+    size_t rx_bytes, tx_bytes;
     uint64_t rx_drops;
 };
 
 /* -EBADF. */
 int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info *out);
+
+/* Lists all sockets, and the connections that have none: half-open ones, those that wait to be
+ * accepted, those whose owner closed them, and TIME-WAIT. Fills in up to `max` and returns how
+ * many, 0 at the end; `*cursor` is 0 at first and says where to go on. What changes between two
+ * calls may be listed twice or not at all. */
+size_t nst_sock_list(const struct nst_stack *stack, uint64_t *cursor, struct nst_sock_info *out,
+                     size_t max);
+
+/* How a sender takes its losses. */
+enum nst_tcp_phase {
+    NST_TCP_OPEN,     /* no loss in sight */
+    NST_TCP_DISORDER, /* duplicate ACKs or SACKs: perhaps reordering */
+    NST_TCP_RECOVERY, /* fast recovery, until all that was out at its start is acknowledged */
+    NST_TCP_LOSS,     /* the same after a retransmission timeout */
+};
+
+/* What Linux calls TCP_INFO: the same names where the meaning is the same, but windows and what is
+ * out are in bytes, and all times in nanoseconds. */
+struct nst_tcp_info {
+    enum nst_tcp_state state;
+    enum nst_tcp_phase ca_state;
+    const char *congestion;                  /* the algorithm, as in TCP_CONGESTION */
+    bool timestamps, sack, wscale;           /* what both ends agreed on */
+    uint8_t snd_wscale, rcv_wscale;          /* shifts of the peer's and of our windows */
+    uint8_t retransmits;                     /* expiries of the timer since the last progress */
+    uint8_t probes;                          /* keep-alive probes without an answer */
+    uint8_t backoff;                         /* how often the timeout was doubled */
+    nst_time rto, rtt, rttvar, min_rtt;      /* 0: not measured yet */
+    nst_time last_data_sent, last_data_recv; /* how long ago; NST_TIME_NEVER: never */
+    nst_time age;                            /* since the connection was begun */
+    uint32_t snd_mss, rcv_mss, pmtu;         /* bytes; rcv_mss is an estimate */
+    uint32_t snd_cwnd, snd_ssthresh;         /* bytes; UINT32_MAX: no threshold yet */
+    uint32_t snd_wnd, rcv_wnd;               /* bytes that the peer, and we, offer */
+    uint32_t sndbuf, rcvbuf;                 /* bytes */
+    uint32_t unacked, sacked, lost, retrans; /* bytes that are out, and what is known of them */
+    uint32_t notsent_bytes;
+    uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retrans;
+    uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
+    uint32_t total_retrans; /* segments */
+    uint32_t dsack_dups, reord_seen, rcv_ooopack;
+};
+
+/* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */
+int nst_tcp_info(const struct nst_stack *stack, nst_sock sock, struct nst_tcp_info *out);
 
 /* ---- Statistics -------------------------------------------------------------------------- */
 

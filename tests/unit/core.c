@@ -12,12 +12,20 @@ struct block {
     _Alignas(max_align_t) size_t size;
 };
 
+static bool should_fail(struct test_memory *memory, size_t size)
+{
+    uint64_t call = ++memory->calls;
+
+    return call == memory->fail_at || size == memory->fail_size ||
+           (memory->fail_all && memory->fail_at && call > memory->fail_at);
+}
+
 static void *memory_alloc(void *ctx, size_t size)
 {
     struct test_memory *memory = ctx;
     struct block *block;
 
-    if (++memory->calls == memory->fail_at)
+    if (should_fail(memory, size))
         return NULL;
     block = malloc(sizeof *block + size);
     assert_non_null(block);

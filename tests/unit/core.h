@@ -15,6 +15,8 @@ struct test_memory {
     size_t live_bytes, live_blocks, peak_bytes;
     uint64_t calls;   /* allocations asked for so far */
     uint64_t fail_at; /* the call of this number, from 1, gives NULL; 0: none does */
+    bool fail_all;    /* those after it, too */
+    size_t fail_size; /* each call for so many bytes gives NULL; 0: none does */
 };
 
 struct nst_allocator test_memory_allocator(struct test_memory *memory);

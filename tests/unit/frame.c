@@ -3,6 +3,7 @@
 #include "core.h"
 
 #define ICMP_PROTO 1
+#define TCP_PROTO  6
 #define UDP_PROTO  17
 
 /* ---- Fields ------------------------------------------------------------------------------ */
@@ -70,16 +71,16 @@ static size_t ip_hlen(const struct frame *f)
     return (size_t)(f->bytes[IP] & 15) * 4;
 }
 
-/* The sum over the transport's message and, for UDP, its pseudo-header. */
+/* The sum over the transport's message and, for UDP and TCP, its pseudo-header. */
 static unsigned transport_sum(const struct frame *f)
 {
     size_t at = IP + ip_hlen(f), len = IP + frame_get16(f, IP_LEN) - at;
     uint32_t sum = 0;
 
-    if (f->bytes[IP_PROTO] == UDP_PROTO) {
+    if (f->bytes[IP_PROTO] == UDP_PROTO)
         len = frame_get16(f, at + 4);
-        sum = add((uint32_t)(UDP_PROTO + len), f->bytes + IP_SRC, 8);
-    }
+    if (f->bytes[IP_PROTO] != ICMP_PROTO)
+        sum = add((uint32_t)(f->bytes[IP_PROTO] + len), f->bytes + IP_SRC, 8);
     return fold(add(sum, f->bytes + at, len));
 }
 
@@ -92,6 +93,8 @@ static size_t transport_sum_at(const struct frame *f)
         return 0;
     if (f->bytes[IP_PROTO] == ICMP_PROTO)
         return at + 2;
+    if (f->bytes[IP_PROTO] == TCP_PROTO)
+        return at + 20 <= end ? at + 16 : 0;
     bool udp = f->bytes[IP_PROTO] == UDP_PROTO && at + frame_get16(f, at + 4) <= end;
     return udp ? at + 6 : 0;
 }
@@ -175,6 +178,30 @@ void frame_udp(struct frame *f, const struct frame_ip *ip, uint16_t sport, uint1
     frame_put16(f, at, sport);
     frame_put16(f, at + 2, dport);
     frame_put16(f, at + 4, (unsigned)(8 + len));
+    frame_fix(f);
+}
+
+void frame_tcp(struct frame *f, const struct frame_ip *ip, const struct frame_tcp *tcp,
+               const void *data, size_t len)
+{
+    static const uint8_t zeros[20];
+    struct frame_ip with_proto = *ip;
+
+    with_proto.proto = TCP_PROTO;
+    frame_ip(f, &with_proto, zeros, sizeof zeros);
+    size_t at = f->len - sizeof zeros;
+    if (tcp->options)
+        put_hex(f, tcp->options);
+    f->bytes[at + 12] = (uint8_t)((f->len - at) / 4 << 4);
+    put_payload(f, data, len);
+    frame_put16(f, IP_LEN, (unsigned)(f->len - IP));
+    frame_put16(f, at, tcp->sport);
+    frame_put16(f, at + 2, tcp->dport);
+    frame_put32(f, at + 4, tcp->seq);
+    frame_put32(f, at + 8, tcp->ack);
+    f->bytes[at + 13] = tcp->flags;
+    frame_put16(f, at + 14, tcp->wnd);
+    frame_put16(f, at + 18, tcp->urg);
     frame_fix(f);
 }
 

@@ -40,6 +40,16 @@ enum frame_field {
     UDP_LEN = L4 + 4,
     UDP_SUM = L4 + 6,
     UDP_DATA = L4 + 8,
+    TCP_SPORT = L4,
+    TCP_DPORT = L4 + 2,
+    TCP_SEQ = L4 + 4,
+    TCP_ACK = L4 + 8,
+    TCP_HLEN = L4 + 12,
+    TCP_FLAGS = L4 + 13,
+    TCP_WND = L4 + 14,
+    TCP_SUM = L4 + 16,
+    TCP_URG = L4 + 18,
+    TCP_OPTIONS = L4 + 20,
     ARP = 14,
     ARP_OP = ARP + 6,
     ARP_SHA = ARP + 8,
@@ -77,6 +87,18 @@ struct frame_ip {
 /* Each writes a whole frame with right checksums. NULL data stands for a pattern. */
 void frame_ip(struct frame *f, const struct frame_ip *ip, const void *payload, size_t len);
 void frame_udp(struct frame *f, const struct frame_ip *ip, uint16_t sport, uint16_t dport,
+               const void *data, size_t len);
+
+/* A TCP segment's fields. */
+struct frame_tcp {
+    uint16_t sport, dport;
+    uint32_t seq, ack;
+    uint8_t flags;
+    uint16_t wnd, urg;
+    const char *options; /* hexadecimal, a multiple of four bytes */
+};
+
+void frame_tcp(struct frame *f, const struct frame_ip *ip, const struct frame_tcp *tcp,
                const void *data, size_t len);
 void frame_icmp(struct frame *f, const struct frame_ip *ip, uint8_t type, uint8_t code,
                 uint32_t rest, const void *data, size_t len);

@@ -29,6 +29,19 @@
     X(icmp_redirects, "icmp.redirects_followed")      \
     X(udp_in, "udp.in")                               \
     X(udp_out, "udp.out")                             \
+    X(tcp_in, "tcp.in")                               \
+    X(tcp_out, "tcp.out")                             \
+    X(tcp_retransmitted, "tcp.retransmitted")         \
+    X(tcp_active_opens, "tcp.active_opens")           \
+    X(tcp_passive_opens, "tcp.passive_opens")         \
+    X(tcp_timeouts, "tcp.timeouts")                   \
+    X(tcp_resets_sent, "tcp.resets_sent")             \
+    X(tcp_resets_limited, "tcp.resets_limited")       \
+    X(tcp_challenges, "tcp.challenge_acks")           \
+    X(tcp_cookies_sent, "tcp.cookies_sent")           \
+    X(tcp_cookies_accepted, "tcp.cookies_accepted")   \
+    X(tcp_orphans_reset, "tcp.orphans_reset")         \
+    X(tcp_timewaits, "tcp.timewaits")                 \
     X(raw_in, "raw.in")                               \
     X(packet_in, "packet.in")                         \
     X(sock_opened, "sock.opened")                     \

@@ -23,6 +23,9 @@ enum nst_timer_kind {
     NST_TIMER_ACD,
     NST_TIMER_FRAG,
     NST_TIMER_ROUTE,
+    NST_TIMER_TCP,
+    NST_TIMER_TCP_REQ,
+    NST_TIMER_TIMEWAIT,
 };
 
 struct nst_timer {

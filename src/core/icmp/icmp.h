@@ -1,4 +1,5 @@
 /* ICMP: echo, and the errors in both directions (RFC 792, RFC 1122 §3.2.2, RFC 1812 §4.3).
+ * Redirects are never sent (1122-67).
  *
  * Nothing here knows sockets: a message for them comes back as a verdict, and stack/ delivers it.
  * Errors that this host sends are limited, first for each destination, then in all, with a random

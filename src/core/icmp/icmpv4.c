@@ -40,8 +40,8 @@ int nst_icmp_errno(uint8_t type, uint8_t code)
     return type == NST_ICMPV4_PARAMETER ? EPROTO : 0;
 }
 
-/* Reads the packet that an error quotes. Only one that this host can have sent counts: from the
- * address that the error came to, and not about a later fragment. */
+/* Reads the packet that an error quotes (1122-169). Only one that this host can have sent counts:
+ * from the address that the error came to, and not about a later fragment. */
 static enum nst_drop read_quote(const struct nst_pkt *pkt, size_t off, struct nst_icmp_verdict *v)
 {
     const uint8_t *p = nst_pkt_head(pkt) + off;
@@ -58,6 +58,7 @@ static enum nst_drop read_quote(const struct nst_pkt *pkt, size_t off, struct ns
     return NST_DROP_NONE;
 }
 
+/* Unreachable, time exceeded and parameter problem go up (1122-64, 1122-74, 1122-76). */
 static void input_error(struct nst_icmp *icmp, const struct nst_pkt *pkt,
                         const struct nst_icmpv4 *msg, struct nst_icmp_verdict *v)
 {
@@ -75,6 +76,7 @@ static void input_error(struct nst_icmp *icmp, const struct nst_pkt *pkt,
         v->error.info = msg->mtu;
 }
 
+/* For hosts and networks alike (1122-69). */
 static void input_redirect(struct nst_icmp *icmp, struct nst_iface *iface,
                            const struct nst_pkt *pkt, const struct nst_icmpv4 *msg,
                            struct nst_icmp_verdict *v)
@@ -104,6 +106,7 @@ struct nst_icmp_verdict nst_icmp_input(struct nst_icmp *icmp, struct nst_iface *
         v.drop = NST_DROP_icmp_checksum;
         return v;
     }
+    /* 1122-80, 1122-81 */
     if (pkt->ip.dst_group && !(msg.type == NST_ICMPV4_ECHO && icmp->answer_broadcasts)) {
         v.drop = NST_DROP_icmp_broadcast;
         return v;
@@ -112,7 +115,7 @@ struct nst_icmp_verdict nst_icmp_input(struct nst_icmp *icmp, struct nst_iface *
     case NST_ICMPV4_ECHO:
         v.kind = NST_ICMP_REQUEST;
         break;
-    case NST_ICMPV4_ECHO_REPLY:
+    case NST_ICMPV4_ECHO_REPLY: /* 1122-84 */
         v.kind = NST_ICMP_REPLY;
         v.id = msg.echo.id;
         break;
@@ -124,7 +127,8 @@ struct nst_icmp_verdict nst_icmp_input(struct nst_icmp *icmp, struct nst_iface *
     case NST_ICMPV4_REDIRECT:
         input_redirect(icmp, iface, pkt, &msg, &v);
         break;
-    default: /* source quench (RFC 6633), masks and information (RFC 6918), what nobody knows */
+    default: /* source quench (RFC 6633, MUST-55, 5927-3), masks and information (RFC 6918), what
+                nobody knows (1122-52) */
         v.drop = NST_DROP_icmp_type;
         break;
     }
@@ -133,6 +137,7 @@ struct nst_icmp_verdict nst_icmp_input(struct nst_icmp *icmp, struct nst_iface *
 
 /* ---- Out --------------------------------------------------------------------------------- */
 
+/* 1122-78, from the address that was asked (1122-82, 1122-138), with its data (1122-83). */
 void nst_icmp_reply_take(struct nst_icmp *icmp, struct nst_pkt *pkt)
 {
     struct nst_addr from = pkt->ip.dst_group ? (struct nst_addr){0} : pkt->ip.dst;
@@ -166,7 +171,7 @@ static bool is_icmp_error(const struct nst_pkt *pkt)
            (pkt->len <= pkt->ip.hlen || nst_icmpv4_is_error(*type));
 }
 
-/* RFC 1122 §3.2.2, RFC 1812 §4.3.2.7. */
+/* RFC 1812 §4.3.2.7; 1122-57, 1122-58, 1122-59, 1122-60, 1122-61. */
 static bool may_cause_error(const struct nst_icmp *icmp, const struct nst_pkt *about)
 {
     const struct nst_addr *src = &about->ip.src;
@@ -212,7 +217,7 @@ static bool within_limits(struct nst_icmp *icmp, const struct nst_addr *to)
     return spend(&icmp->all, 1 + (nst_prng_below(&icmp->env->prng, 4) == 0));
 }
 
-/* The message: header, then as much of the packet as fits (RFC 1812 §4.3.2.3). */
+/* The message: header, then as much of the packet as fits (RFC 1812 §4.3.2.3; 1122-53, 1122-54). */
 static struct nst_pkt *error_new(const struct nst_pkt *about, const struct nst_icmpv4 *msg)
 {
     size_t quote = nst_min(about->len, ERROR_LEN_MAX - NST_IPV4_HLEN - NST_ICMPV4_HLEN);
@@ -227,6 +232,7 @@ static struct nst_pkt *error_new(const struct nst_pkt *about, const struct nst_i
     return pkt;
 }
 
+/* Sent with a TOS of 0 (1122-56). */
 void nst_icmp_error(struct nst_icmp *icmp, const struct nst_pkt *about, enum nst_icmpv4_type type,
                     uint8_t code, uint8_t pointer)
 {

@@ -3,7 +3,8 @@
 #include "core/base/bytes.h"
 #include "core/wire/ipv4.h"
 
-/* One fragment: `len` bytes of the payload from `off`, behind the header `ip`. */
+/* One fragment: `len` bytes of the payload from `off`, behind the header `ip`, which has the
+ * datagram's identification (6864-3). */
 static struct nst_pkt *cut(const struct nst_pkt *pkt, size_t hlen, struct nst_ipv4 *ip, size_t off,
                            size_t len)
 {
@@ -18,14 +19,6 @@ static struct nst_pkt *cut(const struct nst_pkt *pkt, size_t hlen, struct nst_ip
     ip->total_len = (uint16_t)f->len;
     nst_ipv4_emit(ip, header);
     return f;
-}
-
-static void free_all(struct nst_list *list)
-{
-    struct nst_list *e;
-
-    while ((e = nst_list_pop_front(list)))
-        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
 }
 
 /* All fragments, or false without memory. */
@@ -58,7 +51,7 @@ void nst_ipv4_fragment_take(struct nst_pkt *pkt, size_t mtu, struct nst_list *ou
     }
     nst_list_init(&fragments);
     if (nst_pkt_checksum_complete(pkt) != 0 || !cut_all(pkt, mtu, &fragments)) {
-        free_all(&fragments);
+        nst_pkt_free_all(&fragments);
         nst_pkt_drop(pkt, NST_DROP_no_memory);
         return;
     }

@@ -1,4 +1,4 @@
-/* Fragmentation of this host's own datagrams (RFC 791 §3.2), on their way to the device. */
+/* Fragmentation of this host's own datagrams (791-6, 1122-134), on their way to the device. */
 #ifndef NST_IP_FRAGMENT_H
 #define NST_IP_FRAGMENT_H
 

@@ -1,4 +1,4 @@
-/* IPv4 identifications that cannot be predicted and don't repeat soon (RFC 6864, attack class "idle
+/* IPv4 identifications that cannot be predicted and don't repeat soon (6864-2, attack class "idle
  * scan"): a secret permutation of 15 bits is walked through from end to end, the top bit telling
  * one walk from the next, each walk with a new permutation. So no identification comes again within
  * 32,768 datagrams. */

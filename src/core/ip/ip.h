@@ -63,6 +63,10 @@ struct nst_path {
  * -EADDRNOTAVAIL: there is, but no source address for it. */
 int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out);
 
+/* An upper layer's word that what is sent to `dst` does not arrive: the next hop is asked whether
+ * it is still there (1122-124, MUST-20). */
+void nst_ip_doubt(struct nst_ip *ip, const struct nst_addr *dst);
+
 /* Whether some interface bears the address, or it is a loopback one. */
 bool nst_ip_is_ours(const struct nst_ip *ip, const struct nst_addr *addr);
 

@@ -24,17 +24,14 @@ void nst_ip_init(struct nst_ip *ip, struct nst_env *env, const struct nst_ifaces
 
 void nst_ip_fini(struct nst_ip *ip)
 {
-    struct nst_list *e;
-
     nst_reassembly_fini(&ip->reassembly);
     nst_route_fini(&ip->routes);
-    while ((e = nst_list_pop_front(&ip->loop)))
-        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
+    nst_pkt_free_all(&ip->loop);
 }
 
 /* ---- In ---------------------------------------------------------------------------------- */
 
-/* A source that no other host can have (RFC 1122 §3.2.1.3, RFC 1812 §5.3.7). */
+/* A source that no other host can have (RFC 1812 §5.3.7; 1122-30, 1122-184, MUST-63). */
 static bool source_is_martian(const struct nst_ip *ip, const struct nst_iface *iface,
                               const struct nst_addr *src)
 {
@@ -48,6 +45,7 @@ static bool destination_is_martian(const struct nst_addr *dst)
            !nst_addr_is_limited_broadcast(dst);
 }
 
+/* Joined from the beginning (1122-162). */
 static bool is_all_hosts(const struct nst_addr *addr)
 {
     const struct nst_addr all_hosts = nst_addr_v4(224, 0, 0, 1);
@@ -56,7 +54,8 @@ static bool is_all_hosts(const struct nst_addr *addr)
 }
 
 /* Whether the packet is for this host at all; sets `dst_group`. A packet from outside must come in
- * on the interface that bears its destination (the strong model of RFC 1122 §3.3.4.2). */
+ * on the interface that bears its destination (the strong model, 1122-140). Nothing is forwarded
+ * (1122-29), and what came for everybody must be for everybody (1122-158). */
 static enum nst_drop check_addresses(const struct nst_ip *ip, const struct nst_iface *iface,
                                      struct nst_pkt *pkt)
 {
@@ -74,6 +73,7 @@ static enum nst_drop check_addresses(const struct nst_ip *ip, const struct nst_i
     return pkt->l2_group ? NST_DROP_ip_l2_broadcast : NST_DROP_NONE;
 }
 
+/* For the layers above: with TOS (1122-34) and options (1122-41, 1122-166). */
 static void describe(struct nst_pkt *pkt, const struct nst_ipv4 *header)
 {
     pkt->ip = (struct nst_pkt_ip){.src = header->src,
@@ -88,6 +88,7 @@ static void describe(struct nst_pkt *pkt, const struct nst_ipv4 *header)
     pkt->frag_off = header->frag_off;
 }
 
+/* The door that every packet comes in by (1122-16). */
 struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *iface,
                                    struct nst_pkt *pkt)
 {
@@ -100,7 +101,7 @@ struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *if
         return v;
     nst_pkt_trim(pkt, header->total_len);
     describe(pkt, header);
-    v.drop = check_addresses(ip, iface, pkt);
+    v.drop = check_addresses(ip, iface, pkt); /* whatever its TTL (1122-37) */
     if (!v.drop)
         v.drop = nst_ipv4_options_check(header, &v.pointer);
     v.fragment = header->mf || header->frag_off != 0;
@@ -181,11 +182,23 @@ int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, st
     bool possible = out->group || nst_addr_is_host(dst);
     if (!possible || !find_hop(ip, dst, link, out->group, &out->hop))
         return -ENETUNREACH;
-    out->mtu = out->hop.iface->config.mtu;
+    out->mtu = out->hop.iface->config.mtu; /* 1122-133 */
     if (!(src = source_on(out->hop.iface, &out->hop.addr)))
         return -EADDRNOTAVAIL;
     out->src = *src;
     return 0;
+}
+
+void nst_ip_doubt(struct nst_ip *ip, const struct nst_addr *dst)
+{
+    struct nst_path path;
+    struct nst_neigh *n;
+
+    if (nst_ip_path(ip, dst, 0, &path) != 0 || path.ours || path.group)
+        return;
+    n = nst_neigh_find(ip->neighbours, path.hop.iface, &path.hop.addr);
+    if (n)
+        nst_neigh_doubt(ip->neighbours, n);
 }
 
 static int give_up(struct nst_pkt *pkt, enum nst_drop drop, int err)
@@ -194,7 +207,8 @@ static int give_up(struct nst_pkt *pkt, enum nst_drop drop, int err)
     return err;
 }
 
-/* Puts the header that pkt->ip describes in front. */
+/* Puts the header that pkt->ip describes in front, TTL (1122-36, 1122-38, 1122-39), TOS (1122-33)
+ * and options (1122-40) included. */
 static bool push_header(struct nst_ip *ip, struct nst_pkt *pkt, bool group)
 {
     const struct nst_pkt_ip *d = &pkt->ip;
@@ -209,7 +223,7 @@ static bool push_header(struct nst_ip *ip, struct nst_pkt *pkt, bool group)
                               .options_len = d->options_len};
     size_t hlen = nst_ipv4_hlen(&header);
 
-    /* An atomic datagram needs no identification (RFC 6864 §4.1). */
+    /* An atomic datagram needs no identification (6864-1). */
     header.id = d->df ? 0 : nst_ident_next(&ip->ident);
     header.total_len = (uint16_t)(pkt->len + hlen);
     memcpy(header.options, d->options, sizeof header.options);
@@ -235,6 +249,7 @@ static int loop_back(struct nst_ip *ip, struct nst_pkt *pkt)
     return 0;
 }
 
+/* Only a group's packet goes to a group's station (1122-157). */
 static void send_to_hop(struct nst_ip *ip, struct nst_pkt *pkt, const struct nst_path *path)
 {
     struct nst_iface *iface = path->hop.iface;
@@ -262,7 +277,7 @@ int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
         pkt->ip.src = path.src;
     }
     bool cut = total > path.mtu && pkt->offload.gso == NST_GSO_NONE;
-    if (total > NST_IPV4_LEN_MAX || (cut && pkt->ip.df))
+    if (total > NST_IPV4_LEN_MAX || (cut && pkt->ip.df)) /* 1122-135, 1191-5 */
         return give_up(pkt, NST_DROP_too_big, -EMSGSIZE);
     if (!push_header(ip, pkt, path.group))
         return give_up(pkt, NST_DROP_no_memory, -ENOBUFS);

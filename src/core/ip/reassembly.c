@@ -5,7 +5,7 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 
-#define TIMEOUT (30 * NST_SEC) /* as a current Linux; RFC 1122 §3.3.2 asks for a fixed value */
+#define TIMEOUT (30 * NST_SEC) /* as a current Linux, and fixed (1122-132) */
 
 #define ECN_MASK 3
 #define ECN_CE   3
@@ -142,6 +142,7 @@ static uint64_t hash_of(const struct nst_reassembly *r, const struct nst_ipv4 *i
     return nst_siphash(&r->key, id, sizeof id);
 }
 
+/* What belongs together (791-2). */
 static struct nst_datagram *datagram_find(struct nst_list *bucket, const struct nst_ipv4 *ip)
 {
     NST_LIST_FOREACH (e, bucket) {
@@ -183,8 +184,9 @@ static void refuse(struct nst_reassembly *r, struct nst_datagram *d, enum nst_dr
     d->refused = true;
 }
 
-/* Where the fragment belongs: before which other. Most come in order, so the search is from behind;
- * it is bounded by the number of fragments. NONE with `*at` set, frag_duplicate or frag_overlap. */
+/* Where the fragment belongs: before which other (791-1, 791-4). Most come in order, so the search
+ * is from behind; it is bounded by the number of fragments. NONE with `*at` set, frag_duplicate or
+ * frag_overlap. */
 static enum nst_drop find_place(struct nst_datagram *d, const struct nst_pkt *pkt,
                                 struct nst_list **at)
 {
@@ -316,6 +318,7 @@ static struct nst_pkt *complete(struct nst_reassembly *r, struct nst_datagram *d
     return whole;
 }
 
+/* 1122-31, 1122-127 to the largest datagram (1122-128, 1122-129), and not beyond (791-3). */
 struct nst_pkt *nst_reassembly_input_take(struct nst_reassembly *r, struct nst_pkt *pkt,
                                           const struct nst_ipv4 *ip)
 {

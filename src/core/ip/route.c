@@ -50,6 +50,7 @@ static struct nst_route_entry *find(struct nst_route_table *table, const struct 
     return NULL;
 }
 
+/* 1122-113: the default route is the shortest prefix. */
 static bool goes_before(const struct nst_route *a, const struct nst_route *b)
 {
     return a->dst.len != b->dst.len ? a->dst.len > b->dst.len : a->metric < b->metric;
@@ -91,6 +92,7 @@ int nst_route_remove(struct nst_route_table *table, const struct nst_route *rout
     return 0;
 }
 
+/* A neighbour, or behind a gateway? (1122-109, 1122-110) */
 static struct nst_hop hop_of(const struct nst_route_entry *entry, const struct nst_addr *dst)
 {
     bool direct = !nst_addr_is_set(&entry->route.gateway);
@@ -102,7 +104,7 @@ static bool usable(const struct nst_route_table *table, const struct nst_route_e
 {
     const struct nst_neigh *n;
 
-    if (!entry->iface->up)
+    if (!entry->iface->up) /* the layer below gives advice (1122-124) */
         return false;
     if (!nst_addr_is_set(&entry->route.gateway))
         return true;
@@ -154,6 +156,7 @@ static void forget_redirect(struct nst_route_table *table, const struct nst_pref
     }
 }
 
+/* What is learnt is remembered for the host (1122-111, 1122-112, 1122-117). */
 enum nst_drop nst_route_redirect(struct nst_route_table *table, struct nst_iface *iface,
                                  const struct nst_addr *from, const struct nst_addr *dst,
                                  const struct nst_addr *gateway)

@@ -4,7 +4,7 @@
 #include "core/base/bytes.h"
 #include "core/link/arp.h"
 
-/* RFC 5227 §1.1. */
+/* RFC 5227 §1.1 (5227-1, 5227-3, 5227-4). */
 #define PROBE_WAIT        NST_SEC
 #define PROBE_NUM         3
 #define PROBE_MIN         NST_SEC
@@ -40,6 +40,7 @@ void nst_acd_announce(struct nst_ifaddr *a)
     wait(a, 0, 0);
 }
 
+/* Nothing is probed or announced without a carrier (5227-5). */
 void nst_acd_carrier(struct nst_ifaddr *a)
 {
     nst_timer_cancel(&a->iface->env->wheel, &a->timer);

@@ -52,6 +52,7 @@ static struct nst_addr sender_for(const struct nst_iface *iface, const struct ns
     return sender;
 }
 
+/* Asks for the neighbour's MAC address (1122-12). */
 void nst_arp_solicit(const struct nst_neigh *neigh)
 {
     struct nst_addr sender = sender_for(neigh->iface, &neigh->addr);
@@ -75,7 +76,7 @@ static enum nst_drop reply(struct nst_iface *iface, const struct nst_arp *to)
 }
 
 /* The address of ours that the packet contradicts: its sender claims it, or probes for one that we
- * are probing for too (RFC 5227 §2.1.1, §2.4). NULL if none. */
+ * are probing for too (RFC 5227 §2.1.1, §2.4; 5227-2). NULL if none. */
 static struct nst_ifaddr *conflicting(struct nst_iface *iface, const struct nst_arp *arp)
 {
     struct nst_ifaddr *claimed = nst_iface_addr_find(iface, &arp->spa);
@@ -127,7 +128,7 @@ enum nst_drop nst_arp_input(struct nst_iface *iface, struct nst_neigh_table *nei
         drop = to_us ? NST_DROP_NONE : NST_DROP_arp_other;
     else
         drop = nst_neigh_input(neighbours, iface, &arp.spa, &arp.sha, news_of(&arp, to_us, pkt));
-    if (to_us && arp.op == NST_ARP_REQUEST)
+    if (to_us && arp.op == NST_ARP_REQUEST) /* 826-3; a probe too (5227-6) */
         return reply(iface, &arp);
     return drop;
 }

@@ -10,7 +10,8 @@
 
 #define NST_IFACE_ADDRS 16
 
-/* One address of an interface, with where its conflict detection stands (acd.c). */
+/* One address of an interface with its prefix (1122-27), and where its conflict detection stands
+ * (acd.c). */
 struct nst_ifaddr {
     struct nst_prefix prefix;
     enum nst_acd acd;
@@ -38,7 +39,7 @@ struct nst_iface {
 
 #define NST_IFACES_MAX 16
 
-/* All interfaces of a stack; number n is the link n + 1. */
+/* All interfaces of a stack (1122-18); number n is the link n + 1. */
 struct nst_ifaces {
     struct nst_iface *list[NST_IFACES_MAX];
     unsigned n;
@@ -71,7 +72,7 @@ void nst_iface_addr_remove(struct nst_iface *iface, struct nst_ifaddr *ifaddr);
 /* Whether packets to `addr` are for this host: an address in the state VALID. */
 bool nst_iface_addr_is_ours(const struct nst_iface *iface, const struct nst_addr *addr);
 
-/* The limited broadcast address, or that of a network the interface is on. */
+/* The limited broadcast address, or that of a network the interface is on (1122-156). */
 bool nst_iface_addr_is_broadcast(const struct nst_iface *iface, const struct nst_addr *addr);
 
 /* Whether `addr` lies in a network that the interface is on. */

@@ -11,7 +11,7 @@
 #define REACHABLE_TIME    (30 * NST_SEC) /* times 0.5 to 1.5 */
 #define DELAY_FIRST_PROBE (5 * NST_SEC)
 #define MAX_SOLICITATIONS 3
-#define STALE_KEPT        (600 * NST_SEC) /* then an unused entry is forgotten */
+#define STALE_KEPT        (600 * NST_SEC) /* then an unused entry is forgotten (1122-3) */
 #define FAILED_KEPT       (30 * NST_SEC)
 #define LOCK_TIME         NST_SEC /* a confirmed MAC address does not change within */
 
@@ -84,14 +84,11 @@ static void list_free(struct nst_neigh_table *table, struct nst_list *lru)
 
 void nst_neigh_fini(struct nst_neigh_table *table)
 {
-    struct nst_list *e;
-
     if (!table->buckets)
         return;
     for (unsigned i = 0; i < NST_NEIGH_RANKS; i++)
         list_free(table, &table->lru[i]);
-    while ((e = nst_list_pop_front(&table->failed)))
-        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
+    nst_pkt_free_all(&table->failed);
     nst_env_free(table->env, table->buckets, (table->mask + 1) * sizeof *table->buckets);
 }
 
@@ -179,7 +176,7 @@ static void solicit(struct nst_neigh_table *table, struct nst_neigh *n)
     nst_timer_arm(&table->env->wheel, &n->timer, table->env->now + RETRANS_TIME);
 }
 
-/* Enters a state in which the neighbour is asked, once a second (RFC 1122 §2.3.2.1). */
+/* Enters a state in which the neighbour is asked, once a second (1122-4). */
 static void enter_asking(struct nst_neigh_table *table, struct nst_neigh *n,
                          enum nst_neigh_state state)
 {
@@ -203,6 +200,7 @@ static void queue_flush(struct nst_neigh *n)
         send_to(n, NST_CONTAINER(e, struct nst_pkt, node));
 }
 
+/* The oldest makes room for the latest (1122-6). */
 static void queue_push(struct nst_neigh_table *table, struct nst_neigh *n, struct nst_pkt *pkt)
 {
     if (nst_pool_is_scarce(pkt->pool)) {
@@ -230,14 +228,15 @@ void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *ifac
     }
     used(table, n);
     switch (n->state) {
-    case NST_NEIGH_FAILED:
+    case NST_NEIGH_FAILED: /* not unreachable, but not known yet (1122-15) */
         enter_asking(table, n, NST_NEIGH_INCOMPLETE);
         queue_push(table, n, pkt);
         return;
     case NST_NEIGH_INCOMPLETE:
         queue_push(table, n, pkt);
         return;
-    case NST_NEIGH_STALE:
+    case NST_NEIGH_STALE: /* asked only if it is used and nothing confirms it (1122-122, 1122-123)
+                           */
         enter(table, n, NST_NEIGH_DELAY, DELAY_FIRST_PROBE);
         break;
     case NST_NEIGH_REACHABLE:
@@ -249,6 +248,7 @@ void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *ifac
     send_to(n, pkt);
 }
 
+/* For that time it isn't asked (1122-121). */
 static void make_reachable(struct nst_neigh_table *table, struct nst_neigh *n)
 {
     nst_time spread = nst_prng_below(&table->env->prng, REACHABLE_TIME);
@@ -277,6 +277,14 @@ void nst_neigh_confirm(struct nst_neigh_table *table, struct nst_neigh *n)
         make_reachable(table, n);
 }
 
+void nst_neigh_doubt(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    if (n->state != NST_NEIGH_REACHABLE && n->state != NST_NEIGH_STALE &&
+        n->state != NST_NEIGH_DELAY)
+        return;
+    enter_asking(table, n, NST_NEIGH_PROBE);
+}
+
 static bool was_asked(const struct nst_neigh *n)
 {
     return n->state == NST_NEIGH_INCOMPLETE || n->state == NST_NEIGH_PROBE;
@@ -288,7 +296,7 @@ enum nst_drop nst_neigh_input(struct nst_neigh_table *table, struct nst_iface *i
 {
     struct nst_neigh *n = nst_neigh_find(table, iface, addr);
 
-    if (!n && news != NST_NEIGH_REQUEST)
+    if (!n && news != NST_NEIGH_REQUEST) /* 826-2 */
         return NST_DROP_arp_other;
     if (!n && !(n = entry_new(table, iface, addr)))
         return NST_DROP_neigh_full;
@@ -304,11 +312,12 @@ enum nst_drop nst_neigh_input(struct nst_neigh_table *table, struct nst_iface *i
         return NST_DROP_NONE;
     if (known && n->confirmed != 0 && table->env->now - n->confirmed < LOCK_TIME)
         return NST_DROP_arp_locked;
-    n->mac = *mac;
+    n->mac = *mac; /* 826-1 */
     make_stale(table, n);
     return NST_DROP_NONE;
 }
 
+/* It has died, for all we know (1122-119). */
 static void fail(struct nst_neigh_table *table, struct nst_neigh *n)
 {
     n->confirmed = 0;

@@ -84,6 +84,9 @@ enum nst_drop nst_neigh_input(struct nst_neigh_table *table, struct nst_iface *i
 /* An upper layer's word that the neighbour received what was sent (RFC 4861 §7.3.1). */
 void nst_neigh_confirm(struct nst_neigh_table *table, struct nst_neigh *neigh);
 
+/* The opposite: it is asked at once. */
+void nst_neigh_doubt(struct nst_neigh_table *table, struct nst_neigh *neigh);
+
 /* The entry's timer has fired. */
 void nst_neigh_timeout(struct nst_neigh_table *table, struct nst_neigh *neigh);
 

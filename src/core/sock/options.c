@@ -27,8 +27,9 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
         return s->type != NST_SOCK_PACKET;
     case NST_OPT_ICMP_FILTER:
         return is_raw_icmp(s);
+    default:
+        return s->type == NST_SOCK_STREAM;
     }
-    return false;
 }
 
 static bool in_range(enum nst_opt opt, int64_t value)
@@ -48,7 +49,26 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_RECVERR:
         return value == 0 || value == 1;
     case NST_OPT_ICMP_FILTER:
+    case NST_OPT_USER_TIMEOUT:
         return value >= 0 && value <= UINT32_MAX;
+    case NST_OPT_NODELAY:
+    case NST_OPT_CORK:
+    case NST_OPT_KEEPALIVE:
+    case NST_OPT_OOBINLINE:
+    case NST_OPT_DEFER_ACCEPT:
+    case NST_OPT_QUICKACK:
+        return value == 0 || value == 1;
+    case NST_OPT_MAXSEG:
+        return value >= 88 && value <= INT16_MAX;
+    case NST_OPT_KEEPIDLE:
+    case NST_OPT_KEEPINTVL:
+        return value >= 1 && value <= INT16_MAX;
+    case NST_OPT_KEEPCNT:
+    case NST_OPT_SYNCNT:
+        return value >= 1 && value <= 127;
+    case NST_OPT_LINGER:
+    case NST_OPT_LINGER2:
+        return value >= -1 && value <= INT16_MAX;
     }
     return false;
 }
@@ -64,6 +84,8 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         return -ENOPROTOOPT;
     if (!in_range(opt, value))
         return -EINVAL;
+    if (s->type == NST_SOCK_STREAM && nst_stream_setopt(s, opt, value) == 0)
+        return 0;
     switch (opt) {
     case NST_OPT_SNDBUF:
         s->sndbuf = buffer_of(value);
@@ -76,9 +98,13 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         break;
     case NST_OPT_TTL:
         s->ttl = (uint8_t)value;
+        if (s->tcb)
+            s->tcb->ttl = s->ttl;
         break;
     case NST_OPT_TOS:
         s->tos = (uint8_t)value;
+        if (s->tcb) /* SHLD-21 */
+            s->tcb->tos = s->tos;
         break;
     case NST_OPT_DONTFRAG:
         s->df = value;
@@ -89,7 +115,7 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_ICMP_FILTER:
         s->icmp_filter = (uint32_t)value;
         break;
-    case NST_OPT_ERROR:
+    default:
         break;
     }
     return 0;
@@ -100,6 +126,8 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
 {
     if (!has_option(s, opt))
         return -ENOPROTOOPT;
+    if (s->type == NST_SOCK_STREAM && nst_stream_getopt(s, opt, value) == 0)
+        return 0;
     switch (opt) {
     case NST_OPT_ERROR:
         *value = -nst_sock_error_take(s);
@@ -128,10 +156,13 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
     case NST_OPT_ICMP_FILTER:
         *value = s->icmp_filter;
         break;
+    default:
+        return -EINVAL; /* of a listener, which has no connection's options */
     }
     return 0;
 }
 
+/* Also which local address was taken (1122-183). */
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
     *out = (struct nst_sock_info){.sock = s->handle,
@@ -143,4 +174,41 @@ void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
                                   .rx_bytes = s->rx_bytes,
                                   .tx_bytes = s->tx_bytes,
                                   .rx_drops = s->rx_drops};
+    if (s->type == NST_SOCK_STREAM)
+        nst_stream_info(s, out);
+}
+
+static void orphan_info(const struct nst_tcp_orphan *o, struct nst_sock_info *out)
+{
+    const struct nst_flow_id *id = &o->id;
+
+    *out = (struct nst_sock_info){.type = NST_SOCK_STREAM,
+                                  .protocol = NST_IPPROTO_TCP,
+                                  .state = o->state,
+                                  .local = {id->local, id->lport, 0},
+                                  .peer = {id->peer, id->pport, 0},
+                                  .rx_bytes = o->rx_bytes,
+                                  .tx_bytes = o->tx_bytes};
+    if (o->listener)
+        out->cookie = nst_stream_socket(o->listener->owner)->cookie;
+}
+
+#define IN_FLOWS (UINT64_C(1) << 63) /* the cursor is beyond the sockets */
+
+size_t nst_socks_list(const struct nst_socks *socks, uint64_t *cursor, struct nst_sock_info *out,
+                      size_t max)
+{
+    struct nst_tcp_orphan orphan;
+    size_t n = 0;
+
+    for (; n < max && *cursor < socks->nslots; ++*cursor)
+        if (socks->slots[*cursor].socket)
+            nst_sock_info(socks->slots[*cursor].socket, &out[n++]);
+    if (n == max)
+        return n;
+    uint64_t at = *cursor & IN_FLOWS ? *cursor & ~IN_FLOWS : 0;
+    while (n < max && nst_tcp_orphan_next(socks->tcps, &at, &orphan))
+        orphan_info(&orphan, &out[n++]);
+    *cursor = at | IN_FLOWS;
+    return n;
 }

@@ -13,6 +13,8 @@ static struct nst_pkt *pkt_of(struct nst_list *e)
 
 static uint32_t readiness(const struct nst_socket *s)
 {
+    if (s->type == NST_SOCK_STREAM)
+        return nst_stream_readiness(s);
     return (nst_list_empty(&s->rxq) ? 0u : NST_READY_IN) |
            (s->tx_mem < s->sndbuf && !s->tx_blocked ? NST_READY_OUT : 0u) |
            (s->error || !nst_list_empty(&s->errq) ? NST_READY_ERR : 0u);
@@ -25,9 +27,23 @@ static void changed(struct nst_socks *socks, struct nst_socket *s)
         nst_list_push_back(&socks->changed, &s->changed);
 }
 
+/* What TCP says of its connections and listeners. */
+static void pull_tcp_changes(struct nst_socks *socks)
+{
+    struct nst_list *e;
+
+    while ((e = nst_list_pop_front(&socks->tcps->changed)))
+        changed(socks, nst_stream_socket(NST_CONTAINER(e, struct nst_tcb, changed)->owner));
+    while ((e = nst_list_pop_front(&socks->tcps->changed_listeners)))
+        changed(socks,
+                nst_stream_socket(NST_CONTAINER(e, struct nst_tcp_listener, changed_node)->owner));
+}
+
 size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t max)
 {
     size_t n = 0;
+
+    pull_tcp_changes(socks);
 
     while (n < max && !nst_list_empty(&socks->changed)) {
         struct nst_list *e = nst_list_pop_front(&socks->changed);
@@ -44,6 +60,8 @@ int nst_sock_error_take(struct nst_socket *s)
 {
     int error = s->error;
 
+    if (s->type == NST_SOCK_STREAM)
+        return nst_stream_error_take(s);
     s->error = 0;
     return -error;
 }
@@ -69,7 +87,7 @@ void nst_sock_rx_push_take(struct nst_socks *socks, struct nst_socket *s, struct
 }
 
 /* Only an error queue tells of everything; otherwise a connected socket learns of what will not get
- * better (RFC 1122 §4.1.3.3), and with the next call. */
+ * better (1122-65, 1122-66, 1122-77), and with the next call. */
 void nst_sock_error_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt,
                               const struct nst_sock_error *error)
 {
@@ -104,7 +122,8 @@ static void copy_out(const struct nst_pkt *pkt, struct nst_msg *msg)
     msg->truncated = off < pkt->len;
 }
 
-/* What surrounds the datagram; an error tells where the datagram had been going. */
+/* What surrounds the datagram (1122-165, 1122-171, 1122-180, 1122-188); an error tells where the
+ * datagram had been going. */
 static void describe(const struct nst_pkt *pkt, bool error, struct nst_msg *msg)
 {
     const struct nst_sockaddr src = {pkt->ip.src, pkt->sport, pkt->link};

@@ -1,4 +1,5 @@
-/* Raw sockets: a copy of every IP packet of one protocol, with its header; payloads out. */
+/* Raw sockets: a copy of every IP packet of one protocol, with its header; payloads out (1122-164).
+ */
 #include <errno.h>
 
 #include "core/base/addr.h"

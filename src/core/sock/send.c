@@ -51,7 +51,7 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
 
 /* The source: the message's, else the socket's unless that is bound to a group, else the one that
  * suits the way, where it ends up. It must be this host's still, and a loopback address does not
- * leave the host (RFC 1122 §3.2.1.3). */
+ * leave the host (1122-28, 1122-139, 1122-152, 1122-181, 1122-182, 1122-185). */
 static int find_source(struct nst_socks *socks, const struct nst_socket *s,
                        const struct nst_msg *msg, struct nst_path *path)
 {
@@ -68,7 +68,7 @@ static int find_source(struct nst_socks *socks, const struct nst_socket *s,
     return nst_addr_is_loopback(&path->src) && !path->ours ? -EINVAL : 0;
 }
 
-/* Notes in the packet how it is to travel. */
+/* Notes in the packet how it is to travel (1122-172, 1122-173, 1122-186, 1122-187). */
 static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const struct nst_msg *msg,
                      const struct nst_sockaddr *to, const struct nst_path *path)
 {
@@ -85,7 +85,8 @@ static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const stru
     memcpy(pkt->ip.options, msg->options, sizeof pkt->ip.options);
 }
 
-/* What an echo socket sends is the whole message; identifier and checksum are filled in here. */
+/* What an echo socket sends is the whole message; identifier and checksum are filled in here
+ * (1122-79). */
 static int finish_echo(const struct nst_socket *s, struct nst_pkt *pkt)
 {
     uint8_t *p = nst_pkt_head(pkt);
@@ -184,6 +185,7 @@ static struct nst_pkt *quote_for(const struct nst_pkt *pkt, size_t off,
     return copy;
 }
 
+/* To the socket that sent what is quoted (1122-174). */
 bool nst_sock_error(struct nst_socks *socks, const struct nst_pkt *pkt, size_t off,
                     const struct nst_pkt_ip *quoted, const struct nst_sock_error *error)
 {

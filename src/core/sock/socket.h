@@ -13,6 +13,7 @@
 #define NST_SOCK_SOCKET_H
 
 #include "core/ip/ip.h"
+#include "core/tcp/tcb.h"
 
 #define NST_SOCK_BUCKETS 1024
 
@@ -34,8 +35,11 @@ struct nst_socket {
     size_t rx_bytes, tx_bytes;      /* payload */
     size_t rcvbuf, sndbuf;
     uint64_t rx_drops;
-    int error;       /* pending, positive */
-    bool tx_blocked; /* a send was refused for lack of room */
+    int error;                         /* pending, positive */
+    bool tx_blocked;                   /* a send was refused for lack of room */
+    struct nst_tcb *tcb;               /* stream: its connection ... */
+    struct nst_tcp_listener *listener; /* ... or this */
+    bool connected;                    /* stream: a connection was begun */
 };
 
 struct nst_sock_slot {
@@ -47,6 +51,7 @@ struct nst_socks {
     struct nst_env *env;
     struct nst_pool *pool;
     struct nst_ip *ip;
+    struct nst_tcps *tcps;
     struct nst_siphash_key key;
     uint32_t max, count;
     struct nst_sock_slot *slots;
@@ -59,7 +64,7 @@ struct nst_socks {
 /* ---- table.c ----------------------------------------------------------------------------- */
 
 void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
-                    uint32_t max);
+                    struct nst_tcps *tcps, uint32_t max);
 void nst_socks_fini(struct nst_socks *socks);
 
 /* Aborts if they contradict themselves. */
@@ -130,6 +135,31 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
  * socket for it, and no_memory; the packet is the caller's then. On NONE it was taken. */
 enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt);
 
+/* ---- stream.c ---------------------------------------------------------------------------- */
+
+/* -ENOMEM. */
+int nst_stream_open(struct nst_socks *socks, struct nst_socket *s);
+void nst_stream_close(struct nst_socks *socks, struct nst_socket *s);
+/* The socket that a connection's or listener's `owner` stands for. */
+struct nst_socket *nst_stream_socket(uint64_t owner);
+int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s,
+                    const struct nst_sockaddr *local);
+int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *peer);
+int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog);
+int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie,
+                      nst_sock *out);
+int nst_stream_shutdown(struct nst_socket *s, enum nst_shutdown how);
+int64_t nst_stream_send(struct nst_socket *s, const struct nst_msg *msg);
+int64_t nst_stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
+int nst_stream_error_take(struct nst_socket *s);
+uint32_t nst_stream_readiness(const struct nst_socket *s);
+int nst_stream_set_congestion(struct nst_socket *s, const char *name);
+int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
+int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *value);
+/* Fills in what only streams have. */
+void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out);
+
 /* ---- raw.c ------------------------------------------------------------------------------- */
 
 int nst_raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
@@ -167,5 +197,9 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
 int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
                     int64_t *value);
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out);
+
+/* As nst_sock_list(). */
+size_t nst_socks_list(const struct nst_socks *socks, uint64_t *cursor, struct nst_sock_info *out,
+                      size_t max);
 
 #endif

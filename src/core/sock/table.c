@@ -7,13 +7,14 @@
 
 #define BUF_DEFAULT (512 * (size_t)1024) /* memory, not payload: some 200 small datagrams */
 
-/* RFC 6056: the range of a current Linux; identifiers of echo sockets may be any but 0. */
+/* The range of a current Linux (6056-1); identifiers of echo sockets may be any but 0. */
 #define PORT_FIRST 32768
 #define PORT_LAST  60999
 
-void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip, uint32_t max)
+void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
+                    struct nst_tcps *tcps, uint32_t max)
 {
-    *socks = (struct nst_socks){.env = pool->env, .pool = pool, .ip = ip, .max = max};
+    *socks = (struct nst_socks){.env = pool->env, .pool = pool, .ip = ip, .tcps = tcps, .max = max};
     socks->key = nst_prng_key(pool->env->seed, "ports");
     nst_list_init(&socks->raws);
     nst_list_init(&socks->packets);
@@ -91,7 +92,11 @@ static int check_kind(enum nst_family family, enum nst_sock_type type, uint8_t *
             return -EPROTONOSUPPORT;
         break;
     case NST_SOCK_STREAM:
-        return -EPROTONOSUPPORT;
+        if (*protocol == 0)
+            *protocol = NST_IPPROTO_TCP;
+        if (*protocol != NST_IPPROTO_TCP)
+            return -EPROTONOSUPPORT;
+        break;
     default:
         return -EINVAL;
     }
@@ -125,6 +130,10 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
     if (slot == UINT32_MAX || !(s = nst_env_alloc(socks->env, sizeof *s)))
         return -ENOMEM;
     socket_init(s, type, protocol);
+    if (type == NST_SOCK_STREAM && (err = nst_stream_open(socks, s))) {
+        nst_env_free(socks->env, s, sizeof *s);
+        return err;
+    }
     s->cookie = cookie;
     s->handle = handle_of(slot, ++socks->slots[slot].generation);
     s->local.addr.family = s->peer.addr.family = 0;
@@ -141,6 +150,7 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
 
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
 {
+    nst_stream_close(socks, s);
     nst_sock_queues_free(s);
     nst_list_del(&s->place);
     nst_list_del(&s->sending);

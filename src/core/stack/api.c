@@ -4,6 +4,8 @@
 #include "core/base/addr.h"
 #include "core/stack/stack.h"
 
+_Static_assert(NST_SEND_SLICES == NST_SENDQ_ROOM, "what is reserved fits");
+
 static struct nst_socket *find(struct nst_stack *stack, nst_sock sock)
 {
     return nst_sock_find(&stack->socks, sock);
@@ -13,6 +15,16 @@ int nst_socket(struct nst_stack *stack, nst_sock *out, enum nst_family family,
                enum nst_sock_type type, uint8_t protocol, uint64_t cookie)
 {
     return nst_sock_open(&stack->socks, out, family, type, protocol, cookie);
+}
+
+int nst_set_cookie(struct nst_stack *stack, nst_sock sock, uint64_t cookie)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    if (!s)
+        return -EBADF;
+    s->cookie = cookie;
+    return 0;
 }
 
 int nst_close(struct nst_stack *stack, nst_sock sock)
@@ -47,6 +59,8 @@ int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *
         return nst_packet_bind(&stack->socks, s, local);
     case NST_SOCK_RAW:
         return nst_raw_bind(&stack->socks, s, local);
+    case NST_SOCK_STREAM:
+        return nst_stream_bind(&stack->socks, s, local);
     default:
         return nst_dgram_bind(&stack->socks, s, local);
     }
@@ -66,9 +80,39 @@ int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockadd
         return -EOPNOTSUPP;
     case NST_SOCK_RAW:
         return nst_raw_connect(&stack->socks, s, peer);
+    case NST_SOCK_STREAM:
+        return nst_stream_connect(&stack->socks, s, peer);
     default:
         return nst_dgram_connect(&stack->socks, s, peer);
     }
+}
+
+int nst_listen(struct nst_stack *stack, nst_sock sock, uint32_t backlog)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    if (!s)
+        return -EBADF;
+    return s->type == NST_SOCK_STREAM ? nst_stream_listen(&stack->socks, s, backlog) : -EOPNOTSUPP;
+}
+
+int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t cookie)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    if (!s)
+        return -EBADF;
+    return s->type == NST_SOCK_STREAM ? nst_stream_accept(&stack->socks, s, cookie, out)
+                                      : -EOPNOTSUPP;
+}
+
+int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    if (!s)
+        return -EBADF;
+    return s->type == NST_SOCK_STREAM ? nst_stream_shutdown(s, how) : -EOPNOTSUPP;
 }
 
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg)
@@ -77,16 +121,78 @@ int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *m
 
     if (!s)
         return -EBADF;
-    return s->type == NST_SOCK_PACKET ? nst_packet_send(&stack->socks, s, msg)
-                                      : nst_sock_send(&stack->socks, s, msg);
+    switch (s->type) {
+    case NST_SOCK_PACKET:
+        return nst_packet_send(&stack->socks, s, msg);
+    case NST_SOCK_STREAM:
+        return nst_stream_send(s, msg);
+    default:
+        return nst_sock_send(&stack->socks, s, msg);
+    }
 }
 
 int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, uint32_t flags)
 {
     struct nst_socket *s = find(stack, sock);
 
-    return s ? nst_sock_recv(s, msg, flags) : -EBADF;
+    if (!s)
+        return -EBADF;
+    return s->type == NST_SOCK_STREAM ? nst_stream_recv(s, msg, flags)
+                                      : nst_sock_recv(s, msg, flags);
 }
+
+/* ---- A stream's queues, in place ------------------------------------------------------------ */
+
+static int find_tcb(struct nst_stack *stack, nst_sock sock, struct nst_tcb **out)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    if (!s)
+        return -EBADF;
+    if (s->type != NST_SOCK_STREAM)
+        return -EOPNOTSUPP;
+    *out = s->tcb;
+    return s->tcb ? 0 : -ENOTCONN;
+}
+
+int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
+                     struct nst_slice out[NST_SEND_SLICES])
+{
+    struct nst_tcb *t;
+    int err = find_tcb(stack, sock, &t);
+
+    if (!err)
+        err = nst_stream_error_take(find(stack, sock));
+    return err ? err : nst_tcb_reserve(t, len, out);
+}
+
+int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags)
+{
+    struct nst_tcb *t;
+    int err = find_tcb(stack, sock, &t);
+
+    if (!err)
+        nst_tcb_commit(t, len, flags);
+    return err;
+}
+
+int nst_recv_peek(struct nst_stack *stack, nst_sock sock, struct nst_slice *out, size_t max)
+{
+    struct nst_tcb *t;
+    int err = find_tcb(stack, sock, &t);
+
+    return err ? err : nst_tcb_peek(t, out, max);
+}
+
+int nst_recv_consume(struct nst_stack *stack, nst_sock sock, size_t len)
+{
+    struct nst_tcb *t;
+    int err = find_tcb(stack, sock, &t);
+
+    return err ? err : nst_tcb_consume(t, len);
+}
+
+/* ---- Options and information ---------------------------------------------------------------- */
 
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value)
 {
@@ -102,6 +208,22 @@ int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t
     return s ? nst_sock_getopt(&stack->socks, s, opt, value) : -EBADF;
 }
 
+int nst_set_congestion(struct nst_stack *stack, nst_sock sock, const char *name)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    if (!s)
+        return -EBADF;
+    return s->type == NST_SOCK_STREAM ? nst_stream_set_congestion(s, name) : -EOPNOTSUPP;
+}
+
+const char *nst_get_congestion(const struct nst_stack *stack, nst_sock sock)
+{
+    const struct nst_socket *s = nst_sock_find(&stack->socks, sock);
+
+    return s && s->tcb ? s->tcb->cc.ops->name : NULL;
+}
+
 int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info *out)
 {
     const struct nst_socket *s = nst_sock_find(&stack->socks, sock);
@@ -110,6 +232,26 @@ int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info 
         return -EBADF;
     nst_sock_info(s, out);
     return 0;
+}
+
+int nst_tcp_info(const struct nst_stack *stack, nst_sock sock, struct nst_tcp_info *out)
+{
+    const struct nst_socket *s = nst_sock_find(&stack->socks, sock);
+
+    if (!s)
+        return -EBADF;
+    if (s->type != NST_SOCK_STREAM)
+        return -EOPNOTSUPP;
+    if (!s->tcb)
+        return -ENOTCONN;
+    nst_tcb_info(s->tcb, out);
+    return 0;
+}
+
+size_t nst_sock_list(const struct nst_stack *stack, uint64_t *cursor, struct nst_sock_info *out,
+                     size_t max)
+{
+    return nst_socks_list(&stack->socks, cursor, out, max);
 }
 
 /* The conflicts over our addresses that the owner was not told of yet. */

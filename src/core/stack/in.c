@@ -1,7 +1,8 @@
 /* The way in: from a frame to a socket, in the order of the functions from the last to the first.
  *
  *     nst_input -> input_frame -> ARP
- *                              -> nst_stack_input_ip -> reassembly -> deliver -> ICMP, UDP, raw
+ *                              -> nst_stack_input_ip -> reassembly -> deliver -> ICMP, UDP, TCP,
+ * raw
  *
  * Each layer judges and says what is next, or why the packet ends here; only this file acts on it.
  */
@@ -14,11 +15,13 @@
 
 /* ---- Above IP ------------------------------------------------------------------------------ */
 
-/* An error about a packet of ours: told to the socket that sent it. */
+/* An error about a packet of ours: told to the socket that sent it (1122-55, 1122-168, MUST-54). */
 static enum nst_drop deliver_error(struct nst_stack *stack, const struct nst_pkt *pkt,
                                    const struct nst_icmp_verdict *v)
 {
-    bool told = nst_sock_error(&stack->socks, pkt, v->quote, &v->quoted, &v->error);
+    bool told = v->quoted.proto == NST_IPPROTO_TCP
+                    ? nst_tcp_error(&stack->tcps, pkt, v->quote, &v->quoted, &v->error)
+                    : nst_sock_error(&stack->socks, pkt, v->quote, &v->quoted, &v->error);
 
     return told ? NST_DROP_NONE : NST_DROP_icmp_unmatched;
 }
@@ -50,6 +53,13 @@ static enum nst_drop deliver_icmp(struct nst_stack *stack, struct nst_iface *ifa
     return v.drop;
 }
 
+/* TCP answers for itself, and takes every segment. */
+static enum nst_drop deliver_tcp(struct nst_stack *stack, struct nst_pkt *pkt)
+{
+    nst_tcp_input_take(&stack->tcps, pkt);
+    return NST_DROP_NONE;
+}
+
 static enum nst_drop deliver_udp(struct nst_stack *stack, struct nst_pkt *pkt)
 {
     enum nst_drop drop = nst_udp_input(&stack->env, pkt);
@@ -66,6 +76,8 @@ static enum nst_drop demultiplex(struct nst_stack *stack, struct nst_iface *ifac
         return deliver_icmp(stack, iface, pkt);
     case NST_IPPROTO_UDP:
         return deliver_udp(stack, pkt);
+    case NST_IPPROTO_TCP:
+        return deliver_tcp(stack, pkt);
     case NST_IPPROTO_IGMP:
         return NST_DROP_igmp;
     case NST_IPPROTO_IPIP:
@@ -97,7 +109,8 @@ static enum nst_drop deliver(struct nst_stack *stack, struct nst_iface *iface, s
 
 /* ---- IP ------------------------------------------------------------------------------------ */
 
-/* Tells the sender by ICMP why its packet was dropped, where that is our duty. */
+/* Tells the sender by ICMP why its packet was dropped, where that is our duty (1122-62, 1122-63,
+ * 1122-75, 1122-167, 1122-170). */
 static void complain(struct nst_stack *stack, const struct nst_pkt *pkt, enum nst_drop drop,
                      uint8_t pointer)
 {
@@ -182,7 +195,7 @@ static enum nst_drop input_ethernet(struct nst_stack *stack, struct nst_iface *i
         return drop;
     nst_packet_input(&stack->socks, pkt, eth.type);
     pkt->mac = eth.src;
-    pkt->l2_group = nst_mac_is_group(&eth.dst);
+    pkt->l2_group = nst_mac_is_group(&eth.dst); /* 1122-13 */
     nst_pkt_pull(pkt, eth.hlen);
     if (eth.payload_len)
         nst_pkt_trim(pkt, eth.payload_len);

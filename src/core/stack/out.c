@@ -3,14 +3,15 @@
  *     nst_output -> finished frames
  *                <- build_frames <- the interface's queue <- neighbours, IP <- sockets
  *
- * Only here is a packet cut to the MTU, its checksum completed where the device does not, and the
- * link header written. */
+ * Only here is a packet cut into segments or fragments and its checksum completed, where the device
+ * does not, and the link header written. */
 #include <assert.h>
 
 #include "core/base/bytes.h"
 #include "core/ip/fragment.h"
 #include "core/link/acd.h"
 #include "core/link/arp.h"
+#include "core/pkt/segment.h"
 #include "core/stack/stack.h"
 #include "core/wire/eth.h"
 
@@ -27,6 +28,15 @@ static void run_timer(struct nst_stack *stack, struct nst_timer *timer)
         break;
     case NST_TIMER_FRAG:
         nst_reassembly_timeout(&stack->ip.reassembly, nst_datagram_of_timer(timer));
+        break;
+    case NST_TIMER_TCP:
+        nst_tcb_timeout(NST_CONTAINER(timer, struct nst_tcb, timer));
+        break;
+    case NST_TIMER_TCP_REQ:
+        nst_req_timeout(NST_CONTAINER(timer, struct nst_tcp_req, timer));
+        break;
+    case NST_TIMER_TIMEWAIT:
+        nst_timewait_timeout(&stack->tcps);
         break;
     case NST_TIMER_ROUTE:
         nst_route_timeout(&stack->ip.routes, NST_CONTAINER(timer, struct nst_route_entry, timer));
@@ -57,7 +67,11 @@ static void report_unreachable_take(struct nst_stack *stack, struct nst_pkt *pkt
         .offender = pkt->ip.src,
     };
 
-    if (pkt->len >= pkt->ip.hlen + (size_t)NST_ICMPV4_HLEN)
+    if (pkt->len < pkt->ip.hlen + (size_t)NST_ICMPV4_HLEN)
+        ; /* too short to tell whose it is */
+    else if (pkt->ip.proto == NST_IPPROTO_TCP)
+        nst_tcp_error(&stack->tcps, pkt, pkt->ip.hlen, &pkt->ip, &error);
+    else
         nst_sock_error(&stack->socks, pkt, pkt->ip.hlen, &pkt->ip, &error);
     nst_pkt_drop(pkt, NST_DROP_neigh_unreachable);
 }
@@ -70,7 +84,7 @@ static void solicit(struct nst_stack *stack)
         nst_arp_solicit(NST_CONTAINER(e, struct nst_neigh, solicit));
 }
 
-/* The time to report that the rest of a datagram did not come (RFC 792). */
+/* The time to report that the rest of a datagram did not come (1122-131). */
 static void report_expired_take(struct nst_stack *stack, struct nst_pkt *first)
 {
     first->frag_off = 0;
@@ -121,6 +135,31 @@ static void finish_frame_take(struct nst_stack *stack, struct nst_iface *iface, 
     nst_list_push_back(&stack->ready[iface->link - 1], &pkt->node);
 }
 
+/* Whether the device cuts packets of this kind, which means writing their checksums too. */
+static bool device_segments(const struct nst_iface *iface, enum nst_gso gso)
+{
+    static const uint32_t offloads[] = {
+        [NST_GSO_TCP4] = NST_LINK_CSUM | NST_LINK_TSO4,
+        [NST_GSO_TCP6] = NST_LINK_CSUM | NST_LINK_TSO6,
+        [NST_GSO_UDP] = NST_LINK_CSUM | NST_LINK_USO,
+    };
+
+    return (iface->config.offloads & offloads[gso]) == offloads[gso];
+}
+
+/* Appends what the device can send: the packet itself, its segments, or its fragments. */
+static void cut_take(const struct nst_iface *iface, struct nst_pkt *pkt, struct nst_list *pieces)
+{
+    bool large = pkt->offload.gso != NST_GSO_NONE;
+
+    if (large && !device_segments(iface, pkt->offload.gso))
+        nst_pkt_segment_take(pkt, pieces);
+    else if (!large && pkt->ethertype == NST_ETHERTYPE_IPV4 && pkt->len > iface->config.mtu)
+        nst_ipv4_fragment_take(pkt, iface->config.mtu, pieces);
+    else
+        nst_list_push_back(pieces, &pkt->node);
+}
+
 /* Turns the next packet of the interface into frames; false when there is none. */
 static bool build_frames(struct nst_stack *stack, struct nst_iface *iface)
 {
@@ -130,13 +169,20 @@ static bool build_frames(struct nst_stack *stack, struct nst_iface *iface)
     if (!pkt)
         return false;
     nst_list_init(&pieces);
-    if (pkt->ethertype == NST_ETHERTYPE_IPV4 && pkt->len > iface->config.mtu)
-        nst_ipv4_fragment_take(pkt, iface->config.mtu, &pieces);
-    else
-        nst_list_push_back(&pieces, &pkt->node);
+    cut_take(iface, pkt, &pieces);
     while ((e = nst_list_pop_front(&pieces)))
         finish_frame_take(stack, iface, NST_CONTAINER(e, struct nst_pkt, node));
     return true;
+}
+
+/* Lets a socket or a connection say one thing more: datagrams and streams in turn, so that neither
+ * can keep the other from the device. */
+static bool pull_from_above(struct nst_stack *stack)
+{
+    stack->streams_next = !stack->streams_next;
+    if (stack->streams_next)
+        return nst_sock_output(&stack->socks) || nst_tcp_output(&stack->tcps);
+    return nst_tcp_output(&stack->tcps) || nst_sock_output(&stack->socks);
 }
 
 /* The next frame for the device; NULL when nothing is left to say. */
@@ -147,7 +193,7 @@ static struct nst_pkt *next_frame(struct nst_stack *stack, struct nst_iface *ifa
     while (!(e = nst_list_pop_front(ready))) {
         if (build_frames(stack, iface))
             continue;
-        if (!nst_sock_output(&stack->socks))
+        if (!pull_from_above(stack))
             return NULL;
         nst_stack_drain(stack);
     }

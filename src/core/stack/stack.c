@@ -54,10 +54,10 @@ static int layers_init(struct nst_stack *stack, const struct nst_config *config)
     nst_pool_init(&stack->pool, env, l->memory_bytes);
     nst_ip_init(&stack->ip, env, &stack->ifaces, &stack->neighbours, l, config->ttl);
     nst_icmp_init(&stack->icmp, &stack->ip, l, config->flags);
-    nst_socks_init(&stack->socks, &stack->pool, &stack->ip, l->sockets);
+    nst_socks_init(&stack->socks, &stack->pool, &stack->ip, &stack->tcps, l->sockets);
     for (unsigned i = 0; i < NST_IFACES_MAX; i++)
         nst_list_init(&stack->ready[i]);
-    return 0;
+    return nst_tcp_init(&stack->tcps, &stack->pool, &stack->ip, 0);
 }
 
 int nst_stack_new(struct nst_stack **out, const struct nst_config *config)
@@ -81,14 +81,6 @@ int nst_stack_new(struct nst_stack **out, const struct nst_config *config)
     return 0;
 }
 
-static void frames_free(struct nst_list *frames)
-{
-    struct nst_list *e;
-
-    while ((e = nst_list_pop_front(frames)))
-        nst_pkt_free(NST_CONTAINER(e, struct nst_pkt, node));
-}
-
 void nst_stack_free(struct nst_stack *stack)
 {
     struct nst_allocator a;
@@ -97,10 +89,11 @@ void nst_stack_free(struct nst_stack *stack)
         return;
     stack->env.trace = NULL;
     nst_socks_fini(&stack->socks);
+    nst_tcp_fini(&stack->tcps);
     nst_ip_fini(&stack->ip);
     nst_neigh_fini(&stack->neighbours);
     for (unsigned i = 0; i < stack->ifaces.n; i++) {
-        frames_free(&stack->ready[i]);
+        nst_pkt_free_all(&stack->ready[i]);
         nst_iface_fini(stack->ifaces.list[i]);
         nst_env_free(&stack->env, stack->ifaces.list[i], sizeof *stack->ifaces.list[i]);
     }
@@ -322,5 +315,6 @@ void nst_stack_check(const struct nst_stack *stack)
     nst_neigh_check(&stack->neighbours);
     nst_reassembly_check(&stack->ip.reassembly);
     nst_socks_check(&stack->socks);
+    nst_tcp_check(&stack->tcps);
     assert(stack->pool.used_bytes <= stack->pool.budget_bytes);
 }

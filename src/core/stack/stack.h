@@ -17,8 +17,10 @@ struct nst_stack {
     struct nst_neigh_table neighbours;
     struct nst_ip ip;
     struct nst_icmp icmp;
+    struct nst_tcps tcps;
     struct nst_socks socks;
-    uint64_t frames;                       /* received so far: the number of the last */
+    bool streams_next; /* whose turn it is to send: connections', or datagram sockets' */
+    uint64_t frames;   /* received so far: the number of the last */
     struct nst_list ready[NST_IFACES_MAX]; /* finished frames that wait to be pulled, by link */
 };
 

@@ -35,6 +35,7 @@ static int teardown(void **state)
 
 /* ---- Echo --------------------------------------------------------------------------------- */
 
+/* Shows 1122-78, 1122-82, 1122-83. */
 static void test_echo(void **state)
 {
     (void)state;
@@ -75,6 +76,7 @@ static void test_86_echo_with_options(void **state)
     assert_int_equal(harness_sent(&h)->len, ICMP_DATA + 56);
 }
 
+/* Shows 1122-162. */
 static void test_echo_to_groups_if_wanted(void **state)
 {
     (void)state;
@@ -121,6 +123,7 @@ static void test_errno_of_each_message(void **state)
     assert_int_equal(nst_icmp_errno(8, 0), 0);
 }
 
+/* Shows 1122-55, 1122-168. */
 static void test_error_queue(void **state)
 {
     struct nst_addr gateway = test_addr(GATEWAY), far = test_addr(FAR), us = test_addr(US);
@@ -145,7 +148,7 @@ static void test_error_queue(void **state)
     assert_int_equal(harness_recv(&h, sock, &msg, buf, sizeof buf, NST_RECV_ERROR), -EAGAIN);
 }
 
-/* Eight bytes behind the header are all that must be quoted (RFC 792). */
+/* Eight bytes behind the header are all that must be quoted (RFC 792). Shows 1122-169. */
 static void test_shortest_quotation(void **state)
 {
     struct nst_msg msg;
@@ -223,7 +226,7 @@ static void test_error_about_an_echo(void **state)
 
 /* ---- Errors that go out ------------------------------------------------------------------- */
 
-/* As much of the packet as 576 bytes hold (RFC 1812 §4.3.2.3). */
+/* As much of the packet as 576 bytes hold (RFC 1812 §4.3.2.3). Shows 1122-53, 1122-54. */
 static void test_quotation(void **state)
 {
     (void)state;
@@ -240,7 +243,7 @@ static void test_quotation(void **state)
     }
 }
 
-/* Which byte is at fault (RFC 792): counted from the beginning of the IP header. */
+/* Which byte is at fault (RFC 792): counted from the beginning of the IP header. Shows 1122-75. */
 static void test_parameter_problem_pointer(void **state)
 {
     (void)state;

@@ -34,7 +34,8 @@ static int teardown(void **state)
 
 /* ---- In ---------------------------------------------------------------------------------- */
 
-/* The strong model: a packet comes in where its destination is (RFC 1122 §3.3.4.2). */
+/* The strong model: a packet comes in where its destination is (RFC 1122 §3.3.4.2).
+ * Shows 1122-140. */
 static void test_destination_on_another_link(void **state)
 {
     struct harness_state before;
@@ -171,6 +172,7 @@ static void test_source_in_the_network_of_the_hop(void **state)
 
 /* ---- Out: headers ------------------------------------------------------------------------- */
 
+/* Shows 1122-157. */
 static void test_ttl_and_mac_of_groups(void **state)
 {
     nst_sock sock = harness_udp(&h, NULL, 5000);
@@ -190,6 +192,7 @@ static void test_ttl_and_mac_of_groups(void **state)
     assert_int_equal(harness_sent(&h)->bytes[IP_TTL], 64);
 }
 
+/* Shows 1122-133, 1122-135, 1191-5. */
 static void test_larger_than_the_mtu(void **state)
 {
     static uint8_t data[65507];

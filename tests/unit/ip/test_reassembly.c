@@ -86,7 +86,7 @@ static void test_whole(void **state)
     assert_int_equal(nst_wheel_deadline(&core.env.wheel), NST_TIME_NEVER);
 }
 
-/* Source, identification and protocol tell datagrams apart. */
+/* Source, identification and protocol tell datagrams apart. Shows 791-2. */
 static void test_datagrams_are_told_apart(void **state)
 {
     (void)state;
@@ -105,7 +105,8 @@ static void fire(void *ctx, struct nst_timer *timer)
     nst_reassembly_check(&reassembly);
 }
 
-/* The time runs from the first piece that came and is not prolonged (RFC 1122 §3.3.2). */
+/* The time runs from the first piece that came and is not prolonged (RFC 1122 §3.3.2).
+ * Shows 1122-132. */
 static void test_timeout(void **state)
 {
     (void)state;

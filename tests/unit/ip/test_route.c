@@ -64,6 +64,7 @@ static void assert_hop(const char *dst, const char *hop)
     assert_true(nst_addr_eq(&got.addr, &wanted));
 }
 
+/* Shows 1122-109. */
 static void test_longest_prefix_wins(void **state)
 {
     (void)state;
@@ -89,6 +90,7 @@ static void test_lowest_metric_wins(void **state)
     assert_hop("198.51.100.1", "192.0.2.10");
 }
 
+/* Shows 1122-114, 1122-125. */
 static void test_dead_gateway_gives_way(void **state)
 {
     struct nst_addr first = test_addr("192.0.2.10"), second = test_addr("192.0.2.20");
@@ -164,6 +166,7 @@ static enum nst_drop redirect(const char *from, const char *dst, const char *gat
     return nst_route_redirect(&table, &core.iface, &f, &d, &g);
 }
 
+/* Shows 1122-68, 1122-117. */
 static void test_redirect(void **state)
 {
     (void)state;
@@ -183,6 +186,7 @@ static void test_redirect(void **state)
     assert_hop("198.51.100.1", "192.0.2.254");
 }
 
+/* Shows 1122-70. */
 static void test_279_redirects_refused(void **state)
 {
     static const struct {

@@ -86,7 +86,8 @@ static void conflict(void)
 /* ---- Without conflicts ------------------------------------------------------------------- */
 
 /* Within PROBE_WAIT the first of three probes, PROBE_MIN to PROBE_MAX apart; ANNOUNCE_WAIT after
- * the last the address is in use and announced twice, ANNOUNCE_INTERVAL apart. */
+ * the last the address is in use and announced twice, ANNOUNCE_INTERVAL apart.
+ * Shows 5227-1, 5227-3. */
 static void test_probing(void **state)
 {
     nst_time least_wait = NST_TIME_NEVER, most_wait = 0, least_gap = NST_TIME_NEVER, most_gap = 0;
@@ -189,7 +190,8 @@ static void test_announced_again(void **state)
     end();
 }
 
-/* Without a carrier nobody could answer: the probing waits for one, and then begins anew. */
+/* Without a carrier nobody could answer: the probing waits for one, and then begins anew.
+ * Shows 5227-5. */
 static void test_probing_waits_for_carrier(void **state)
 {
     (void)state;
@@ -211,7 +213,7 @@ static void test_probing_waits_for_carrier(void **state)
 /* ---- Conflicts --------------------------------------------------------------------------- */
 
 /* Before the first probe, after each, and just before the address would be used: it is given up,
- * and nothing more is sent. */
+ * and nothing more is sent. Shows 5227-2. */
 static void test_conflict_while_probing(void **state)
 {
     (void)state;
@@ -262,6 +264,7 @@ static void test_defence(void **state)
     end();
 }
 
+/* Shows 5227-4. */
 static void test_defence_interval_is_exact(void **state)
 {
     (void)state;

@@ -274,6 +274,7 @@ static void check_row(const struct row *row)
     assert_int_equal(core.env.stats[NST_STAT_arp_replies_sent], row->reply != NULL);
 }
 
+/* Shows 826-1, 826-2, 826-3. */
 static void test_input(void **state)
 {
     (void)state;

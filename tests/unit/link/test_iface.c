@@ -146,6 +146,7 @@ static void test_address_removed(void **state)
     }
 }
 
+/* Shows 1122-27, 1122-156. */
 static void test_which_address_is_what(void **state)
 {
     static const struct {

@@ -369,6 +369,7 @@ static struct outcome outcome_of(unsigned from, enum event event)
                             .drop = drop};
 }
 
+/* Shows 1122-3, 1122-123, 826-1, 826-2. */
 static void test_every_event_in_every_state(void **state)
 {
     (void)state;
@@ -492,7 +493,7 @@ static void test_confirmed_address_is_locked(void **state)
 }
 
 /* Whatever happens in whatever order, no neighbour is asked more than once a second (asserted in
- * drain()), and the cache never contradicts itself. */
+ * drain()), and the cache never contradicts itself. Shows 1122-4. */
 static void test_one_solicitation_a_second(void **state)
 {
     struct nst_prng prng;
@@ -528,7 +529,8 @@ static void record_drop(void *ctx, const struct nst_trace_event *event)
     assert_int_equal(event->id, *first + drops_seen++);
 }
 
-/* The oldest make room for the newest (RFC 1122 §2.3.2.2: keep the latest), and order is kept. */
+/* The oldest make room for the newest (RFC 1122 §2.3.2.2: keep the latest), and order is kept.
+ * Shows 1122-6. */
 static void test_queue_keeps_the_latest(void **state)
 {
     uint64_t first = 100;

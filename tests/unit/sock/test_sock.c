@@ -193,7 +193,7 @@ static void test_binding_rules(void **state)
     assert_int_equal(bind_to(any, "127.0.0.1", 53), 0);
 }
 
-/* RFC 6056: random, in the range of a current Linux. */
+/* RFC 6056: random, in the range of a current Linux. Shows 6056-1, 6056-2. */
 static void test_chosen_ports(void **state)
 {
     static uint16_t ports[2000];
@@ -275,6 +275,7 @@ static void test_the_one_that_names_most(void **state)
     assert_int_equal(receive(one, 0), 2);
 }
 
+/* Shows 1122-165. */
 static void test_socket_of_one_link(void **state)
 {
     nst_link eth1 = harness_link(&h, "eth1", "02:00:00:00:01:01", "10.0.0.1/8");
@@ -299,6 +300,7 @@ static void test_socket_of_one_link(void **state)
     assert_int_equal(connect_to(sock, PEER, 9), -ENETUNREACH);
 }
 
+/* Shows 1122-162. */
 static void test_groups_reach_all(void **state)
 {
     nst_sock any = udp(), one = harness_udp(&h, US, 53);
@@ -326,7 +328,8 @@ static void test_groups_reach_all(void **state)
 
 /* ---- Sending: sources and rights ---------------------------------------------------------- */
 
-/* RFC 1122 §3.2.1.3: none of these may be the source of what leaves the host. */
+/* RFC 1122 §3.2.1.3: none of these may be the source of what leaves the host.
+ * Shows 1122-28, 1122-152, 1122-185. */
 static void test_sources(void **state)
 {
     nst_sock loopback = harness_udp(&h, "127.0.0.1", 50), group = harness_udp(&h, "224.0.0.1", 51);
@@ -351,6 +354,7 @@ static void test_sources(void **state)
     assert_int_equal(harness_send(&h, gone, PEER, 9, "x", 1), -EADDRNOTAVAIL);
 }
 
+/* Shows 1122-139, 1122-181. */
 static void test_source_of_one_message(void **state)
 {
     nst_sock sock = harness_udp(&h, NULL, 5000);
@@ -400,6 +404,7 @@ static void test_send_errors(void **state)
     assert_int_equal(info(sock).tx_bytes, 1472);
 }
 
+/* Shows 1122-183. */
 static void test_connect_and_undo(void **state)
 {
     nst_sock sock = udp();
@@ -418,6 +423,7 @@ static void test_connect_and_undo(void **state)
     assert_int_equal(harness_send(&h, sock, NULL, 0, "x", 1), -EDESTADDRREQ);
 }
 
+/* Shows 1122-33, 1122-38, 1122-40, 1122-172, 1122-173, 1122-186, 1122-187. */
 static void test_ttl_tos_options(void **state)
 {
     nst_sock sock = harness_udp(&h, NULL, 5000);
@@ -444,6 +450,7 @@ static void test_ttl_tos_options(void **state)
 
 /* ---- Receiving ---------------------------------------------------------------------------- */
 
+/* Shows 1122-34, 1122-41, 1122-166, 1122-171, 1122-180, 1122-186, 1122-188. */
 static void test_what_surrounds_a_datagram(void **state)
 {
     nst_sock sock = harness_udp(&h, NULL, 53);
@@ -693,6 +700,7 @@ static void test_echo_socket(void **state)
 
 /* ---- Raw sockets -------------------------------------------------------------------------- */
 
+/* Shows 1122-164. */
 static void test_raw_gets_a_copy(void **state)
 {
     nst_sock raw = harness_socket(&h, NST_SOCK_RAW, 17),

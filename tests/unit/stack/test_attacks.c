@@ -297,6 +297,7 @@ static const struct row rows[] = {
     {112, "CVE-2018-16526", "header of 0 bytes", udp, {P8(IP, 0x40)}, 0, DROP(ip_ihl)},
     {112, "CVE-2018-16526", "header of 60 bytes in 54", echo, {P8(IP, 0x4f)}, IP + 54,
      DROP(ip_ihl)},
+    /* 1122-25 */
     {112, "CVE-2018-16526", "version 6 in a frame for 4", udp, {P8(IP, 0x65)}, 0, true,
      DROP(ip_version)},
     {326, "corruption", "header checksum", udp, {P16(IP_SUM, 1)}, 0, true, DROP(ip_checksum)},
@@ -314,7 +315,7 @@ static const struct row rows[] = {
     {98, "CVE-2019-12256", "an option of length 1", udp_bad_option, {P8(L4 + 1, 1)}, 0,
      DROP_ICMP(ip_option, PARAMETER_PROBLEM)},
 
-    /* ---- Addresses */
+    /* ---- Addresses (MUST-63, 1122-29, 1122-30, 1122-184) */
     {190, "CVE-2023-7060", "from 127.0.0.1", echo, {P32(IP_SRC, 0x7f000001)}, 0, DROP(martian)},
     {190, "CVE-2023-7060", "from our own address", echo, {P32(IP_SRC, 0xc0000201)}, 0,
      DROP(martian)},
@@ -343,7 +344,7 @@ static const struct row rows[] = {
     {329, "not ours", "a neighbour's address", udp, {P32(IP_DST, 0xc0000203)}, 0, DROP(ip_other)},
     {329, "not ours", "a group that nobody joined", udp, {P32(IP_DST, 0xe0000005)}, 0,
      DROP(ip_other)},
-    {330, "RFC 1122 3.3.6", "unicast IP in a broadcast frame", udp,
+    {330, "1122-158", "unicast IP in a broadcast frame", udp,
      {P16(ETH_DST, 0xffff), P32(ETH_DST + 2, 0xffffffff)}, 0, DROP(ip_l2_broadcast)},
     {330, "RFC 1122 4.2.3.10", "TCP in a multicast frame", tcp_syn,
      {P16(ETH_DST, 0x0100), P32(ETH_DST + 2, 0x5e000001)}, 0, DROP(ip_l2_broadcast)},
@@ -413,14 +414,14 @@ static const struct row rows[] = {
      0, DROP(udp_port)},
 
     /* ---- Where no ICMP error may go */
-    {310, "RFC 1122 3.2.2", "about an ICMP error", unreachable_bad_option, {{0}}, 0,
+    {310, "1122-57", "about an ICMP error", unreachable_bad_option, {{0}}, 0,
      DROP(ip_option)},
     {310, "RFC 1122 3.2.2", "about an ICMP type that nobody knows", unreachable_bad_option,
      {P8(L4 + 4, 99)}, 0, DROP(ip_option)},
     {180, "CVE-2022-23093", "quotes 40 bytes of options, about a closed port", unreachable_options,
      {P16(ICMP_DATA + 60, 6)}, 0, DROP(icmp_unmatched)},
-    {310, "RFC 1122 3.2.2", "about a broadcast", udp_group, {P8(IP_PROTO, 99)}, 0, DROP(ip_proto)},
-    {310, "RFC 1122 3.2.2", "to a source of many", udp_closed, {P32(IP_SRC, 0xc00002ff)}, 0,
+    {310, "1122-58", "about a broadcast", udp_group, {P8(IP_PROTO, 99)}, 0, DROP(ip_proto)},
+    {310, "1122-61", "to a source of many", udp_closed, {P32(IP_SRC, 0xc00002ff)}, 0,
      DROP(martian)},
 };
 /* clang-format on */

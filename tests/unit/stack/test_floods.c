@@ -380,6 +380,7 @@ static void test_148_limit_is_no_oracle(void **state)
 
 /* ---- What identifications tell ------------------------------------------------------------ */
 
+/* Shows 6864-2. */
 static void test_294_identifications(void **state)
 {
     static bool seen[65536];
@@ -400,7 +401,8 @@ static void test_294_identifications(void **state)
     assert_in_range(repeated, 0, 64);
 }
 
-/* Datagrams that must not be fragmented need none (RFC 6864), whatever an ICMP error says. */
+/* Datagrams that must not be fragmented need none (RFC 6864), whatever an ICMP error says.
+ * Shows 6864-1. */
 static void test_141_atomic_datagrams(void **state)
 {
     nst_sock sock = harness_udp(&h, NULL, 5000);

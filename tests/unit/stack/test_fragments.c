@@ -89,6 +89,7 @@ static void assert_big_ping(uint16_t id, size_t len)
 
 /* ---- Beyond 65,535 bytes ------------------------------------------------------------------ */
 
+/* Shows 791-3. */
 static void test_262_ping_of_death(void **state)
 {
     struct harness_state before;
@@ -143,6 +144,7 @@ static void test_178_header_and_payload_beyond(void **state)
     assert_int_equal(harness_memory(&h), 0);
 }
 
+/* Shows 1122-129, 1122-130. */
 static void test_262_largest_is_answered(void **state)
 {
     (void)state;
@@ -190,6 +192,7 @@ static const struct {
     {"one behind the end", {96, 8}, {96, 16}},
 };
 
+/* Shows 791-4. */
 static void test_259_260_overlaps(void **state)
 {
     struct harness_state before;
@@ -354,7 +357,7 @@ static void test_155_options_of_the_first(void **state)
     assert_int_equal(buf[0], 0x45);
 }
 
-/* No error about a fragment that is not the first (RFC 1122 §3.2.2). */
+/* No error about a fragment that is not the first (RFC 1122 §3.2.2). Shows 1122-60. */
 static void test_310_error_about_a_later_fragment(void **state)
 {
     struct harness_state before;
@@ -372,6 +375,7 @@ static void test_310_error_about_a_later_fragment(void **state)
     harness_sent_icmp(&h, 12, 0, PEER);
 }
 
+/* Shows 1122-131. */
 static void test_timeout_is_reported_if_the_first_is_here(void **state)
 {
     (void)state;
@@ -445,6 +449,7 @@ static void test_235_sizes(void **state)
         assert_big_ping(id++, len);
 }
 
+/* Shows 791-1. */
 static void test_235_any_order(void **state)
 {
     struct nst_prng prng;

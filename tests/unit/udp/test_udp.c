@@ -62,6 +62,7 @@ static enum nst_drop judge(struct nst_pkt *pkt, size_t len)
  *   8425 + 67ce = ebf3, inverted 140c */
 #define RIGHT 0x140c
 
+/* Shows 1122-175, 1122-176. */
 static void test_checksum(void **state)
 {
     (void)state;

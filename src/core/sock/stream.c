@@ -1,0 +1,379 @@
+/* Stream sockets: an owner's handle on a TCP connection or listener. */
+#include <errno.h>
+
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/sock/socket.h"
+
+#define BACKLOG_MAX 4096
+
+static uint64_t owner_of(const struct nst_socket *s)
+{
+    return (uintptr_t)s;
+}
+
+struct nst_socket *nst_stream_socket(uint64_t owner)
+{
+    return (struct nst_socket *)(uintptr_t)owner;
+}
+
+int nst_stream_open(struct nst_socks *socks, struct nst_socket *s)
+{
+    const struct nst_flow_id nobody = {.lport = 0};
+
+    s->tcb = nst_tcb_new(socks->tcps, &nobody);
+    if (!s->tcb)
+        return -ENOMEM;
+    s->tcb->owner = owner_of(s);
+    return 0;
+}
+
+void nst_stream_close(struct nst_socks *socks, struct nst_socket *s)
+{
+    if (s->tcb)
+        nst_tcb_close(s->tcb);
+    if (s->listener) {
+        nst_tcp_unlisten(s->listener);
+        nst_env_free(socks->env, s->listener, sizeof *s->listener);
+    }
+}
+
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+{
+    const struct nst_flow_id id = {.local = local->addr};
+
+    if (s->local.port || s->listener || s->tcb->state != NST_TCP_CLOSED)
+        return -EINVAL;
+    if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
+        return -EADDRNOTAVAIL;
+    if (local->port && nst_listener_find(socks->tcps, local))
+        return -EADDRINUSE;
+    s->local = *local;
+    if (!local->port && !(s->local.port = nst_tcp_port_choose(socks->tcps, &id)))
+        return -EADDRINUSE;
+    return 0;
+}
+
+/* Names both ends of the connection to be. */
+static int name_ends(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *peer)
+{
+    struct nst_flow_id *id = &s->tcb->flow.id;
+    struct nst_path path;
+    int err = nst_ip_path(socks->ip, &peer->addr, peer->link, &path);
+
+    if (err)
+        return err;
+    id->peer = peer->addr;
+    id->pport = peer->port;
+    id->local = /* MUST-43, MUST-44, MUST-45 */
+        nst_addr_is_set(&s->local.addr) ? s->local.addr : path.src;
+    id->lport = s->local.port ? s->local.port : nst_tcp_port_choose(socks->tcps, id);
+    return id->lport ? 0 : -EADDRNOTAVAIL;
+}
+
+int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *peer)
+{
+    struct nst_tcb *t = s->tcb;
+    int err;
+
+    if (s->listener)
+        return -EOPNOTSUPP;
+    if (t->state == NST_TCP_SYN_SENT || t->state == NST_TCP_SYN_RECEIVED)
+        return -EALREADY;
+    if (t->state != NST_TCP_CLOSED)
+        return -EISCONN;
+    if (s->connected) /* it was, once: the attempt failed or the connection has ended */
+        return t->error ? (err = -t->error, t->error = 0, err) : -ECONNABORTED;
+    if (peer->addr.family != NST_AF_INET)
+        return -EAFNOSUPPORT;
+    if (peer->port == 0)
+        return -EADDRNOTAVAIL;
+    if ((err = name_ends(socks, s, peer)) || (err = nst_tcb_connect(t)))
+        return err;
+    s->connected = true;
+    s->local.addr = t->flow.id.local;
+    s->local.port = t->flow.id.lport;
+    s->peer = *peer;
+    return -EINPROGRESS;
+}
+
+/* ---- Listening ---------------------------------------------------------------------------------
+ */
+
+/* The options that were set before become those of the connections to come. */
+static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const struct nst_socket *s)
+{
+    struct nst_tcp_listener *l = nst_env_alloc(socks->env, sizeof *l);
+    const struct nst_tcb *t = s->tcb;
+
+    if (!l)
+        return NULL;
+    l->owner = owner_of(s);
+    l->local = s->local;
+    l->rcvbuf = t->rcvbuf_fixed ? t->rcvbuf : 0;
+    l->sndbuf = t->sndbuf_fixed ? t->sndbuf : 0;
+    l->user_mss = t->user_mss;
+    l->nodelay = t->nodelay;
+    l->keepalive = t->keepalive;
+    l->oobinline = t->oobinline;
+    l->defer = t->defer_accept;
+    l->cc = t->cc.ops;
+    l->ttl = s->ttl;
+    l->tos = s->tos;
+    return l;
+}
+
+int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog)
+{
+    const struct nst_sockaddr any = {.port = 0};
+    struct nst_tcp_listener *l;
+    int err;
+
+    backlog = nst_min32(backlog, BACKLOG_MAX);
+    if (s->listener) {
+        s->listener->backlog = backlog;
+        return 0;
+    }
+    if (s->tcb->state != NST_TCP_CLOSED || s->connected)
+        return -EINVAL;
+    if (!s->local.port && (err = nst_stream_bind(socks, s, &any)))
+        return err;
+    if (!(l = listener_new(socks, s)))
+        return -ENOMEM;
+    l->backlog = backlog;
+    if ((err = nst_tcp_listen(socks->tcps, l))) {
+        nst_env_free(socks->env, l, sizeof *l);
+        return err;
+    }
+    s->listener = l;
+    nst_tcb_free(s->tcb);
+    s->tcb = NULL;
+    return 0;
+}
+
+int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie, nst_sock *out)
+{
+    struct nst_socket *child;
+    struct nst_tcb *t;
+    int err;
+
+    if (!s->listener)
+        return -EINVAL;
+    if (nst_list_empty(&s->listener->accept))
+        return -EAGAIN;
+    if ((err = nst_sock_open(socks, out, NST_AF_INET, NST_SOCK_STREAM, 0, cookie)))
+        return err;
+    child = nst_sock_find(socks, *out);
+    t = nst_tcp_accept(s->listener);
+    nst_tcb_free(child->tcb);
+    child->tcb = t;
+    child->connected = true;
+    child->local = (struct nst_sockaddr){t->flow.id.local, t->flow.id.lport, 0};
+    child->peer = (struct nst_sockaddr){t->flow.id.peer, t->flow.id.pport, 0};
+    t->owner = owner_of(child);
+    nst_tcb_changed(t);
+    return 0;
+}
+
+/* ---- Data -------------------------------------------------------------------------------- */
+
+int64_t nst_stream_send(struct nst_socket *s, const struct nst_msg *msg)
+{
+    if (!s->tcb)
+        return -ENOTCONN;
+    if (s->tcb->error)
+        return nst_stream_error_take(s);
+    return nst_tcb_send(s->tcb, msg->data, msg->ndata, msg->flags);
+}
+
+int64_t nst_stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags)
+{
+    if (flags & NST_RECV_ERROR)
+        return -EAGAIN;
+    msg->peer = s->peer;
+    msg->local = s->local;
+    msg->truncated = false;
+    return s->tcb ? nst_tcb_recv(s->tcb, msg->data, msg->ndata, flags) : -ENOTCONN;
+}
+
+int nst_stream_error_take(struct nst_socket *s)
+{
+    int err = s->tcb ? s->tcb->error : 0;
+
+    if (err)
+        s->tcb->error = 0;
+    return -err;
+}
+
+uint32_t nst_stream_readiness(const struct nst_socket *s)
+{
+    if (s->listener)
+        return nst_list_empty(&s->listener->accept) ? 0 : NST_READY_IN;
+    return nst_tcb_readiness(s->tcb);
+}
+
+/* ---- Options ----------------------------------------------------------------------------- */
+
+int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
+{
+    struct nst_tcb *t = s->tcb;
+
+    if (!t)
+        return -EINVAL; /* a listener's were set before it listened */
+    switch (opt) {
+    case NST_OPT_NODELAY: /* MUST-17 */
+        t->nodelay = value;
+        t->push_now |= t->nodelay;
+        break;
+    case NST_OPT_CORK:
+        t->cork = value;
+        t->push_now |= !t->cork;
+        break;
+    case NST_OPT_OOBINLINE:
+        t->oobinline = value;
+        break;
+    case NST_OPT_DEFER_ACCEPT:
+        t->defer_accept = value;
+        break;
+    case NST_OPT_QUICKACK:
+        nst_tcb_quickack(t, value);
+        break;
+    case NST_OPT_KEEPALIVE: /* MUST-24 */
+        t->keepalive = value;
+        nst_tcb_keepalive_restart(t);
+        break;
+    case NST_OPT_KEEPIDLE: /* MUST-27 */
+        t->keep_idle_s = (uint32_t)value;
+        nst_tcb_keepalive_restart(t);
+        break;
+    case NST_OPT_KEEPINTVL:
+        t->keep_interval_s = (uint32_t)value;
+        break;
+    case NST_OPT_KEEPCNT:
+        t->keep_count = (uint8_t)value;
+        break;
+    case NST_OPT_MAXSEG:
+        t->user_mss = (uint16_t)value;
+        break;
+    case NST_OPT_SYNCNT:
+        t->syn_retries = (uint8_t)value;
+        break;
+    case NST_OPT_LINGER:
+        t->linger_s = (int32_t)value;
+        break;
+    case NST_OPT_LINGER2:
+        t->linger2_s = (int32_t)value;
+        break;
+    case NST_OPT_USER_TIMEOUT:
+        t->user_timeout_ms = (uint32_t)value;
+        break;
+    case NST_OPT_SNDBUF:
+        t->sndbuf = (uint32_t)nst_max((size_t)value, 4096);
+        t->sndbuf_fixed = true;
+        break;
+    case NST_OPT_RCVBUF:
+        t->rcvbuf = (uint32_t)nst_max((size_t)value, 4096);
+        t->rcvbuf_fixed = true;
+        break;
+    default:
+        return -ENOPROTOOPT;
+    }
+    if (t->push_now && t->state >= NST_TCP_ESTABLISHED)
+        nst_tcb_wants_output(t);
+    return 0;
+}
+
+int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *value)
+{
+    const struct nst_tcb *t = s->tcb;
+
+    if (!t)
+        return -EINVAL;
+    switch (opt) {
+    case NST_OPT_NODELAY:
+        *value = t->nodelay;
+        return 0;
+    case NST_OPT_CORK:
+        *value = t->cork;
+        return 0;
+    case NST_OPT_OOBINLINE:
+        *value = t->oobinline;
+        return 0;
+    case NST_OPT_DEFER_ACCEPT:
+        *value = t->defer_accept;
+        return 0;
+    case NST_OPT_QUICKACK:
+        *value = t->quick && !t->pingpong;
+        return 0;
+    case NST_OPT_KEEPALIVE:
+        *value = t->keepalive;
+        return 0;
+    case NST_OPT_KEEPIDLE:
+        *value = t->keep_idle_s;
+        return 0;
+    case NST_OPT_KEEPINTVL:
+        *value = t->keep_interval_s;
+        return 0;
+    case NST_OPT_KEEPCNT:
+        *value = t->keep_count;
+        return 0;
+    case NST_OPT_MAXSEG:
+        *value = t->state == NST_TCP_CLOSED ? t->user_mss : t->snd_mss;
+        return 0;
+    case NST_OPT_SYNCNT:
+        *value = t->syn_retries;
+        return 0;
+    case NST_OPT_LINGER:
+        *value = t->linger_s;
+        return 0;
+    case NST_OPT_LINGER2:
+        *value = t->linger2_s;
+        return 0;
+    case NST_OPT_USER_TIMEOUT:
+        *value = t->user_timeout_ms;
+        return 0;
+    case NST_OPT_SNDBUF:
+        *value = t->sndbuf;
+        return 0;
+    case NST_OPT_RCVBUF:
+        *value = t->rcvbuf;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+}
+
+void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out)
+{
+    if (s->listener) {
+        out->state = NST_TCP_LISTEN;
+        out->rx_bytes = s->listener->naccept;
+        out->tx_bytes = s->listener->backlog;
+    } else {
+        out->state = s->tcb->state;
+        out->rx_bytes = s->tcb->recvq.bytes;
+        out->tx_bytes = nst_tcb_unacked(s->tcb);
+    }
+}
+
+int nst_stream_shutdown(struct nst_socket *s, enum nst_shutdown how)
+{
+    if (!s->tcb)
+        return -ENOTCONN;
+    return nst_tcb_shutdown(s->tcb, how & NST_SHUT_RD, how & NST_SHUT_WR);
+}
+
+int nst_stream_set_congestion(struct nst_socket *s, const char *name)
+{
+    const struct nst_cc_ops *ops = nst_cc_find(name);
+
+    if (!s->tcb || s->connected)
+        return -EINVAL;
+    if (!ops)
+        return -ENOENT;
+    s->tcb->cc.ops = ops;
+    return 0;
+}

@@ -1,0 +1,184 @@
+/* What an acknowledgement means: the window, what has arrived, how long it took, what is lost. */
+#include "core/base/bytes.h"
+#include "core/tcp/tcb.h"
+
+/* 5961-4, 5961-5, MAY-12: an ACK older than anything the peer can still mean, or for what was never
+ * sent. */
+static bool is_acceptable(const struct nst_tcb *t, nst_seq ack)
+{
+    return nst_seq_ge(ack, nst_seq_sub(t->snd.una, t->snd.max_wnd)) && nst_seq_le(ack, t->snd.nxt);
+}
+
+/* RFC 9293 §3.10.7.4: SND.WL1 and SND.WL2 keep old segments from changing the window. A window that
+ * shrinks is believed (MUST-34); nothing is taken back. */
+static bool update_window(struct nst_tcb *t, const struct nst_tcp_seg *seg)
+{
+    nst_seq ack = seg->h.ack;
+    bool newer = nst_seq_lt(t->snd.wl1, seg->h.seq) ||
+                 (nst_seq_eq(t->snd.wl1, seg->h.seq) && nst_seq_le(t->snd.wl2, ack));
+    bool changed = newer && t->snd.wnd != seg->wnd;
+
+    if (!newer)
+        return false;
+    if (t->snd.wnd == 0 && seg->wnd) { /* what the probes counted says nothing about losses */
+        t->retries = 0;
+        nst_rtt_reset_backoff(&t->rtt);
+    }
+    t->snd.wnd = seg->wnd;
+    t->snd.max_wnd = nst_max32(t->snd.max_wnd, seg->wnd);
+    t->snd.wl1 = seg->h.seq;
+    t->snd.wl2 = ack;
+    return changed;
+}
+
+/* ---- Round-trip times -------------------------------------------------------------------- */
+
+/* RFC 7323 §4.1 with timestamps; without them one segment at a time that was sent once (Karn,
+ * MUST-18, 6298-6). `sent` is when the newest of the segments acknowledged was sent, if only once.
+ */
+static void sample_rtt(struct nst_tcb *t, const struct nst_tcp_seg *seg, nst_time sent)
+{
+    nst_time now = t->tcps->env->now;
+
+    if (sent) {
+        nst_rtt_sample(&t->rtt, now - sent, now);
+        return;
+    }
+    if (t->ts_ok && seg->h.opts.has_ts && seg->h.opts.ts_ecr) {
+        uint32_t ms = nst_tcp_ts(t->tcps, t->ts_offset) - seg->h.opts.ts_ecr;
+        if (ms < INT32_MAX / 2)
+            nst_rtt_sample(&t->rtt, nst_max(ms, 1) * NST_MS, now);
+    }
+}
+
+/* ---- SACK -------------------------------------------------------------------------------- */
+
+/* A block is worth looking at if it lies in what is out (attack row 95). */
+static bool is_sound(const struct nst_tcb *t, const struct nst_tcp_sack *b)
+{
+    return nst_seq_lt(b->start, b->end) && nst_seq_gt(b->start, t->snd.una) &&
+           nst_seq_le(b->end, t->snd.nxt);
+}
+
+/* 2883-4: the first block reports a duplicate if it lies below the acknowledgement, or inside
+ * the second one. */
+static bool is_dsack(const struct nst_tcp_seg *seg)
+{
+    const struct nst_tcp_sack *b = seg->h.opts.sacks;
+
+    if (seg->h.opts.nsacks == 0)
+        return false;
+    if (nst_seq_le(b[0].end, seg->h.ack))
+        return true;
+    return seg->h.opts.nsacks > 1 && nst_seq_ge(b[0].start, b[1].start) &&
+           nst_seq_le(b[0].end, b[1].end);
+}
+
+/* Brings the scoreboard up to date (6675-1). */
+static bool process_sacks(struct nst_tcb *t, const struct nst_tcp_seg *seg)
+{
+    bool dsack = is_dsack(seg), news = false;
+
+    if (!t->sack_ok)
+        return false;
+    t->count.dsacks += dsack;
+    for (unsigned i = dsack; i < seg->h.opts.nsacks; i++)
+        if (is_sound(t, &seg->h.opts.sacks[i]))
+            news |= nst_board_sacked(t, &seg->h.opts.sacks[i]);
+    return news;
+}
+
+/* ---- The acknowledgement ----------------------------------------------------------------- */
+
+/* RFC 5681 §2: a duplicate bears no data, no SYN or FIN, moves no window, and something is out. */
+static bool is_duplicate(const struct nst_tcb *t, const struct nst_tcp_seg *seg,
+                         bool window_changed)
+{
+    return nst_seq_eq(seg->h.ack, t->snd.una) && seg->len == 0 && !window_changed &&
+           !(seg->h.flags & (NST_TCP_SYN | NST_TCP_FIN)) && nst_seq_lt(t->snd.una, t->snd.nxt);
+}
+
+/* SND.UNA moves, and only by that is data freed (2018-5). SYN and FIN don't count as bytes. */
+static void advance(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst_tcp_acked *a)
+{
+    nst_seq data_end = nst_seq_min(seg->h.ack, t->sendq.end);
+    uint32_t sacked = t->board.sacked;
+    nst_time now = t->tcps->env->now;
+
+    if (nst_seq_gt(data_end, t->snd.una))
+        a->acked = (uint32_t)nst_seq_diff(data_end, t->snd.una);
+    sample_rtt(t, seg, nst_board_acked(t, seg->h.ack));
+    a->delivered = a->acked - nst_min32(sacked - t->board.sacked, a->acked);
+    t->snd.una = seg->h.ack;
+    nst_sendq_consume(&t->sendq, t->tcps->pool, data_end);
+    t->count.bytes_acked += a->acked;
+    t->retries = 0; /* the timeout stays doubled until there is a sample (MUST-18) */
+    t->r1_told = false;
+    t->soft_error = 0;
+    t->idle_since = now;
+    t->first_unacked = nst_seq_lt(t->snd.una, t->snd.nxt) ? now : 0;
+    if (t->snd_urgent && nst_seq_ge(t->snd.una, t->snd.up))
+        t->snd_urgent = false;
+}
+
+/* The owner may write again once a third of the buffer is free, and there is memory for it. */
+static void tell_writable(struct nst_tcb *t)
+{
+    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, t->snd.una);
+
+    if (t->tx_blocked && queued <= t->sndbuf - t->sndbuf / 3 && nst_tcb_send_room(t) > 0) {
+        t->tx_blocked = false;
+        nst_tcb_changed(t);
+    }
+}
+
+/* Room for two windows, so that the owner can keep one full while the other is out. */
+static void tune_sndbuf(struct nst_tcb *t)
+{
+    const struct nst_tcp_config *c = &t->tcps->config;
+
+    if (t->sndbuf_fixed || t->cc.cwnd > UINT32_MAX / 2 || t->sndbuf >= 2 * t->cc.cwnd)
+        return;
+    if (t->tcps->pool->used_bytes < t->tcps->pool->budget_bytes / 4 * 3)
+        t->sndbuf = nst_min32(2 * t->cc.cwnd, c->sndbuf_max);
+}
+
+/* RFC 6298 §5.3: only what moves something puts a timeout off. Any answer to a probe counts: the
+ * peer is there (MUST-37). */
+static void restart_timer(struct nst_tcb *t, bool moves)
+{
+    if (t->snd.wnd == 0 || nst_seq_eq(t->snd.una, t->snd.nxt))
+        t->retries = 0;
+    if (moves)
+        nst_tcb_rearm(t);
+    else
+        nst_tcb_rearm_if_idle(t);
+}
+
+enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
+{
+    if (!is_acceptable(t, seg->h.ack)) {
+        nst_tcb_challenge(t);
+        return NST_DROP_tcp_ack;
+    }
+    bool moves = nst_seq_gt(seg->h.ack, t->snd.una);
+    bool old = nst_seq_lt(seg->h.ack, t->snd.una), closed = t->snd.wnd == 0;
+    struct nst_tcp_acked a = {.acked = 0};
+    bool new_sack = false;
+
+    if (!old) {
+        bool window_changed = update_window(t, seg);
+        a.duplicate = is_duplicate(t, seg, window_changed);
+        if (moves)
+            advance(t, seg, &a);
+    }
+    if (seg->h.opts.nsacks)
+        new_sack = process_sacks(t, seg);
+    if (moves || a.duplicate || new_sack)
+        nst_recovery_acked(t, &a);
+    tune_sndbuf(t);
+    tell_writable(t);
+    restart_timer(t, moves || (closed && t->snd.wnd));
+    nst_tcb_wants_output(t);
+    return NST_DROP_NONE;
+}

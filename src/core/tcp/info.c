@@ -1,0 +1,139 @@
+/* What can be seen of connections from outside. */
+#include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "core/tcp/tcb.h"
+
+/* How long ago; never for 0. */
+static nst_time ago(const struct nst_tcb *t, nst_time then)
+{
+    return then ? t->tcps->env->now - then : NST_TIME_NEVER;
+}
+
+uint32_t nst_tcb_unacked(const struct nst_tcb *t)
+{
+    bool begun = t->state >= NST_TCP_ESTABLISHED;
+
+    return begun ? (uint32_t)nst_seq_diff(t->sendq.end, nst_seq_min(t->snd.una, t->sendq.end)) : 0;
+}
+
+/* What was written but not sent: behind snd.nxt, which counts a FIN, too. */
+static uint32_t not_sent(const struct nst_tcb *t)
+{
+    bool begun = t->state >= NST_TCP_ESTABLISHED;
+
+    return begun ? (uint32_t)nst_seq_diff(t->sendq.end, nst_seq_min(t->snd.nxt, t->sendq.end)) : 0;
+}
+
+static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
+{
+    out->rto = t->rtt.rto;
+    out->rtt = t->rtt.srtt;
+    out->rttvar = t->rtt.rttvar;
+    out->min_rtt = t->rtt.min_rtt;
+    out->backoff = t->rtt.backoff;
+    out->snd_mss = t->snd_mss;
+    out->rcv_mss = t->rcv_mss;
+    out->pmtu = t->mtu;
+    out->snd_cwnd = t->cc.cwnd;
+    out->snd_ssthresh = t->cc.ssthresh;
+    out->congestion = t->cc.ops->name;
+    out->snd_wnd = t->snd.wnd;
+    if (t->state >= NST_TCP_ESTABLISHED)
+        out->rcv_wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt);
+    out->snd_wscale = t->snd.wscale;
+    out->rcv_wscale = t->rcv.wscale;
+}
+
+static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
+{
+    const struct nst_tcp_counters *c = &t->count;
+
+    out->bytes_sent = c->bytes_sent;
+    out->bytes_acked = c->bytes_acked;
+    out->bytes_received = c->bytes_received;
+    out->bytes_retrans = c->bytes_retrans;
+    out->segs_out = c->segs_out;
+    out->segs_in = c->segs_in;
+    out->data_segs_out = c->data_segs_out;
+    out->data_segs_in = c->data_segs_in;
+    out->total_retrans = c->retrans;
+    out->dsack_dups = c->dsacks;
+    out->reord_seen = c->reordered;
+    out->rcv_ooopack = c->ooo;
+}
+
+void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
+{
+    *out = (struct nst_tcp_info){
+        .state = t->state,
+        .ca_state = t->phase,
+        .timestamps = t->ts_ok,
+        .sack = t->sack_ok,
+        .wscale = t->ws_ok,
+        .retransmits = t->retries,
+        .probes = t->probes,
+        .last_data_sent = ago(t, t->last_snd),
+        .last_data_recv = ago(t, t->last_rcv),
+        .age = t->tcps->env->now - t->started,
+        .sndbuf = t->sndbuf,
+        .rcvbuf = t->rcvbuf,
+        .unacked = nst_tcb_unacked(t) - not_sent(t),
+        .sacked = t->board.sacked,
+        .lost = t->board.lost,
+        .retrans = t->board.retrans,
+        .notsent_bytes = not_sent(t),
+    };
+    describe_path(t, out);
+    describe_counters(t, out);
+}
+
+/* ---- Connections without a socket --------------------------------------------------------------
+ */
+
+static bool has_socket(const struct nst_flow *flow)
+{
+    return flow->kind == NST_FLOW_TCB && NST_CONTAINER(flow, struct nst_tcb, flow)->owner != 0;
+}
+
+static void describe_flow(const struct nst_flow *flow, struct nst_tcp_orphan *out)
+{
+    *out = (struct nst_tcp_orphan){.id = flow->id};
+    switch ((enum nst_flow_kind)flow->kind) {
+    case NST_FLOW_TCB: {
+        const struct nst_tcb *t = NST_CONTAINER(flow, const struct nst_tcb, flow);
+        out->state = t->state;
+        out->rx_bytes = t->recvq.bytes;
+        out->tx_bytes = nst_tcb_unacked(t);
+        out->listener = t->listener;
+        break;
+    }
+    case NST_FLOW_REQ:
+        out->state = NST_TCP_SYN_RECEIVED;
+        out->listener = NST_CONTAINER(flow, const struct nst_tcp_req, flow)->listener;
+        break;
+    case NST_FLOW_TIMEWAIT:
+        out->state = NST_TCP_TIME_WAIT;
+        break;
+    }
+}
+
+/* A position is a bucket and how many flows of its chain come before. */
+#define CHAIN_BITS 20
+
+bool nst_tcp_orphan_next(const struct nst_tcps *tcps, uint64_t *at, struct nst_tcp_orphan *out)
+{
+    uint64_t bucket = *at >> CHAIN_BITS, skip = *at & ((1u << CHAIN_BITS) - 1), i = 0;
+
+    for (; bucket <= tcps->mask; bucket++, skip = 0) {
+        i = 0;
+        for (const struct nst_flow *f = tcps->buckets[bucket]; f; f = f->next, i++) {
+            if (i < skip || has_socket(f))
+                continue;
+            describe_flow(f, out);
+            *at = bucket << CHAIN_BITS | (i + 1);
+            return true;
+        }
+    }
+    *at = bucket << CHAIN_BITS;
+    return false;
+}

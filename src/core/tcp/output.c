@@ -1,0 +1,517 @@
+/* What a connection says, one segment at a time, when the device has room for it.
+ *
+ *     nst_tcp_output -> output_one -> SYN | what is lost | new data, and FIN | a probe | an ACK
+ *
+ * The order is that of urgency. Every segment bears the newest acknowledgement and window, so each
+ * that goes out settles what was due of them. */
+#include <assert.h>
+#include <errno.h>
+
+#include "core/base/bytes.h"
+#include "core/tcp/tcb.h"
+#include "core/wire/checksum.h"
+
+#define CHECKSUM_OFFSET 16
+#define IP_MAX          65535u
+#define MSS_MIN         48  /* Linux; CVE-2019-11479 */
+#define MSS_DEFAULT     536 /* MUST-15 */
+#define RST_PER_SEC     1000
+#define SACKS_LEN       36 /* the option with as many blocks as there can be */
+#define CORK_TIME       (200 * NST_MS)
+
+/* ---- Segments ---------------------------------------------------------------------------- */
+
+/* Puts the header in front of a payload and sends it, with the owner's TTL (MUST-49) and DiffServ
+ * field (MUST-48, SHLD-22). `mss` cuts a large one into segments. */
+static int send_take(struct nst_tcps *tcps, const struct nst_flow_id *id, struct nst_tcp *h,
+                     struct nst_pkt *pkt, uint32_t mss, uint8_t ttl, uint8_t tos)
+{
+    size_t payload = pkt->len;
+    uint8_t *p = nst_pkt_push(pkt, nst_tcp_emit_len(h));
+
+    if (!p) {
+        nst_pkt_drop(pkt, NST_DROP_no_memory);
+        return -ENOBUFS;
+    }
+    h->sport = id->lport;
+    h->dport = id->pport;
+    h->checksum = nst_csum_pseudo(&id->local, &id->peer, NST_IPPROTO_TCP, (uint32_t)pkt->len);
+    nst_tcp_emit(h, p);
+    pkt->offload = (struct nst_offload){.csum = NST_CSUM_PARTIAL, .csum_offset = CHECKSUM_OFFSET};
+    if (payload > mss) {
+        pkt->offload.gso = NST_GSO_TCP4;
+        pkt->offload.gso_size = (uint16_t)mss;
+        pkt->offload.hdr_len = h->hlen;
+    }
+    pkt->ip = (struct nst_pkt_ip){.src = id->local,
+                                  .dst = id->peer,
+                                  .proto = NST_IPPROTO_TCP,
+                                  .ttl = ttl,
+                                  .tos = tos,
+                                  .df = true}; /* 1191-1 */
+    NST_COUNT(tcps->env, tcp_out);
+    return nst_ip_output_take(tcps->ip, pkt);
+}
+
+void nst_tcp_send_bare(struct nst_tcps *tcps, const struct nst_flow_id *id, struct nst_tcp *h,
+                       uint8_t ttl, uint8_t tos)
+{
+    struct nst_pkt *pkt = nst_pkt_new(tcps->pool, NST_PKT_HEADROOM, 0);
+
+    if (pkt)
+        send_take(tcps, id, h, pkt, UINT32_MAX, ttl, tos);
+}
+
+/* ---- The window that is offered ---------------------------------------------------------- */
+
+/* Half of the receive buffer is for payload, the other half for what surrounds it. */
+static uint32_t capacity(const struct nst_tcb *t)
+{
+    return t->rcvbuf / 2;
+}
+
+/* The right edge that the buffer allows now; it may stay where it is for ever (MAY-8). */
+static nst_seq free_edge(const struct nst_tcb *t)
+{
+    uint32_t queued = (uint32_t)t->recvq.bytes;
+    uint32_t room = capacity(t) - nst_min32(queued, capacity(t));
+
+    if (nst_pool_is_scarce(t->tcps->pool))
+        room = 0;
+    return nst_seq_add(t->rcv.nxt, nst_min32(room, (uint32_t)65535 << t->rcv.wscale));
+}
+
+/* RFC 9293 §3.8.6.2.2 (MUST-39): the edge moves by a segment or half of the buffer, or not at all;
+ * it never moves back (SHLD-14). */
+static bool edge_may_move(const struct nst_tcb *t, nst_seq edge)
+{
+    int32_t gain = nst_seq_diff(edge, t->rcv.adv);
+
+    return gain > 0 && (uint32_t)gain >= nst_min32(capacity(t) / 2, t->rcv_mss ? t->rcv_mss : 1);
+}
+
+uint32_t nst_tcb_window(struct nst_tcb *t)
+{
+    nst_seq edge = free_edge(t);
+
+    return (uint32_t)nst_seq_diff(edge_may_move(t, edge) ? edge : t->rcv.adv, t->rcv.nxt);
+}
+
+void nst_tcb_window_opened(struct nst_tcb *t)
+{
+    uint32_t open = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt);
+    int32_t gain = nst_seq_diff(free_edge(t), t->rcv.adv);
+
+    /* Worth a segment of its own once it doubles what the peer knows of. */
+    if (gain > 0 &&
+        (uint32_t)gain >= nst_max32(open, nst_min32(capacity(t) / 2, 2u * t->rcv_mss))) {
+        t->ack_now = true;
+        nst_tcb_wants_output(t);
+    }
+}
+
+/* ---- Headers ----------------------------------------------------------------------------- */
+
+void nst_tcb_set_mss(struct nst_tcb *t)
+{
+    uint32_t mss = nst_max32(t->peer_mss ? t->peer_mss : MSS_DEFAULT, MSS_MIN);
+
+    if (t->user_mss)
+        mss = nst_min32(mss, t->user_mss);
+    mss = nst_min32(mss, t->mtu - NST_IPV4_HLEN - NST_TCP_HLEN);
+    t->snd_mss = (uint16_t)(mss - (t->ts_ok ? 12 : 0)); /* MUST-16, 7323-12 */
+    t->cc.mss = t->snd_mss;
+}
+
+/* The acknowledgement and what goes with it (7323-5, 2018-4), in every segment but a first SYN. */
+static void add_ack(struct nst_tcb *t, struct nst_tcp *h)
+{
+    uint8_t shift = h->flags & NST_TCP_SYN ? 0 : t->rcv.wscale;
+    uint32_t wnd = nst_tcb_window(t), unit = 1u << shift;
+
+    h->flags |= NST_TCP_ACK;
+    h->ack = t->rcv.nxt;
+    h->wnd = (uint16_t)nst_min32((wnd + unit - 1) >> shift, 65535);
+    t->rcv.adv = nst_seq_max(t->rcv.adv, nst_seq_add(t->rcv.nxt, (uint32_t)h->wnd << shift));
+    if (t->ts_ok) {
+        h->opts.has_ts = true;
+        h->opts.ts_val = nst_tcp_ts(t->tcps, t->ts_offset);
+        h->opts.ts_ecr = t->ts_recent;
+    }
+}
+
+static bool has_sacks(const struct nst_tcb *t)
+{
+    return t->sack_ok && (t->dsack_due || t->ooo);
+}
+
+static void add_sacks(const struct nst_tcb *t, struct nst_tcp *h)
+{
+    if (!has_sacks(t))
+        return;
+    if (t->dsack_due) /* first, and once: 2883-1 */
+        h->opts.sacks[h->opts.nsacks++] = t->dsack;
+    h->opts.nsacks += (uint8_t)nst_ooo_sacks(t->ooo, h->opts.sacks + h->opts.nsacks,
+                                             NST_TCP_SACK_MAX - h->opts.nsacks);
+}
+
+/* What was due of acknowledgements has gone out. */
+static void ack_was_sent(struct nst_tcb *t)
+{
+    if (t->quick && (t->ack_now || t->ack_pending))
+        t->quick--;
+    t->last_ack_sent = t->rcv.nxt;
+    t->ack_now = t->ack_pending = t->dsack_due = false;
+    nst_tcb_clear(t, NST_TCP_DL_DELACK);
+    t->count.segs_out++;
+}
+
+static void add_urgent(const struct nst_tcb *t, struct nst_tcp *h)
+{
+    int32_t ahead = nst_seq_diff(t->snd.up, h->seq);
+
+    if (!t->snd_urgent || ahead <= 0)
+        return;
+    h->flags |= NST_TCP_URG;
+    h->urg = (uint16_t)nst_min32((uint32_t)ahead, 65535); /* MUST-62 */
+}
+
+static void send_bare(struct nst_tcb *t, nst_seq seq, uint8_t flags)
+{
+    struct nst_tcp h = {.seq = seq, .flags = flags};
+
+    add_ack(t, &h);
+    add_sacks(t, &h);
+    add_urgent(t, &h);
+    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
+    ack_was_sent(t);
+}
+
+/* ---- Answers outside the queue ----------------------------------------------------------- */
+
+void nst_tcb_challenge(struct nst_tcb *t)
+{
+    nst_time now = t->tcps->env->now, *next = &t->deadlines[NST_TCP_DL_CHALLENGE];
+
+    if (*next != NST_TIME_NEVER && now < *next)
+        return;
+    *next = now + NST_TCP_CHALLENGE_PAUSE;
+    NST_COUNT(t->tcps->env, tcp_challenges);
+    t->ack_now = true;
+    nst_tcb_wants_output(t);
+}
+
+void nst_tcb_send_rst(struct nst_tcb *t)
+{
+    struct nst_tcp h = {.seq = t->snd.nxt, .ack = t->rcv.nxt, .flags = NST_TCP_RST | NST_TCP_ACK};
+
+    if (t->ts_ok) {
+        h.opts.has_ts = true;
+        h.opts.ts_val = nst_tcp_ts(t->tcps, t->ts_offset);
+        h.opts.ts_ecr = t->ts_recent;
+    }
+    NST_COUNT(t->tcps->env, tcp_resets_sent);
+    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
+}
+
+/* RSTs for strangers are limited (attack rows 274, 312). */
+static bool may_reset(struct nst_tcps *tcps)
+{
+    nst_time now = tcps->env->now, per_token = NST_SEC / RST_PER_SEC;
+    nst_time earned = (now - tcps->rst_refilled) / per_token;
+
+    if (earned >= RST_PER_SEC || tcps->rst_refilled == 0) {
+        tcps->rst_tokens = RST_PER_SEC;
+        tcps->rst_refilled = now;
+    } else {
+        tcps->rst_tokens = nst_min32(tcps->rst_tokens + (uint32_t)earned, RST_PER_SEC);
+        tcps->rst_refilled += earned * per_token;
+    }
+    if (tcps->rst_tokens == 0)
+        return false;
+    tcps->rst_tokens--;
+    return true;
+}
+
+/* RFC 9293 §3.5.2, first group. */
+void nst_tcp_send_rst_for(struct nst_tcps *tcps, const struct nst_pkt *about,
+                          const struct nst_tcp *h, uint32_t len)
+{
+    const struct nst_flow_id id = {
+        .local = about->ip.dst, .peer = about->ip.src, .lport = h->dport, .pport = h->sport};
+    struct nst_tcp rst = {.flags = NST_TCP_RST};
+
+    if (!may_reset(tcps)) {
+        NST_COUNT(tcps->env, tcp_resets_limited);
+        return;
+    }
+    if (h->flags & NST_TCP_ACK) {
+        rst.seq = h->ack;
+    } else {
+        uint32_t space = len + (h->flags & NST_TCP_SYN ? 1 : 0) + (h->flags & NST_TCP_FIN ? 1 : 0);
+        rst.ack = nst_seq_add(h->seq, space);
+        rst.flags |= NST_TCP_ACK;
+    }
+    NST_COUNT(tcps->env, tcp_resets_sent);
+    nst_tcp_send_bare(tcps, &id, &rst, 0, 0);
+}
+
+/* ---- SYN --------------------------------------------------------------------------------- */
+
+static void send_syn(struct nst_tcb *t)
+{
+    const struct nst_tcp_config *c = &t->tcps->config;
+    bool active = t->state == NST_TCP_SYN_SENT;
+    struct nst_tcp h = {.seq = t->snd.iss, .flags = NST_TCP_SYN};
+    uint32_t mss = t->mtu - NST_IPV4_HLEN - NST_TCP_HLEN;
+
+    if (active) {
+        t->ts_ok = c->timestamps;
+        h.wnd = t->syn_window;
+    } else {
+        add_ack(t, &h);
+    }
+    /* MUST-14, MUST-67, SHLD-5, SHLD-6, MAY-3 */
+    h.opts.mss = (uint16_t)(t->user_mss ? nst_min32(mss, t->user_mss) : mss);
+    h.opts.sack_ok = active ? c->sack : t->sack_ok;
+    h.opts.has_wscale = active ? c->wscale : t->ws_ok;
+    h.opts.wscale = t->rcv.wscale;
+    h.opts.nsacks = 0;
+    if (t->ts_ok) {
+        h.opts.has_ts = true;
+        h.opts.ts_val = nst_tcp_ts(t->tcps, t->ts_offset);
+    }
+    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
+    t->probe_now = false;
+    t->count.segs_out++;
+    if (t->deadlines[NST_TCP_DL_RTO] == NST_TIME_NEVER)
+        nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + t->rtt.rto);
+}
+
+/* ---- Data -------------------------------------------------------------------------------- */
+
+/* Sends [seq, seq + len) of the queue, with FIN if `fin`. Returns how much went, FIN not counted; 0
+ * (or, without data, -ENOBUFS) if there was no memory. */
+static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin)
+{
+    struct nst_pkt *pkt = nst_pkt_new(t->tcps->pool, NST_PKT_HEADROOM, 0);
+    struct nst_tcp h = {.seq = seq};
+
+    if (!pkt)
+        return -ENOBUFS;
+    uint32_t got = (uint32_t)nst_sendq_slice(&t->sendq, pkt, seq, len);
+    nst_seq end = nst_seq_add(seq, got);
+    if (fin && got == len)
+        h.flags |= NST_TCP_FIN;
+    bool last = nst_seq_eq(end, t->psh) || nst_seq_eq(end, t->sendq.end);
+    if (got && (last || got > t->snd_mss))
+        h.flags |= NST_TCP_PSH; /* MUST-61, SHLD-27 */
+    add_ack(t, &h);
+    if (got + SACKS_LEN <= t->snd_mss) /* a full segment has no room for more options (MUST-16) */
+        add_sacks(t, &h);
+    add_urgent(t, &h);
+    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->ttl, t->tos);
+    ack_was_sent(t);
+    if (err == -EMSGSIZE)
+        nst_tcb_path_changed(t);
+    t->count.data_segs_out += (got + t->snd_mss - 1) / t->snd_mss;
+    t->count.bytes_sent += got;
+    return got;
+}
+
+/* As many whole segments as fit into one packet (SHLD-28); one in urgent mode, whose pointer is
+ * relative to its own segment. */
+static uint32_t burst_max(const struct nst_tcb *t)
+{
+    uint32_t most = IP_MAX - NST_IPV4_HLEN - NST_TCP_HLEN_MAX;
+
+    if (t->snd_urgent || most < t->snd_mss)
+        return t->snd_mss;
+    return most / t->snd_mss * t->snd_mss;
+}
+
+/* What is lost goes as the congestion window allows (6675-4), inside the peer's window (SHLD-16) or
+ * beyond what is left of it (MAY-7). */
+static bool retransmit(struct nst_tcb *t)
+{
+    struct nst_tcp_sent *s = nst_board_next_lost(t);
+    uint32_t pipe = nst_board_pipe(t);
+    bool allowed = t->rexmit_now || pipe == 0 || pipe + t->snd_mss <= t->cc.cwnd;
+
+    if (!s || t->snd.wnd == 0)
+        return false;
+    if (!allowed) {
+        t->cwnd_was_full = true;
+        return false;
+    }
+    t->rexmit_now = false;
+    uint32_t room = nst_max32(t->cc.cwnd - nst_min32(pipe, t->cc.cwnd), t->snd_mss);
+    uint32_t len = (uint32_t)nst_seq_diff(nst_seq_min(s->end, t->sendq.end), s->start);
+
+    if (len > t->snd_mss)
+        len = nst_min32(len, nst_min32(room / t->snd_mss * t->snd_mss, burst_max(t)));
+    nst_seq end = nst_seq_add(s->start, len);
+    bool fin = nst_seq_gt(s->end, t->sendq.end) && nst_seq_eq(end, t->sendq.end);
+    end = nst_seq_add(end, fin ? 1 : 0);
+    if (nst_board_resent(t, s, end) != 0)
+        return false;
+    int64_t sent = send_data(t, s->start, len, fin);
+    if (sent < (int64_t)len)
+        return sent > 0; /* what didn't go is lost again, for the timer to find */
+    t->count.bytes_retrans += len;
+    t->count.retrans++;
+    NST_COUNT(t->tcps->env, tcp_retransmitted);
+    if (nst_seq_eq(s->start, t->snd.una)) /* the timer watches this one */
+        nst_tcb_rearm(t);
+    return true;
+}
+
+/* Data that the window allows now (SHLD-15), and what the congestion window does. */
+static uint32_t sendable(struct nst_tcb *t, uint32_t queued)
+{
+    int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
+    uint32_t pipe = nst_board_pipe(t);
+    uint32_t cwnd = nst_min32(t->cc.cwnd, t->cc.cwnd_max);
+    uint32_t room = cwnd - nst_min32(pipe, cwnd);
+    uint32_t allowed = nst_min32(queued, wnd > 0 ? (uint32_t)wnd : 0);
+
+    if (allowed > room) {
+        t->cwnd_was_full = true;
+        return room >= t->snd_mss ? room : 0;
+    }
+    if (allowed) /* 5681-12; slow start goes on while more than half of the window is used */
+        t->cwnd_was_full = t->cc.cwnd < t->cc.ssthresh && pipe + allowed > cwnd / 2;
+    return allowed;
+}
+
+/* Sender's silly window avoidance and the Nagle algorithm (RFC 9293 §3.8.6.2.1, MUST-38; §3.7.4,
+ * SHLD-7): `len` is less than a full segment. */
+static bool may_send_small(const struct nst_tcb *t, uint32_t len, uint32_t queued)
+{
+    bool idle = nst_seq_eq(t->snd.una, t->snd.nxt);
+
+    if (t->push_now) /* MUST-60 */
+        return true;
+    if (len == queued && (t->fin_queued || t->snd_urgent))
+        return true;
+    if (t->cork || t->more) /* MAY-15, MAY-16 */
+        return false;
+    if (len == queued && (idle || t->nodelay)) /* MUST-17 */
+        return true;
+    return len >= t->snd.max_wnd / 2 && idle;
+}
+
+/* How much new data goes now: whole segments, and the rest if it may. */
+static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
+{
+    uint32_t len = nst_min32(sendable(t, queued), burst_max(t));
+    uint32_t tail = len % t->snd_mss;
+
+    if (tail && !may_send_small(t, tail, tail + queued - len))
+        len -= tail;
+    return len;
+}
+
+/* Held back by the owner's cork, or for more to come: not for long. */
+static void start_cork(struct nst_tcb *t, uint32_t queued)
+{
+    bool held = queued && (t->cork || t->more) && t->snd.wnd >= queued;
+
+    if (held && t->deadlines[NST_TCP_DL_CORK] == NST_TIME_NEVER)
+        nst_tcb_set(t, NST_TCP_DL_CORK, t->tcps->env->now + CORK_TIME);
+}
+
+/* Notes that [snd.nxt, end) is about to be out. */
+static bool begin(struct nst_tcb *t, nst_seq end)
+{
+    if (nst_board_sent(t, t->snd.nxt, end) != 0)
+        return false;
+    if (!t->first_unacked)
+        t->first_unacked = t->tcps->env->now;
+    return true;
+}
+
+static bool send_new(struct nst_tcb *t)
+{
+    nst_seq seq = t->snd.nxt;
+
+    if (t->fin_sent)
+        return false;
+    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, seq);
+    uint32_t len = choose_len(t, queued);
+    bool fin = t->fin_queued && len == queued;
+    if (len == 0 && !fin) {
+        start_cork(t, queued);
+        nst_tcb_rearm_if_idle(t);
+        return false;
+    }
+    if (!begin(t, nst_seq_add(seq, len + (fin ? 1 : 0)))) {
+        nst_tcb_rearm_if_idle(t);
+        return false;
+    }
+    t->snd.nxt = nst_seq_add(seq, len + (fin ? 1 : 0));
+    t->fin_sent = fin;
+    t->push_now = false;
+    bool first = nst_seq_eq(t->snd.una, seq);
+    t->last_snd = t->tcps->env->now;
+    t->pingpong = t->last_rcv && t->last_snd - t->last_rcv < 40 * NST_MS;
+    nst_tcb_clear(t, NST_TCP_DL_CORK);
+    send_data(t, seq, len, fin); /* what has no memory now is lost, as in a network */
+    if (first)
+        nst_tcb_rearm(t); /* the timer may have run for what was held back */
+    else
+        nst_tcb_rearm_if_idle(t);
+    return true;
+}
+
+/* ---- In turn ----------------------------------------------------------------------------- */
+
+/* Before the handshake is done: the SYN, once more when the timer says so, and answers to what
+ * does not fit. */
+static bool output_syn(struct nst_tcb *t)
+{
+    if (t->probe_now)
+        send_syn(t);
+    else if (t->ack_now)
+        send_bare(t, t->snd.nxt, 0);
+    else
+        return false;
+    return true;
+}
+
+static bool output_one(struct nst_tcb *t)
+{
+    if (t->state == NST_TCP_CLOSED)
+        return false;
+    if (t->state < NST_TCP_ESTABLISHED)
+        return output_syn(t);
+    if (t->ack_now && has_sacks(t)) { /* what is missing is said before more is sent */
+        send_bare(t, t->snd.nxt, 0);
+        return true;
+    }
+    if (retransmit(t) || send_new(t)) /* 6675-5, 6675-6 */
+        return true;
+    if (t->probe_now) {
+        t->probe_now = false;
+        send_bare(t, nst_seq_sub(t->snd.una, 1), 0); /* SHLD-12 */
+        return true;
+    }
+    if (!t->ack_now)
+        return false;
+    send_bare(t, t->snd.nxt, 0);
+    return true;
+}
+
+bool nst_tcp_output(struct nst_tcps *tcps)
+{
+    struct nst_list *e;
+
+    while ((e = nst_list_pop_front(&tcps->ready))) {
+        struct nst_tcb *t = NST_CONTAINER(e, struct nst_tcb, ready);
+        if (output_one(t)) {
+            nst_tcb_wants_output(t);
+            return true;
+        }
+    }
+    return false;
+}

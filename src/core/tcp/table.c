@@ -1,0 +1,266 @@
+/* The table of flows, and the life of control blocks in it.
+ *
+ * The table is hashed with a secret key over both ends and doubles while it is small enough, so a
+ * lookup costs the same with one flow or a million, whoever chooses the addresses. */
+#include <assert.h>
+#include <errno.h>
+
+#include "core/base/bytes.h"
+#include "core/tcp/tcb.h"
+
+#define BUCKETS_FIRST 64
+#define BUCKETS_MAX   (1u << 22)
+
+static const struct nst_tcp_config defaults = {
+    .max_flows = 1u << 20,
+    .max_orphans = 131072,
+    .max_timewaits = 131072,
+    .max_reqs = 2048,
+    .rcvbuf_initial = 131072,
+    .rcvbuf_max = 6291456,
+    .sndbuf_initial = 87040,
+    .sndbuf_max = 4194304,
+    .syn_retries = 7, /* MUST-23: more than three minutes; Linux has 6, 127 s */
+    .synack_retries = 5,
+    .retries1 = 3,  /* SHLD-10 */
+    .retries2 = 15, /* more than a quarter of an hour (SHLD-11) */
+    .orphan_retries = 8,
+    .timestamps = true,
+    .sack = true,
+    .wscale = true,
+    .cookies = true,
+    .cc = &nst_cc_cubic,
+};
+
+static struct nst_flow **buckets_new(struct nst_env *env, uint32_t n)
+{
+    return nst_env_alloc(env, n * sizeof(struct nst_flow *));
+}
+
+int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
+                 uint32_t max_flows)
+{
+    const uint8_t *seed = pool->env->seed;
+
+    *tcps = (struct nst_tcps){.env = pool->env, .pool = pool, .ip = ip, .config = defaults};
+    if (max_flows)
+        tcps->config.max_flows = max_flows;
+    tcps->flow_key = nst_prng_key(seed, "tcp flows");
+    tcps->isn_key = nst_prng_key(seed, "tcp initial sequence numbers");
+    tcps->ts_key = nst_prng_key(seed, "tcp timestamps");
+    tcps->cookie_key = nst_prng_key(seed, "tcp cookies");
+    tcps->port_key = nst_prng_key(seed, "tcp ports");
+    for (unsigned i = 0; i < NST_TCP_PORT_BUCKETS; i++)
+        nst_list_init(&tcps->listeners[i]);
+    nst_list_init(&tcps->ready);
+    nst_list_init(&tcps->changed);
+    nst_list_init(&tcps->changed_listeners);
+    nst_list_init(&tcps->orphans);
+    nst_list_init(&tcps->timewaits);
+    nst_timer_init(&tcps->timewait_timer, NST_TIMER_TIMEWAIT);
+    tcps->buckets = buckets_new(tcps->env, BUCKETS_FIRST);
+    tcps->mask = BUCKETS_FIRST - 1;
+    return tcps->buckets ? 0 : -ENOMEM;
+}
+
+/* Ends one flow of whatever kind, silently. */
+static void flow_free(struct nst_tcps *tcps, struct nst_flow *flow)
+{
+    switch ((enum nst_flow_kind)flow->kind) {
+    case NST_FLOW_TCB:
+        nst_tcb_free(NST_CONTAINER(flow, struct nst_tcb, flow));
+        break;
+    case NST_FLOW_REQ:
+        nst_req_free(NST_CONTAINER(flow, struct nst_tcp_req, flow));
+        break;
+    case NST_FLOW_TIMEWAIT:
+        nst_timewait_free(tcps, NST_CONTAINER(flow, struct nst_tcp_timewait, flow));
+        break;
+    }
+}
+
+void nst_tcp_fini(struct nst_tcps *tcps)
+{
+    if (!tcps->buckets)
+        return;
+    for (uint32_t i = 0; i <= tcps->mask; i++)
+        while (tcps->buckets[i])
+            flow_free(tcps, tcps->buckets[i]);
+    nst_timer_cancel(&tcps->env->wheel, &tcps->timewait_timer);
+    nst_env_free(tcps->env, tcps->buckets, (tcps->mask + 1) * sizeof *tcps->buckets);
+}
+
+/* ---- Flows ----------------------------------------------------------------------------------- */
+
+static struct nst_flow **bucket_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
+{
+    return &tcps->buckets[nst_siphash(&tcps->flow_key, id, sizeof *id) & tcps->mask];
+}
+
+struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id)
+{
+    struct nst_flow *flow = *bucket_of(tcps, id);
+
+    while (flow && memcmp(&flow->id, id, sizeof *id) != 0)
+        flow = flow->next;
+    return flow;
+}
+
+/* Twice as many buckets; without memory the table goes on as it is, only slower. */
+static void grow(struct nst_tcps *tcps)
+{
+    uint32_t n = tcps->mask + 1;
+    struct nst_flow **old = tcps->buckets, **buckets = buckets_new(tcps->env, 2 * n);
+
+    if (!buckets)
+        return;
+    tcps->buckets = buckets;
+    tcps->mask = 2 * n - 1;
+    for (uint32_t i = 0; i < n; i++) {
+        while (old[i]) {
+            struct nst_flow *flow = old[i], **to = bucket_of(tcps, &flow->id);
+            old[i] = flow->next;
+            flow->next = *to;
+            *to = flow;
+        }
+    }
+    nst_env_free(tcps->env, old, n * sizeof *old);
+}
+
+int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind)
+{
+    struct nst_flow **bucket;
+
+    if (tcps->nflows >= tcps->config.max_flows)
+        return -ENOBUFS;
+    if (tcps->nflows > tcps->mask && tcps->mask + 1 < BUCKETS_MAX)
+        grow(tcps);
+    bucket = bucket_of(tcps, &flow->id);
+    flow->kind = (uint8_t)kind;
+    flow->next = *bucket;
+    *bucket = flow;
+    tcps->nflows++;
+    return 0;
+}
+
+void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow)
+{
+    struct nst_flow **at = bucket_of(tcps, &flow->id);
+
+    while (*at && *at != flow)
+        at = &(*at)->next;
+    if (!*at)
+        return; /* it was never in */
+    *at = flow->next;
+    tcps->nflows--;
+}
+
+/* ---- Control blocks ----------------------------------------------------------------------------
+ */
+
+struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
+{
+    struct nst_tcb *t = nst_env_alloc(tcps->env, sizeof *t);
+
+    if (!t)
+        return NULL;
+    t->flow.id = *id;
+    t->tcps = tcps;
+    nst_list_init(&t->ready);
+    nst_list_init(&t->changed);
+    nst_list_init(&t->place);
+    nst_timer_init(&t->timer, NST_TIMER_TCP);
+    for (unsigned i = 0; i < NST_TCP_DLS; i++)
+        t->deadlines[i] = NST_TIME_NEVER;
+    nst_rtt_init(&t->rtt);
+    nst_recvq_init(&t->recvq);
+    t->cc.ops = tcps->config.cc;
+    t->cc.ssthresh = t->cc.cwnd_max = UINT32_MAX;
+    t->rcvbuf = tcps->config.rcvbuf_initial;
+    t->sndbuf = tcps->config.sndbuf_initial;
+    t->syn_retries = tcps->config.syn_retries;
+    t->keep_idle_s = 7200; /* MUST-28; keep-alive itself is off (MUST-25) */
+    t->keep_interval_s = 75;
+    t->keep_count = 9;
+    t->linger2_s = 60;
+    t->linger_s = -1;
+    t->started = tcps->env->now;
+    return t;
+}
+
+void nst_tcb_release(struct nst_tcb *t)
+{
+    struct nst_tcps *tcps = t->tcps;
+
+    nst_sendq_free(&t->sendq, tcps->pool);
+    nst_board_free(t);
+    tcps->ooo_bytes -= nst_ooo_mem(t->ooo);
+    nst_ooo_free(&t->ooo, tcps->env);
+}
+
+void nst_tcb_free(struct nst_tcb *t)
+{
+    struct nst_tcps *tcps = t->tcps;
+
+    nst_flow_remove(tcps, &t->flow);
+    nst_timer_cancel(&tcps->env->wheel, &t->timer);
+    nst_list_del(&t->ready);
+    nst_list_del(&t->changed);
+    if (t->listener && nst_list_linked(&t->place))
+        t->listener->naccept--;
+    else if (nst_list_linked(&t->place))
+        tcps->norphans--;
+    nst_list_del(&t->place);
+    nst_tcb_release(t);
+    nst_recvq_drop(&t->recvq, NST_DROP_sock_closed);
+    nst_env_free(tcps->env, t, sizeof *t);
+}
+
+void nst_tcb_wants_output(struct nst_tcb *t)
+{
+    if (!nst_list_linked(&t->ready))
+        nst_list_push_back(&t->tcps->ready, &t->ready);
+}
+
+void nst_tcb_changed(struct nst_tcb *t)
+{
+    if (t->owner && !nst_list_linked(&t->changed))
+        nst_list_push_back(&t->tcps->changed, &t->changed);
+}
+
+static void tcb_check(const struct nst_tcb *t)
+{
+    nst_time first = NST_TIME_NEVER;
+
+    for (unsigned i = 0; i < NST_TCP_DL_CHALLENGE; i++)
+        first = t->deadlines[i] < first ? t->deadlines[i] : first;
+    assert((first == NST_TIME_NEVER) == !nst_timer_armed(&t->timer));
+    assert(nst_seq_le(t->snd.una, t->snd.nxt));
+    assert(nst_list_linked(&t->ready) || !nst_tcb_waits(t) ||
+           t->deadlines[NST_TCP_DL_RTO] != NST_TIME_NEVER); /* or it would wait for ever */
+    assert(nst_seq_le(t->rcv.nxt, t->rcv.adv) || t->state < NST_TCP_ESTABLISHED);
+    nst_sendq_check(&t->sendq);
+    nst_board_check(t);
+    nst_ooo_check(t->ooo);
+    nst_recvq_check(&t->recvq);
+}
+
+void nst_tcp_check(const struct nst_tcps *tcps)
+{
+    uint32_t n = 0;
+    size_t ooo_bytes = 0;
+
+    for (uint32_t i = 0; i <= tcps->mask; i++) {
+        for (const struct nst_flow *f = tcps->buckets[i]; f; f = f->next) {
+            n++;
+            assert(bucket_of(tcps, &f->id) == &tcps->buckets[i]);
+            if (f->kind != NST_FLOW_TCB)
+                continue;
+            const struct nst_tcb *t = NST_CONTAINER(f, struct nst_tcb, flow);
+            tcb_check(t);
+            ooo_bytes += nst_ooo_mem(t->ooo);
+        }
+    }
+    assert(ooo_bytes == tcps->ooo_bytes);
+    assert(n == tcps->nflows && n <= tcps->config.max_flows);
+}

@@ -1,0 +1,530 @@
+/* The transmission control block, and what the files of this directory share (RFC 9293).
+ *
+ * A connection is one of three things in the table of flows, each as small as its state allows:
+ *
+ *     struct nst_tcp_req       a SYN was answered, the handshake isn't finished      (listen.c)
+ *     struct nst_tcb           everything from SYN-SENT and ESTABLISHED to LAST-ACK
+ *     struct nst_tcp_timewait  nothing is left but to guard the port pair            (timewait.c)
+ *
+ * The way in: nst_tcp_input_take() finds the flow; input.c follows the steps of RFC 9293 §3.10.7 in
+ * their order, ack.c does what an acknowledgement means, scoreboard.c knows what was sent and what
+ * of it arrived, recovery.c what is lost and how large the window is.
+ *
+ * The way out: nothing is ever queued. A connection that may have something to say stands on the
+ * list `ready`; when the device has room, nst_tcp_output() asks output.c for one segment of it, as
+ * large as it may be at that moment. So acknowledgements for a batch become one, and nothing that
+ * is sent is stale.
+ *
+ * Up: a connection that changed for its owner stands on the list `changed`, which sock/ drains.
+ *
+ * Each connection has several deadlines and one timer, armed for the earliest (timers.c). */
+#ifndef NST_TCP_TCB_H
+#define NST_TCP_TCB_H
+
+#include "core/base/seq.h"
+#include "core/base/tree.h"
+#include "core/ip/ip.h"
+#include "core/tcp/cc.h"
+#include "core/tcp/reassembly.h"
+#include "core/tcp/recvq.h"
+#include "core/tcp/rtt.h"
+#include "core/tcp/sendq.h"
+#include "core/wire/tcp.h"
+
+/* ---- Flows --------------------------------------------------------------------------------- */
+
+/* The two ends of a connection. No padding: it is hashed as bytes. */
+struct nst_flow_id {
+    struct nst_addr local, peer;
+    uint16_t lport, pport;
+};
+
+enum nst_flow_kind {
+    NST_FLOW_TCB,
+    NST_FLOW_REQ,
+    NST_FLOW_TIMEWAIT,
+};
+
+struct nst_flow {
+    struct nst_flow *next; /* in its bucket */
+    struct nst_flow_id id;
+    uint8_t kind; /* enum nst_flow_kind */
+};
+
+/* ---- The connection -------------------------------------------------------------------------- */
+
+/* Of the public enum nst_tcp_state, LISTEN is struct nst_tcp_listener, TIME-WAIT struct
+ * nst_tcp_timewait; passive SYN-RECEIVED is struct nst_tcp_req, so that in a block it is
+ * simultaneous open only. */
+
+enum nst_tcp_deadline {
+    NST_TCP_DL_RTO,       /* retransmission, or zero-window probe */
+    NST_TCP_DL_DELACK,    /* delayed acknowledgement */
+    NST_TCP_DL_KEEPALIVE, /* idle, or waiting for the answer to a probe */
+    NST_TCP_DL_CORK,      /* a partial segment has been held back long enough */
+    NST_TCP_DL_FIN_WAIT,  /* FIN-WAIT-2 without an owner */
+    NST_TCP_DL_CHALLENGE, /* not a timer: no challenge ACK before */
+    NST_TCP_DLS,
+};
+
+/* One segment's worth of sequence space that is out, or was (scoreboard.c). */
+struct nst_tcp_sent {
+    struct nst_tree_node node;
+    nst_seq start, end;
+    nst_time time; /* of the last transmission */
+    uint8_t flags; /* enum nst_tcp_sent_flag */
+};
+
+enum nst_tcp_sent_flag {
+    NST_SENT_SACKED = 1 << 0,
+    NST_SENT_LOST = 1 << 1,
+    NST_SENT_RETRANS = 1 << 2, /* sent again, and that copy is still out */
+    NST_SENT_EVER = 1 << 3,    /* was sent again at some time (Karn) */
+};
+
+/* The sender's view of what is out. The records cover [snd.una, snd.nxt) without gaps. */
+struct nst_tcp_board {
+    struct nst_tree records;
+    uint32_t sacked, lost, retrans; /* bytes in records with these flags */
+    nst_seq high_sacked;            /* behind the highest byte SACKed, when sacked > 0 */
+    nst_seq rexmit_from;            /* no lost byte below it waits for retransmission */
+    nst_seq marked_upto;            /* every byte below it is SACKed or lost ... */
+    uint32_t sacked_below;          /* ... and so many are SACKed */
+};
+
+struct nst_tcp_counters {
+    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+    uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+    uint32_t retrans, dsacks, ooo, reordered;
+};
+
+struct nst_tcp_listener;
+struct nst_tcps;
+
+struct nst_tcb {
+    struct nst_flow flow;
+    struct nst_tcps *tcps;
+    uint64_t owner;          /* what sock/ set: its socket; 0: nobody has it (any more) */
+    struct nst_list ready;   /* on the table's list, while there may be something to send */
+    struct nst_list changed; /* on the table's list, while the owner is to be told */
+    struct nst_list place;   /* on its listener's accept queue, or the orphans' list */
+    struct nst_tcp_listener *listener; /* until it is accepted */
+    struct nst_timer timer;
+    nst_time deadlines[NST_TCP_DLS]; /* NST_TIME_NEVER: not set */
+
+    enum nst_tcp_state state;
+    enum nst_tcp_phase phase;
+    struct {
+        nst_seq iss, una, nxt;
+        nst_seq wl1, wl2; /* of the last window update */
+        uint32_t wnd;     /* bytes, scaled (MUST-1, REC-1) */
+        uint32_t max_wnd; /* the largest ever offered */
+        nst_seq up;       /* urgent pointer: behind the last urgent byte */
+        uint8_t wscale;   /* of the peer's offers */
+    } snd;
+    struct {
+        nst_seq irs, nxt;
+        nst_seq adv;    /* the right edge that was offered last */
+        nst_seq up;     /* urgent pointer */
+        uint8_t wscale; /* of our offers */
+    } rcv;
+    nst_seq last_ack_sent; /* RFC 7323 §4.3 */
+    nst_seq fin_at;
+    uint32_t ts_recent, ts_offset;
+    nst_time ts_recent_time;
+    uint16_t snd_mss;     /* payload of a full segment, options taken off */
+    uint16_t peer_mss;    /* what the peer said */
+    uint16_t user_mss;    /* TCP_MAXSEG; 0: none */
+    uint16_t syn_window;  /* what our SYN offered */
+    uint16_t rcv_mss;     /* estimate of what the peer sends as a full segment */
+    uint32_t mtu;         /* of the path */
+    uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
+
+    /* What has been agreed and seen, and what is to be done. */
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool fin_queued : 1;   /* our FIN follows what is queued */
+    bool fin_sent : 1;     /* snd.nxt counts it */
+    bool fin_known : 1;    /* the peer's FIN stands at fin_at, ... */
+    bool fin_received : 1; /* ... and everything before it is here */
+    bool rcv_shutdown : 1; /* the owner reads no more */
+    bool ack_now : 1;      /* an acknowledgement is due */
+    bool ack_pending : 1;  /* ... at NST_TCP_DL_DELACK at the latest */
+    bool probe_now : 1;    /* a zero-window or keep-alive probe is due */
+    bool snd_urgent : 1, rcv_urgent : 1;
+    bool urgent_taken : 1;  /* the owner has had the urgent byte, which is in the queue still */
+    bool pingpong : 1;      /* the owner answers: acknowledgements ride on data */
+    bool rexmit_now : 1;    /* one lost segment goes whatever the window says */
+    bool push_now : 1;      /* a small segment may go now */
+    bool more : 1;          /* the last write said that more follows */
+    bool cwnd_was_full : 1; /* the last flight was held back by cwnd */
+    bool dsack_due : 1;
+    bool tx_blocked : 1; /* a send was refused for lack of room */
+    bool passive : 1;    /* from LISTEN */
+    bool r1_told : 1;    /* IP was told of R1 (MUST-20) */
+
+    struct nst_rtt rtt;
+    struct nst_cc cc;
+    struct nst_tcp_board board;
+    nst_seq recovery_point;
+    nst_seq rtt_seq;   /* without timestamps: the byte whose ACK is timed ... */
+    nst_time rtt_time; /* ... since; 0: none */
+    uint32_t dupacks;
+    uint32_t prior_cwnd;
+    struct nst_tcp_sack dsack;
+    uint8_t retries;             /* of the RTO, of probes */
+    uint8_t probes;              /* keep-alive, unanswered */
+    uint8_t quick;               /* quick acknowledgements left */
+    nst_time last_rcv, last_snd; /* data; 0: never */
+    nst_time idle_since;         /* when the last of what was out was acknowledged */
+    nst_time
+        first_unacked; /* since when something is unacknowledged or a window is closed; 0: not */
+    nst_seq psh;       /* the end of the last write: PSH belongs there */
+
+    struct nst_sendq sendq;
+    struct nst_recvq recvq;
+    struct nst_ooo *ooo;
+    uint32_t rcvbuf, sndbuf;
+    bool rcvbuf_fixed, sndbuf_fixed; /* by the owner: no auto-tuning */
+    nst_seq tune_seq;                /* receive-buffer tuning: copied to the owner since ... */
+    nst_time tune_time;
+    uint32_t tune_bytes;
+
+    /* The owner's options. */
+    bool nodelay, cork, keepalive, oobinline, defer_accept;
+    uint8_t ttl, tos;
+    uint8_t syn_retries, keep_count;
+    uint32_t keep_idle_s, keep_interval_s, user_timeout_ms;
+    int32_t linger2_s; /* FIN-WAIT-2 of orphans; negative: none */
+    int32_t linger_s;  /* SO_LINGER; negative: off */
+
+    int error;      /* why it ended, positive */
+    int soft_error; /* what ICMP said, for a time-out to report */
+    nst_time started;
+    struct nst_tcp_counters count;
+};
+
+/* ---- Listening ------------------------------------------------------------------------------- */
+
+struct nst_tcp_listener {
+    struct nst_list place; /* in its port's bucket */
+    struct nst_tcps *tcps;
+    uint64_t owner;
+    struct nst_sockaddr local;
+    uint32_t backlog;
+    struct nst_list reqs; /* of struct nst_tcp_req, oldest first */
+    uint32_t nreqs;
+    struct nst_list accept; /* of struct nst_tcb: finished handshakes */
+    uint32_t naccept;
+    bool changed; /* the owner is to be told */
+    struct nst_list changed_node;
+    bool defer;              /* TCP_DEFER_ACCEPT: wait for data */
+    uint32_t rcvbuf, sndbuf; /* inherited; 0: the stack's */
+    uint16_t user_mss;
+    const struct nst_cc_ops *cc;
+    bool nodelay, keepalive, oobinline;
+    uint8_t ttl, tos;
+};
+
+/* A half-open connection. */
+struct nst_tcp_req {
+    struct nst_flow flow;
+    struct nst_list place; /* of its listener */
+    struct nst_tcp_listener *listener;
+    struct nst_timer timer;
+    nst_seq iss, irs;
+    uint32_t ts_recent;
+    uint16_t mss;
+    uint8_t wscale;
+    uint8_t retries;
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool acked : 1;      /* the ACK came, but the accept queue was full */
+    nst_time challenged; /* when last (RFC 5961 §7); 0: never */
+};
+
+struct nst_tcp_timewait {
+    struct nst_flow flow;
+    struct nst_list age; /* oldest first: all wait equally long */
+    nst_time until;
+    nst_seq snd_nxt, rcv_nxt;
+    uint32_t ts_recent, ts_offset;
+    nst_time ts_recent_time;
+    nst_time challenged; /* when last (RFC 5961 §7); 0: never */
+    bool ts_ok;
+};
+
+/* ---- All of a stack's TCP ---------------------------------------------------------------------
+ */
+
+#define NST_TCP_PORT_BUCKETS 256
+
+/* Defaults and limits. */
+struct nst_tcp_config {
+    uint32_t max_flows;
+    uint32_t max_orphans;
+    uint32_t max_timewaits;
+    uint32_t max_reqs; /* half-open, each listener */
+    uint32_t rcvbuf_initial, rcvbuf_max;
+    uint32_t sndbuf_initial, sndbuf_max;
+    uint8_t syn_retries, synack_retries, retries1, retries2, orphan_retries;
+    bool timestamps, sack, wscale, cookies;
+    bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
+    const struct nst_cc_ops *cc;
+};
+
+struct nst_tcps {
+    struct nst_env *env;
+    struct nst_pool *pool;
+    struct nst_ip *ip;
+    struct nst_tcp_config config;
+    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, port_key;
+    struct nst_flow **buckets;
+    uint32_t mask, nflows;
+    struct nst_list listeners[NST_TCP_PORT_BUCKETS];
+    struct nst_list ready;   /* of struct nst_tcb */
+    struct nst_list changed; /* of struct nst_tcb */
+    struct nst_list changed_listeners;
+    struct nst_list orphans; /* closed by their owners, not at their end yet */
+    struct nst_list timewaits;
+    struct nst_timer timewait_timer;
+    uint32_t norphans, ntimewaits;
+    size_t ooo_bytes;      /* memory of all that came out of order */
+    nst_time cookies_sent; /* when last; 0: never */
+    uint32_t rst_tokens;
+    nst_time rst_refilled;
+};
+
+/* A received segment on its way through the steps. */
+struct nst_tcp_seg {
+    struct nst_tcp h;
+    struct nst_pkt *pkt; /* begins with its payload once it is text's turn; NULL when taken */
+    nst_seq seq;         /* of the first payload byte, or of SYN */
+    uint32_t len;        /* payload bytes */
+    uint32_t wnd;        /* scaled */
+    bool reopens;        /* a SYN for a connection that was in TIME-WAIT, ... */
+    nst_seq used;        /* ... in which we have sent up to here */
+};
+
+/* ---- table.c ----------------------------------------------------------------------------------
+ */
+
+int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
+                 uint32_t max_flows);
+void nst_tcp_fini(struct nst_tcps *tcps);
+struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* -ENOBUFS past the limit, -ENOMEM. */
+int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
+void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow);
+/* A connection of these ends, in no table yet, with the stack's defaults. NULL without memory. */
+struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* Gives back what only a living connection needs; what the owner has not read stays. */
+void nst_tcb_release(struct nst_tcb *t);
+/* Ends it silently, wherever it stands. */
+void nst_tcb_free(struct nst_tcb *t);
+void nst_tcp_check(const struct nst_tcps *tcps);
+
+/* It may have something to send. */
+void nst_tcb_wants_output(struct nst_tcb *t);
+/* Its owner is to be told of a change. */
+void nst_tcb_changed(struct nst_tcb *t);
+
+/* ---- isn.c: numbers that nobody can predict ---------------------------------------------- */
+
+nst_seq nst_tcp_isn(const struct nst_tcps *tcps, const struct nst_flow_id *id); /* RFC 6528 */
+uint32_t nst_tcp_ts_offset(const struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* The timestamp clock: milliseconds and the connection's offset (RFC 7323 §5.4). */
+uint32_t nst_tcp_ts(const struct nst_tcps *tcps, uint32_t offset);
+/* A free local port for a connection to `id`'s far end (RFC 6056 §3.3.3); 0 if there is none. */
+uint16_t nst_tcp_port_choose(struct nst_tcps *tcps, const struct nst_flow_id *id);
+
+/* ---- input.c ----------------------------------------------------------------------------- */
+
+/* Whether any of the segment lies in the window [nxt, adv) (RFC 9293 §3.10.7.4, first check). */
+bool nst_tcp_in_window(const struct nst_tcp_seg *seg, nst_seq nxt, nst_seq adv);
+/* Judges and takes a segment, which stands behind pkt->ip.hlen bytes of IP header. */
+void nst_tcp_input_take(struct nst_tcps *tcps, struct nst_pkt *pkt);
+/* The steps for an established (or later) connection; for the ACK that makes one, too. */
+enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg);
+/* The handshake is done: retries and rtt_time tell how it went. */
+void nst_tcb_establish(struct nst_tcb *t);
+/* An ICMP error about a segment of ours: its ports and sequence number stand at `off` in `pkt`. */
+bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,
+                   const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
+
+/* ---- ack.c ------------------------------------------------------------------------------- */
+
+/* RFC 9293 §3.10.7.4, fifth check. */
+enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg);
+
+/* ---- scoreboard.c ------------------------------------------------------------------------ */
+
+void nst_board_init(struct nst_tcp_board *b, nst_seq start);
+void nst_board_free(struct nst_tcb *t);
+/* [start, end) was sent, for the first time: it follows the last record. -ENOMEM. */
+int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end);
+/* The cumulative acknowledgement moved to `una`. Returns when the newest segment had been sent that
+ * it tells of first; 0 if there is none, or if one of them was sent again: then it may have waited
+ * for that one (Karn). */
+nst_time nst_board_acked(struct nst_tcb *t, nst_seq una);
+/* A SACK block; true if it told something new. */
+bool nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block);
+/* Marks as lost what RFC 6675 §4 calls so; true if anything is. */
+bool nst_board_mark_lost(struct nst_tcb *t);
+/* Marks everything that is not SACKed as lost, after a timeout; the first segment even if it is. */
+void nst_board_mark_all_lost(struct nst_tcb *t);
+/* Marks the first segment as lost (NewReno). */
+void nst_board_mark_first_lost(struct nst_tcb *t);
+/* The first lost segment that is not out again; NULL if there is none. */
+struct nst_tcp_sent *nst_board_next_lost(struct nst_tcb *t);
+/* It was sent again, up to `end`: what is left of it becomes a segment of its own. */
+int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end);
+/* Bytes in flight, as far as is known (RFC 6675 "pipe"). */
+uint32_t nst_board_pipe(const struct nst_tcb *t);
+void nst_board_check(const struct nst_tcb *t);
+
+/* ---- recovery.c -------------------------------------------------------------------------- */
+
+/* What one acknowledgement told. */
+struct nst_tcp_acked {
+    uint32_t acked;     /* bytes by which SND.UNA moved */
+    uint32_t delivered; /* of them, those that no SACK had told of before */
+    bool duplicate;
+};
+
+void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
+void nst_recovery_timeout(struct nst_tcb *t);
+/* Sending begins again after nothing was out. */
+void nst_recovery_restart(struct nst_tcb *t);
+
+/* ---- output.c ---------------------------------------------------------------------------- */
+
+/* Sends one segment of one connection that has something to say, in turn. False when none has. */
+bool nst_tcp_output(struct nst_tcps *tcps);
+/* So long after a challenge ACK there is no other one, for each connection by itself (RFC 5961 §7;
+ * 5961-6, CVE-2016-5696: what is shared tells about others). As in Linux. */
+#define NST_TCP_CHALLENGE_PAUSE (500 * NST_MS)
+/* A challenge ACK or a repeated one, within that limit. */
+void nst_tcb_challenge(struct nst_tcb *t);
+/* What is sent now, outside the queue. */
+void nst_tcb_send_rst(struct nst_tcb *t);
+void nst_tcp_send_rst_for(struct nst_tcps *tcps, const struct nst_pkt *about,
+                          const struct nst_tcp *h, uint32_t len);
+/* A segment without payload between the ends of `id`; the checksum and the rest are done here. */
+void nst_tcp_send_bare(struct nst_tcps *tcps, const struct nst_flow_id *id, struct nst_tcp *h,
+                       uint8_t ttl, uint8_t tos);
+/* The window to offer now, and its field in a header (RFC 9293 §3.8.6). */
+uint32_t nst_tcb_window(struct nst_tcb *t);
+/* The payload of a full segment follows from MTU, the peer's MSS and the options. */
+void nst_tcb_set_mss(struct nst_tcb *t);
+/* The way's MTU is smaller than it was: asks IP anew, or is told. */
+void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu);
+void nst_tcb_path_changed(struct nst_tcb *t);
+/* Whether the owner's read opened the window enough to say so. */
+void nst_tcb_window_opened(struct nst_tcb *t);
+
+/* ---- listen.c, syncookie.c --------------------------------------------------------------- */
+
+/* The listener for a packet to `local`; NULL if there is none. */
+struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_sockaddr *local);
+/* A segment for a listener. */
+enum nst_drop nst_listen_input(struct nst_tcp_listener *l, const struct nst_flow_id *id,
+                               struct nst_tcp_seg *seg);
+/* A segment for a half-open connection. */
+enum nst_drop nst_req_input(struct nst_tcp_req *req, struct nst_tcp_seg *seg);
+void nst_req_timeout(struct nst_tcp_req *req);
+void nst_req_free(struct nst_tcp_req *req);
+/* Sends its peer a RST. */
+void nst_req_reset(struct nst_tcp_req *req);
+void nst_listener_changed(struct nst_tcp_listener *l);
+
+/* The initial sequence number that holds what a SYN said (RFC 4987 §3.6), and what it says when it
+ * comes back; false if it is none of ours, or too old. */
+nst_seq nst_cookie_make(const struct nst_tcps *tcps, const struct nst_flow_id *id, nst_seq irs,
+                        uint16_t mss);
+/* The same for what travels in the timestamp; false if it says that windows are not scaled. */
+uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok);
+bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok);
+bool nst_cookie_check(const struct nst_tcps *tcps, const struct nst_flow_id *id, nst_seq irs,
+                      nst_seq cookie, uint16_t *mss);
+
+/* ---- info.c: what can be seen from outside ----------------------------------------------- */
+
+/* Bytes of the owner's that are not acknowledged yet, sent or not. */
+uint32_t nst_tcb_unacked(const struct nst_tcb *t);
+void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out);
+
+/* A connection that no socket has (yet, or any more). */
+struct nst_tcp_orphan {
+    struct nst_flow_id id;
+    enum nst_tcp_state state;
+    size_t rx_bytes, tx_bytes;
+    const struct nst_tcp_listener *listener; /* to which it belongs; NULL: to nobody */
+};
+
+/* The next one from position `*at` on, which is 0 at first. False at the end. */
+bool nst_tcp_orphan_next(const struct nst_tcps *tcps, uint64_t *at, struct nst_tcp_orphan *out);
+
+/* ---- timewait.c -------------------------------------------------------------------------- */
+
+/* The connection's last state: the block is freed, a record remains. */
+void nst_timewait_enter(struct nst_tcb *t);
+/* A segment for it. True if it is a SYN that may begin a new connection (RFC 6191, RFC 9293 MAY-2):
+ * then the record is gone. */
+bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
+                        enum nst_drop *drop);
+void nst_timewait_timeout(struct nst_tcps *tcps);
+void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
+
+/* ---- timers.c ---------------------------------------------------------------------------- */
+
+void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at);
+void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which);
+void nst_tcb_timeout(struct nst_tcb *t);
+/* (Re)starts, or stops, the retransmission and probe timer, as what is out demands. */
+void nst_tcb_rearm(struct nst_tcb *t);
+/* The same, unless it is running. */
+void nst_tcb_rearm_if_idle(struct nst_tcb *t);
+void nst_tcb_keepalive_restart(struct nst_tcb *t);
+/* Whether something is out, or waits for the peer to let it go: then that timer runs. */
+bool nst_tcb_waits(const struct nst_tcb *t);
+/* In FIN-WAIT-2 nobody but an owner may wait for ever. */
+void nst_tcb_fin_wait(struct nst_tcb *t);
+
+/* ---- user.c: the owner's calls (RFC 9293 §3.9.1, §3.10.1 to §3.10.6) --------------------- */
+
+/* The window scale that we offer: for the largest receive buffer that there may be. */
+uint8_t nst_tcp_wscale(const struct nst_tcps *tcps);
+/* -EADDRINUSE. */
+int nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l);
+void nst_tcp_unlisten(struct nst_tcp_listener *l);
+/* The oldest finished handshake, now the caller's; NULL if there is none. */
+struct nst_tcb *nst_tcp_accept(struct nst_tcp_listener *l);
+/* Sends the SYN. The ends are set. -EADDRINUSE (the four are in use), -ENOBUFS. */
+int nst_tcb_connect(struct nst_tcb *t);
+/* How much the send queue takes now, bytes. */
+uint32_t nst_tcb_send_room(const struct nst_tcb *t);
+/* Copies to the send queue: bytes; -EAGAIN, -EPIPE, -ENOTCONN, -ENOBUFS. */
+int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags);
+/* Copies from the receive queue: bytes; 0 at the end; -EAGAIN, -ENOTCONN. */
+int64_t nst_tcb_recv(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags);
+/* The same in place, as nst_send_reserve(), nst_send_commit(), nst_recv_peek(), nst_recv_consume().
+ */
+int nst_tcb_reserve(struct nst_tcb *t, size_t len, struct nst_slice out[NST_SENDQ_ROOM]);
+void nst_tcb_commit(struct nst_tcb *t, size_t len, uint32_t flags);
+int nst_tcb_peek(struct nst_tcb *t, struct nst_slice *out, size_t max);
+int nst_tcb_consume(struct nst_tcb *t, size_t n);
+/* Bytes of the receive queue were used. */
+void nst_tcb_consumed(struct nst_tcb *t, size_t n);
+/* -ENOTCONN. */
+int nst_tcb_shutdown(struct nst_tcb *t, bool rd, bool wr);
+/* The owner lets go: the connection ends by itself, or at once by RST (unread data, linger 0). */
+void nst_tcb_close(struct nst_tcb *t);
+/* RST, and its end for the owner with `err`; the block stays until the owner lets go. */
+void nst_tcb_abort(struct nst_tcb *t, int err);
+/* It has ended by itself or by the peer: nothing is sent any more. Frees it if nobody owns it. */
+void nst_tcb_ended(struct nst_tcb *t, int err);
+/* Acknowledges at once, or leaves it to the ordinary rules again. */
+void nst_tcb_quickack(struct nst_tcb *t, bool on);
+/* enum nst_ready. */
+uint32_t nst_tcb_readiness(const struct nst_tcb *t);
+
+#endif

@@ -1,0 +1,234 @@
+/* A connection's deadlines: the earliest stands in the stack's wheel. */
+#include <errno.h>
+
+#include "core/base/bytes.h"
+#include "core/tcp/tcb.h"
+
+static void arm(struct nst_tcb *t)
+{
+    nst_time first = NST_TIME_NEVER;
+
+    for (unsigned i = 0; i < NST_TCP_DL_CHALLENGE; i++)
+        first = t->deadlines[i] < first ? t->deadlines[i] : first;
+    if (first == NST_TIME_NEVER)
+        nst_timer_cancel(&t->tcps->env->wheel, &t->timer);
+    else
+        nst_timer_arm(&t->tcps->env->wheel, &t->timer, first);
+}
+
+void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at)
+{
+    t->deadlines[which] = at;
+    arm(t);
+}
+
+void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which)
+{
+    if (t->deadlines[which] != NST_TIME_NEVER)
+        nst_tcb_set(t, which, NST_TIME_NEVER);
+}
+
+/* ---- Retransmission and probes ----------------------------------------------------------- */
+
+static bool is_out(const struct nst_tcb *t)
+{
+    return nst_seq_lt(t->snd.una, t->snd.nxt);
+}
+
+/* Something waits that only a window update can set free. */
+static bool is_blocked(const struct nst_tcb *t)
+{
+    return nst_seq_lt(t->snd.nxt, t->sendq.end) || (t->fin_queued && !t->fin_sent);
+}
+
+/* When the timer is to expire: not later than the owner is willing to wait. */
+static nst_time rto_deadline(const struct nst_tcb *t)
+{
+    nst_time at = t->tcps->env->now + t->rtt.rto;
+    nst_time limit = t->first_unacked + t->user_timeout_ms * NST_MS;
+
+    return t->user_timeout_ms ? nst_min(at, limit) : at;
+}
+
+bool nst_tcb_waits(const struct nst_tcb *t)
+{
+    return t->state >= NST_TCP_ESTABLISHED && (is_out(t) || is_blocked(t));
+}
+
+/* 6298-7, 6298-8, and after each acknowledgement of something new 6298-9. */
+void nst_tcb_rearm(struct nst_tcb *t)
+{
+    if (t->state < NST_TCP_ESTABLISHED)
+        return;
+    if (!nst_tcb_waits(t)) {
+        nst_tcb_clear(t, NST_TCP_DL_RTO);
+        return;
+    }
+    if (!t->first_unacked)
+        t->first_unacked = t->tcps->env->now;
+    nst_tcb_set(t, NST_TCP_DL_RTO, rto_deadline(t));
+}
+
+void nst_tcb_rearm_if_idle(struct nst_tcb *t)
+{
+    if (t->deadlines[NST_TCP_DL_RTO] == NST_TIME_NEVER)
+        nst_tcb_rearm(t);
+}
+
+/* R2 (MUST-20), or what the owner asked for instead (MUST-21; RFC 5482). */
+static bool has_waited_enough(const struct nst_tcb *t, uint8_t retries)
+{
+    nst_time waited = t->first_unacked ? t->tcps->env->now - t->first_unacked : 0;
+
+    if (t->user_timeout_ms)
+        return waited >= t->user_timeout_ms * NST_MS;
+    return t->retries >= retries;
+}
+
+/* The owner hears what ICMP had to say, if it did (MUST-47, SHLD-25). */
+static void give_up(struct nst_tcb *t)
+{
+    nst_tcb_abort(t, t->soft_error ? t->soft_error : ETIMEDOUT);
+}
+
+/* MUST-20: the next hop may be at fault. */
+static void advise_ip(struct nst_tcb *t)
+{
+    if (t->retries < t->tcps->config.retries1 || t->r1_told)
+        return;
+    t->r1_told = true;
+    nst_ip_doubt(t->tcps->ip, &t->flow.id.peer);
+}
+
+/* R1 and R2 of a SYN (MUST-22). */
+static void syn_timeout(struct nst_tcb *t)
+{
+    if (has_waited_enough(t, t->syn_retries)) {
+        nst_tcb_ended(t, t->soft_error ? t->soft_error : ETIMEDOUT);
+        return;
+    }
+    t->retries++;
+    advise_ip(t);
+    nst_rtt_backoff(&t->rtt);
+    nst_tcb_set(t, NST_TCP_DL_RTO, rto_deadline(t));
+    t->probe_now = true;
+    nst_tcb_wants_output(t);
+}
+
+/* A window that stays closed (MUST-35, MUST-36) is asked about for as long as the peer answers
+ * (MUST-37), which sets `retries` back, unless nobody waits any more, or what waits is kept from
+ * others (RFC 6429 §4). */
+static bool has_probed_enough(const struct nst_tcb *t)
+{
+    const struct nst_tcp_config *c = &t->tcps->config;
+    bool orphan = !t->owner && !t->listener;
+    bool unwanted = orphan || nst_pool_is_scarce(t->tcps->pool);
+
+    return (unwanted && t->rtt.backoff >= c->orphan_retries) || has_waited_enough(t, c->retries2);
+}
+
+static void probe(struct nst_tcb *t)
+{
+    if (t->retries < UINT8_MAX)
+        t->retries++;
+    nst_rtt_backoff(&t->rtt); /* SHLD-29, SHLD-30 */
+    if (t->snd.wnd)
+        t->push_now = true; /* too small a window to be worth it, but it stays so */
+    else
+        t->probe_now = true;
+}
+
+static void rto_timeout(struct nst_tcb *t)
+{
+    bool orphan = !t->owner && !t->listener;
+    uint8_t r2 = orphan ? t->tcps->config.orphan_retries : t->tcps->config.retries2;
+
+    NST_COUNT(t->tcps->env, tcp_timeouts);
+    if (t->state < NST_TCP_ESTABLISHED) {
+        syn_timeout(t);
+        return;
+    }
+    bool probing = !is_out(t) || t->snd.wnd == 0; /* also of what is out by now (SHLD-17) */
+    if (probing ? has_probed_enough(t) : has_waited_enough(t, r2)) {
+        give_up(t);
+        return;
+    }
+    if (probing) {
+        probe(t);
+    } else {
+        t->retries++;
+        advise_ip(t);
+        nst_recovery_timeout(t);
+        nst_rtt_backoff(&t->rtt); /* MUST-19 */
+    }
+    nst_tcb_rearm(t);
+    nst_tcb_wants_output(t);
+}
+
+/* ---- Keep-alive (RFC 9293 §3.8.4; MAY-5) --------------------------------------------------------
+ */
+
+void nst_tcb_keepalive_restart(struct nst_tcb *t)
+{
+    if (t->keepalive && t->state >= NST_TCP_ESTABLISHED)
+        nst_tcb_set(t, NST_TCP_DL_KEEPALIVE, t->tcps->env->now + t->keep_idle_s * NST_SEC);
+    else
+        nst_tcb_clear(t, NST_TCP_DL_KEEPALIVE);
+}
+
+static void keepalive_timeout(struct nst_tcb *t)
+{
+    nst_time now = t->tcps->env->now;
+
+    if (is_out(t) || is_blocked(t)) { /* the retransmission timer watches already */
+        nst_tcb_keepalive_restart(t);
+        return;
+    }
+    if (t->probes >= t->keep_count) { /* not for one that is lost (MUST-29) */
+        nst_tcb_abort(t, ETIMEDOUT);
+        return;
+    }
+    t->probes++;
+    t->probe_now = true;
+    nst_tcb_wants_output(t);
+    nst_tcb_set(t, NST_TCP_DL_KEEPALIVE, now + t->keep_interval_s * NST_SEC);
+}
+
+/* ---- All --------------------------------------------------------------------------------- */
+
+void nst_tcb_fin_wait(struct nst_tcb *t)
+{
+    nst_time wait = t->linger2_s > 0 ? (nst_time)t->linger2_s * NST_SEC : 0;
+
+    if (t->state == NST_TCP_FIN_WAIT_2 && !t->owner && !t->listener)
+        nst_tcb_set(t, NST_TCP_DL_FIN_WAIT, t->tcps->env->now + wait);
+}
+
+static bool is_due(struct nst_tcb *t, enum nst_tcp_deadline which)
+{
+    if (t->deadlines[which] > t->tcps->env->now)
+        return false;
+    nst_tcb_clear(t, which);
+    return true;
+}
+
+/* One deadline at a time: what it does may end the connection. The timer is armed anew for the
+ * next, which may be due at once. */
+void nst_tcb_timeout(struct nst_tcb *t)
+{
+    arm(t);
+    if (is_due(t, NST_TCP_DL_DELACK)) {
+        t->ack_now = true;
+        t->pingpong = false;
+        nst_tcb_wants_output(t);
+    } else if (is_due(t, NST_TCP_DL_CORK)) {
+        t->push_now = true;
+        nst_tcb_wants_output(t);
+    } else if (is_due(t, NST_TCP_DL_FIN_WAIT)) {
+        nst_tcb_ended(t, 0);
+    } else if (is_due(t, NST_TCP_DL_KEEPALIVE)) {
+        keepalive_timeout(t);
+    } else if (is_due(t, NST_TCP_DL_RTO)) {
+        rto_timeout(t);
+    }
+}
