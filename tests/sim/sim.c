@@ -9,6 +9,8 @@
 #include "core/base/bytes.h"
 #include "core/base/siphash.h"
 #include "core/stack/stack.h"
+#include "core/wire/eth.h"
+#include "core/wire/print.h"
 
 #define QUEUE_DEFAULT   (256 * 1024)
 #define REORDER_DEFAULT (10 * NST_MS)
@@ -28,6 +30,7 @@ struct sim_port {
     unsigned index; /* in sim->ports */
     unsigned of_switch;
     struct nst_mac mac;
+    size_t frame_max; /* of one that the device need not cut */
     struct sim_wire tx, rx;
 };
 
@@ -35,6 +38,8 @@ struct sim_node {
     struct sim *sim;
     struct nst_stack *stack;
     size_t memory_bytes;
+    struct nst_prng starving;
+    uint32_t starve_ppm;
     struct sim_port *ports[NST_IFACES_MAX];
     unsigned nports;
     struct sim_app *apps;
@@ -77,6 +82,7 @@ struct sim {
     struct sim_port **ports;
     unsigned nports;
     size_t in_flight;
+    bool narrating;
     uint64_t digest;
 };
 
@@ -96,6 +102,7 @@ struct sim *sim_new(const struct sim_config *config)
     sim->config = *config;
     sim->now = config->start ? config->start : NST_SEC;
     nst_store_le64(sim->seed, config->seed);
+    sim->narrating = getenv("SIM_TRACE") != NULL;
     return sim;
 }
 
@@ -140,8 +147,10 @@ static void *node_alloc(void *ctx, size_t size)
 {
     struct sim_node *node = ctx;
 
+    if (sim_chance(&node->starving, node->starve_ppm))
+        return NULL;
     node->memory_bytes += size;
-    return malloc(size);
+    return must(malloc(size));
 }
 
 static void node_release(void *ctx, void *ptr, size_t size)
@@ -155,6 +164,7 @@ static void node_release(void *ctx, void *ptr, size_t size)
 struct sim_node *sim_node_add(struct sim *sim, const struct nst_limits *limits)
 {
     struct sim_node *node = must(calloc(1, sizeof *node));
+    struct nst_prng starving = numbered_prng(sim, "starving", sim->nnodes);
     struct nst_prng seeds = numbered_prng(sim, "node", sim->nnodes++);
     struct nst_config config = {.now = sim->now, .allocator = {node_alloc, node_release, node}};
 
@@ -162,10 +172,16 @@ struct sim_node *sim_node_add(struct sim *sim, const struct nst_limits *limits)
         config.limits = *limits;
     for (unsigned i = 0; i < sizeof config.seed; i += 8)
         nst_store_le64(config.seed + i, nst_prng_next(&seeds));
-    *node = (struct sim_node){.sim = sim, .wake = NST_TIME_NEVER, .next = sim->nodes};
+    *node = (struct sim_node){
+        .sim = sim, .starving = starving, .wake = NST_TIME_NEVER, .next = sim->nodes};
     sim->nodes = node;
     SIM_REQUIRE(sim, nst_stack_new(&node->stack, &config) == 0);
     return node;
+}
+
+void sim_node_starve(struct sim_node *node, uint32_t ppm)
+{
+    node->starve_ppm = ppm;
 }
 
 struct nst_stack *sim_stack(struct sim_node *node)
@@ -209,6 +225,7 @@ nst_link sim_port_add(struct sim_node *node, unsigned to_switch, const struct ns
     port->rx = wire_of(sim, rx, "rx", n);
     config.mac = port->mac;
     config.mtu = config.mtu ? config.mtu : 1500;
+    port->frame_max = config.mtu + NST_ETH_HLEN;
     snprintf(config.name, sizeof config.name, "port%u", n);
     SIM_REQUIRE(sim, nst_link_add(node->stack, &port->link, &config) == 0);
     node->ports[node->nports++] = port;
@@ -327,11 +344,24 @@ static struct frame *frame_corrupt(const struct frame *f, struct nst_prng *prng)
     return copy;
 }
 
+/* What goes over the wires in words, for whoever repeats a run that failed. */
+static void narrate(const struct sim *sim, const struct sim_port *port, const char *what,
+                    const struct frame *f)
+{
+    char text[256];
+
+    nst_frame_print(text, sizeof text, NST_MEDIUM_ETHERNET, f->data, f->len);
+    printf("# %.6f port%u %s %s\n", (double)sim->now / (double)NST_SEC, port->index, what, text);
+}
+
 static void digest(struct sim *sim, const struct sim_port *port, const char *what,
                    const struct frame *f)
 {
     const struct nst_siphash_key key = {sim->digest, sim->now};
     const struct nst_siphash_key second = {port->index, (uint64_t)what[0]};
+
+    if (sim->narrating)
+        narrate(sim, port, what, f);
 
     sim->digest = nst_siphash(&key, f->data, f->len) ^ nst_siphash(&second, &sim->digest, 8);
 }
@@ -453,6 +483,7 @@ static nst_time port_output(struct sim_port *port)
             return room ? NST_TIME_NEVER : room_at(&port->tx);
         struct frame *f = frame_of_pkt(pkt);
         nst_pkt_free(pkt);
+        SIM_REQUIRE(sim, f->len <= port->frame_max || f->offload.gso != NST_GSO_NONE);
         digest(sim, port, "sent", f);
         wire_push(sim, port, EVENT_SWITCH, f);
         frame_free(f);
@@ -524,6 +555,12 @@ void sim_app_add(struct sim_node *node, struct sim_app *app)
     app->next = node->apps;
     node->apps = app;
     node_wake_at(node, node->sim->now);
+}
+
+void sim_app_wake(struct sim_app *app, nst_time time)
+{
+    app->wake = nst_min(app->wake, time);
+    node_wake_at(app->node, time);
 }
 
 /* ---- Running ------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@
  * of its sockets must be sim_cookie(app).
  *
  * What must not be ends the process by sim_fail() or an assertion; sim_main() has told then which
- * command repeats it. */
+ * command repeats it. With $SIM_TRACE set every frame is printed besides. */
 #ifndef NST_SIM_H
 #define NST_SIM_H
 
@@ -83,6 +83,9 @@ struct nst_stack *sim_stack(struct sim_node *node);
 /* Bytes of memory that the node's stack holds of its allocator. */
 size_t sim_node_memory(const struct sim_node *node);
 
+/* From now on so many of a million allocations of the node's stack fail. */
+void sim_node_starve(struct sim_node *node, uint32_t ppm);
+
 /* A switch. */
 unsigned sim_switch_add(struct sim *sim);
 
@@ -110,6 +113,10 @@ struct sim_app {
 
 /* Starts an application, whose memory stays the caller's until the simulation ends. */
 void sim_app_add(struct sim_node *node, struct sim_app *app);
+
+/* Has its timer called at `time`, unless it asks for an earlier one. For calls from outside the
+ * simulation; an application just sets `wake`. */
+void sim_app_wake(struct sim_app *app, nst_time time);
 
 static inline uint64_t sim_cookie(const struct sim_app *app)
 {

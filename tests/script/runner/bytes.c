@@ -7,6 +7,7 @@
 #include "core/wire/checksum.h"
 #include "core/wire/eth.h"
 #include "core/wire/icmpv4.h"
+#include "core/wire/tcp.h"
 #include "core/wire/udp.h"
 #include "packet.h"
 
@@ -18,7 +19,7 @@ static size_t put_pattern(const struct packet *p, uint8_t *out)
     uint64_t fill = packet_number(p, FIELD_FILL, 0);
 
     for (size_t i = 0; i < len; i++)
-        out[i] = packet_pattern(i, fill);
+        out[i] = packet_pattern(p->payload_at + i, fill);
     return len;
 }
 
@@ -78,6 +79,28 @@ static size_t put_udp(const struct packet *p, uint8_t *out)
     return len;
 }
 
+static size_t put_tcp(const struct packet *p, uint8_t *out)
+{
+    const struct packet_value *options = &p->fields[FIELD_TCP_OPTIONS];
+    size_t hlen = NST_TCP_HLEN + options->len, len = hlen + put_pattern(p, out + hlen);
+
+    memset(out, 0, NST_TCP_HLEN);
+    nst_store16(out, (uint16_t)packet_number(p, FIELD_TCP_SPORT, 0));
+    nst_store16(out + 2, (uint16_t)packet_number(p, FIELD_TCP_DPORT, 0));
+    nst_store32(out + 4, (uint32_t)packet_number(p, FIELD_TCP_SEQ, 0));
+    nst_store32(out + 8, (uint32_t)packet_number(p, FIELD_TCP_ACK, 0));
+    out[12] = (uint8_t)(packet_number(p, FIELD_TCP_HLEN, hlen) / 4 << 4);
+    out[13] = (uint8_t)packet_number(p, FIELD_TCP_FLAGS, NST_TCP_ACK);
+    nst_store16(out + 14, (uint16_t)packet_number(p, FIELD_TCP_WIN, UINT16_MAX));
+    nst_store16(out + 18, (uint16_t)packet_number(p, FIELD_TCP_URG, 0));
+    memcpy(out + NST_TCP_HLEN, options->bytes, options->len);
+    uint16_t pseudo = nst_csum_pseudo(&p->fields[FIELD_IP_SRC].addr, &p->fields[FIELD_IP_DST].addr,
+                                      NST_IPPROTO_TCP, (uint32_t)len);
+    uint16_t sum = nst_csum_finish(nst_csum_join(pseudo, nst_csum_sum(out, len), 0));
+    nst_store16(out + 16, spoilt(p, FIELD_SUM_BAD, sum));
+    return len;
+}
+
 size_t packet_build_message(const struct packet *p, uint8_t *out)
 {
     switch (packet_number(p, FIELD_IP_PROTO, 0)) {
@@ -85,6 +108,8 @@ size_t packet_build_message(const struct packet *p, uint8_t *out)
         return p->fields[FIELD_ICMP_TYPE].set ? put_icmp(p, out) : put_pattern(p, out);
     case NST_IPPROTO_UDP:
         return p->fields[FIELD_UDP_DPORT].set ? put_udp(p, out) : put_pattern(p, out);
+    case NST_IPPROTO_TCP:
+        return p->fields[FIELD_TCP_DPORT].set ? put_tcp(p, out) : put_pattern(p, out);
     default:
         return put_pattern(p, out);
     }
@@ -220,6 +245,42 @@ static const char *take_udp(struct packet *p, const uint8_t *data, size_t len)
     return NULL;
 }
 
+/* All of the header but what an ICMP error's quotation may lack. */
+static const char *take_tcp_rest(struct packet *p, const uint8_t *data, size_t len, size_t whole)
+{
+    struct packet_value *options = &p->fields[FIELD_TCP_OPTIONS];
+    size_t hlen = (size_t)(data[12] >> 4) * 4;
+
+    if (hlen < NST_TCP_HLEN || hlen > len)
+        return "a TCP segment with an impossible data offset";
+    if (data[12] & 0xf)
+        return "a TCP segment with reserved bits set";
+    packet_set(p, FIELD_TCP_ACK, nst_load32(data + 8));
+    packet_set(p, FIELD_TCP_FLAGS, data[13]);
+    packet_set(p, FIELD_TCP_WIN, nst_load16(data + 14));
+    packet_set(p, FIELD_TCP_URG, nst_load16(data + 18));
+    packet_set(p, FIELD_TCP_HLEN, hlen);
+    packet_set(p, FIELD_LEN, whole - hlen);
+    *options = (struct packet_value){.set = true, .len = hlen - NST_TCP_HLEN};
+    memcpy(options->bytes, data + NST_TCP_HLEN, options->len);
+    uint16_t pseudo = nst_csum_pseudo(&p->fields[FIELD_IP_SRC].addr, &p->fields[FIELD_IP_DST].addr,
+                                      NST_IPPROTO_TCP, (uint32_t)whole);
+    uint16_t sum = nst_csum_join(pseudo, nst_csum_sum(data, len), 0);
+    packet_set(p, FIELD_SUM_BAD, nst_csum_finish(sum) != 0);
+    set_payload(p, data + hlen, len - hlen, 0);
+    return NULL;
+}
+
+static const char *take_tcp(struct packet *p, const uint8_t *data, size_t len, size_t whole)
+{
+    if (len < 8 || (len < NST_TCP_HLEN && !p->is_quote))
+        return "a TCP segment that is too short";
+    packet_set(p, FIELD_TCP_SPORT, nst_load16(data));
+    packet_set(p, FIELD_TCP_DPORT, nst_load16(data + 2));
+    packet_set(p, FIELD_TCP_SEQ, nst_load32(data + 4));
+    return len < NST_TCP_HLEN ? NULL : take_tcp_rest(p, data, len, whole);
+}
+
 /* `len` bytes are here of the `whole` message's. */
 static const char *take_transport(struct packet *p, const uint8_t *data, size_t len, size_t whole)
 {
@@ -228,6 +289,8 @@ static const char *take_transport(struct packet *p, const uint8_t *data, size_t 
         return take_icmp(p, data, len, whole);
     case NST_IPPROTO_UDP:
         return take_udp(p, data, len);
+    case NST_IPPROTO_TCP:
+        return take_tcp(p, data, len, whole);
     default:
         packet_set(p, FIELD_LEN, whole);
         set_payload(p, data, len, 0);

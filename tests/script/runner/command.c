@@ -27,14 +27,19 @@ void command_result(struct world *w, int64_t result)
         script_fail(s, "the result is %s", got);
 }
 
-nst_sock command_sock(struct world *w)
+struct world_sock *command_named(struct world *w)
 {
     const char *name = script_word(w->s);
 
     for (unsigned i = w->nsocks; i-- > 0;)
         if (strcmp(w->socks[i].name, name) == 0)
-            return w->socks[i].sock;
+            return &w->socks[i];
     script_fail(w->s, "there is no socket '%s'", name);
+}
+
+nst_sock command_sock(struct world *w)
+{
+    return command_named(w)->sock;
 }
 
 const struct world_link *command_link(struct world *w)

@@ -20,6 +20,12 @@ bool setup_run(struct world *w, const char *name);
 bool sockets_run(struct world *w, const char *name);
 bool state_run(struct world *w, const char *name);
 
+/* What is TCP's own (tcp.c): a switch of the stack's, and expectations about connections. */
+void tcp_config(struct world *w);
+void tcp_expect_state(struct world *w);
+void tcp_expect_flow(struct world *w);
+void tcp_expect_number(struct world *w);
+
 /* The line's end: `= NUMBER` or `= -ERROR`; without it, the call must not fail. */
 void command_result(struct world *w, int64_t result);
 
@@ -30,6 +36,7 @@ const struct world_link *command_link(struct world *w);
 struct nst_route command_route(struct world *w);
 
 /* The socket that the next word names. */
+struct world_sock *command_named(struct world *w);
 nst_sock command_sock(struct world *w);
 
 /* Compares with the next word; `what` begins the failure. An address without a port means any. */

@@ -68,6 +68,7 @@ static void run_packet(struct world *w, struct when when, struct packet *p)
 
     if (!out)
         script_expect(w->s, "<");
+    w->s->packet_at = w->s->at;
     packet_read(w->s, p, &link->mac);
     script_expect_end(w->s);
     if (out) {
@@ -144,7 +145,9 @@ static const char *ladder_tail(void)
 
 static void print_failure(void)
 {
-    printf("# %s:%u: %s\n#     %s\n", script.path, script.number, script.reason, script.text);
+    const struct script_file *f = &script.files[script.depth];
+
+    printf("# %s:%u: %s\n#     %s\n", f->path, f->number, script.reason, script.text);
     if (!script.ladder_len)
         return;
     puts("# so far:");

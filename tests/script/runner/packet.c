@@ -7,7 +7,9 @@
 #include "core/base/bytes.h"
 #include "core/wire/arp.h"
 #include "core/wire/icmpv4.h"
+#include "core/wire/tcp.h"
 #include "core/wire/udp.h"
+#include "options.h"
 
 static const struct {
     enum packet_kind kind;
@@ -25,6 +27,7 @@ struct packet *packet_quote_new(void)
     struct packet *p = &quotes[next++ % NST_ARRAY_LEN(quotes)];
 
     memset(p, 0, sizeof *p);
+    p->is_quote = true;
     return p;
 }
 
@@ -87,6 +90,13 @@ static const struct word udp_words[] = {
     {"no-sum", FIELD_UDP_NO_SUM, true, 1},
 };
 
+static const struct word tcp_words[] = {
+    {"seq", FIELD_TCP_SEQ, false, 0},   {"ack", FIELD_TCP_ACK, false, 0},
+    {"win", FIELD_TCP_WIN, false, 0},   {"urg", FIELD_TCP_URG, false, 0},
+    {"hlen", FIELD_TCP_HLEN, false, 0}, {"isn", FIELD_TCP_ISN, false, 0},
+    {"anew", FIELD_TCP_ISN, true, 0},   {"gso", FIELD_GSO, false, 0},
+};
+
 static const struct word payload_words[] = {
     {"len", FIELD_LEN, false, 0},
     {"fill", FIELD_FILL, false, 0},
@@ -144,6 +154,7 @@ static const char *const unreachable_names[] = {"net",  "host",    "protocol",
 static const char *const exceeded_names[] = {"transit", "reassembly"};
 
 static void read_ip(struct script *s, struct packet *p);
+static void read_between_us(struct script *s, struct packet *p);
 
 static void read_icmp(struct script *s, struct packet *p)
 {
@@ -163,9 +174,11 @@ static void read_icmp(struct script *s, struct packet *p)
         continue;
     if (!script_accept(s, "quoting"))
         return;
-    script_expect(s, "ip");
     p->quote = packet_quote_new();
-    read_ip(s, p->quote);
+    if (script_accept(s, "ip"))
+        read_ip(s, p->quote);
+    else
+        read_between_us(s, p->quote);
 }
 
 static void read_udp(struct script *s, struct packet *p)
@@ -178,12 +191,63 @@ static void read_udp(struct script *s, struct packet *p)
         continue;
 }
 
+static const char flag_letters[] = "FSRP.UEW"; /* from the lowest bit */
+
+const char *packet_print_flags(char *buf, uint8_t flags)
+{
+    static const char order[] = "SFPRUEW.";
+    unsigned n = 0;
+
+    for (const char *c = order; *c; c++)
+        if (flags & 1u << (strchr(flag_letters, *c) - flag_letters))
+            buf[n++] = *c;
+    if (n == 0)
+        buf[n++] = '-';
+    buf[n] = '\0';
+    return buf;
+}
+
+/* Letters of flags in any order, or `-` */
+static void read_flags(struct script *s, struct packet *p)
+{
+    const char *word = script_peek(s), *letter;
+    uint8_t flags = 0;
+
+    if (!word || (strcmp(word, "-") != 0 && strspn(word, flag_letters) != strlen(word)))
+        return;
+    for (const char *c = script_word(s); *c && *c != '-'; c++) {
+        letter = strchr(flag_letters, *c);
+        flags |= (uint8_t)(1u << (letter - flag_letters));
+    }
+    packet_set(p, FIELD_TCP_FLAGS, flags);
+}
+
+/* SPORT > DPORT FLAGS [seq N] [ack N] ... [<OPTIONS>] */
+static void read_tcp(struct script *s, struct packet *p)
+{
+    packet_set(p, FIELD_IP_PROTO, NST_IPPROTO_TCP);
+    packet_set(p, FIELD_TCP_SPORT, script_number(s));
+    script_expect(s, ">");
+    packet_set(p, FIELD_TCP_DPORT, script_number(s));
+    read_flags(s, p);
+    if (!p->fields[FIELD_TCP_FLAGS].set && !p->is_quote)
+        script_fail(s, "flags belong behind the ports");
+    for (;;) {
+        if (options_begin(s))
+            options_read(s, &p->fields[FIELD_TCP_OPTIONS]);
+        else if (!READ_WORDS(s, p, tcp_words) && !READ_WORDS(s, p, payload_words))
+            break;
+    }
+}
+
 static void read_transport(struct script *s, struct packet *p)
 {
     if (script_accept(s, "icmp"))
         read_icmp(s, p);
     else if (script_accept(s, "udp"))
         read_udp(s, p);
+    else if (script_accept(s, "tcp"))
+        read_tcp(s, p);
     else
         READ_WORDS(s, p, payload_words);
 }
@@ -196,6 +260,8 @@ static size_t transport_hlen(const struct packet *p)
         return NST_ICMPV4_HLEN;
     case NST_IPPROTO_UDP:
         return NST_UDP_HLEN;
+    case NST_IPPROTO_TCP:
+        return NST_TCP_HLEN + p->fields[FIELD_TCP_OPTIONS].len;
     default:
         return 0;
     }
@@ -222,6 +288,13 @@ static void derive_mf(struct packet *p)
     if (p->fields[FIELD_IP_MF].set || !p->fields[FIELD_IP_LEN].set || !p->fields[FIELD_LEN].set)
         return;
     packet_set(p, FIELD_IP_MF, end < transport_hlen(p) + packet_number(p, FIELD_LEN, 0));
+}
+
+/* A packet without an IP header in the script: the world knows between whom. */
+static void read_between_us(struct script *s, struct packet *p)
+{
+    p->shape = SHAPE_IP;
+    read_transport(s, p);
 }
 
 static void read_ip(struct script *s, struct packet *p)
@@ -308,9 +381,12 @@ void packet_read(struct script *s, struct packet *p, const struct nst_mac *us)
     }
     if (script_accept(s, "arp")) {
         read_arp(s, p, us);
-    } else {
-        script_expect(s, "ip");
+    } else if (script_accept(s, "ip")) {
         read_ip(s, p);
+    } else {
+        read_between_us(s, p);
+        if (!p->fields[FIELD_IP_PROTO].set)
+            script_fail(s, "'%s' begins no packet", script_peek(s) ? script_peek(s) : "");
     }
 }
 
@@ -343,15 +419,31 @@ static const char *value_print(char *buf, size_t cap, enum packet_kind kind,
         for (size_t i = 0; i < v->len && n + 3 < cap; i++)
             n += (size_t)snprintf(buf + n, cap - n, "%02x", v->bytes[i]);
         break;
+    case KIND_FLAGS:
+        return packet_print_flags(buf, (uint8_t)v->number);
+    case KIND_OPTIONS:
+        return options_print(buf, cap, v);
     }
     return buf;
 }
 
+static bool options_eq(const struct packet_value *a, const struct packet_value *b)
+{
+    if (a->len != b->len)
+        return false;
+    for (size_t i = 0; i < a->len; i++)
+        if (!a->any[i] && a->bytes[i] != b->bytes[i])
+            return false;
+    return true;
+}
+
+/* Whether `b` is what `a` says. */
 static bool value_eq(enum packet_kind kind, const struct packet_value *a,
                      const struct packet_value *b)
 {
     switch (kind) {
     case KIND_NUMBER:
+    case KIND_FLAGS:
         return a->number == b->number;
     case KIND_ADDR:
         return nst_addr_eq(&a->addr, &b->addr);
@@ -359,6 +451,8 @@ static bool value_eq(enum packet_kind kind, const struct packet_value *a,
         return nst_mac_eq(&a->mac, &b->mac);
     case KIND_BYTES:
         return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+    case KIND_OPTIONS:
+        return options_eq(a, b);
     }
     return false;
 }
@@ -369,7 +463,7 @@ static bool is_visible(const struct packet *actual, enum packet_field field)
     uint64_t off = packet_number(actual, FIELD_IP_OFF, 0);
     bool fragment = off > 0 || packet_number(actual, FIELD_IP_MF, 0);
 
-    if (field == FIELD_FILL || (field == FIELD_LEN && fragment))
+    if (field == FIELD_FILL || field == FIELD_TCP_ISN || (field == FIELD_LEN && fragment))
         return false;
     return field <= FIELD_IP_SUM_BAD || off == 0;
 }
@@ -377,7 +471,7 @@ static bool is_visible(const struct packet *actual, enum packet_field field)
 static bool check_fields(const struct packet *expected, const struct packet *actual, char *why,
                          size_t cap)
 {
-    char want[100], got[100];
+    char want[200], got[200];
 
     for (unsigned f = 0; f < FIELD_COUNT; f++) {
         const struct packet_value *e = &expected->fields[f], *a = &actual->fields[f];

@@ -12,7 +12,7 @@
 #include "core/wire/ipv4.h"
 #include "script.h"
 
-enum packet_kind { KIND_NUMBER, KIND_ADDR, KIND_MAC, KIND_BYTES };
+enum packet_kind { KIND_NUMBER, KIND_ADDR, KIND_MAC, KIND_BYTES, KIND_FLAGS, KIND_OPTIONS };
 
 /* X(symbol, kind, what failures call it). What comes behind IP stands behind IP_SUM_BAD: a later
  * fragment has none of it. */
@@ -48,6 +48,17 @@ enum packet_kind { KIND_NUMBER, KIND_ADDR, KIND_MAC, KIND_BYTES };
     X(UDP_SPORT, NUMBER, "source port")                    \
     X(UDP_DPORT, NUMBER, "destination port")               \
     X(UDP_NO_SUM, NUMBER, "absence of a checksum")         \
+    X(TCP_SPORT, NUMBER, "source port")                    \
+    X(TCP_DPORT, NUMBER, "destination port")               \
+    X(TCP_FLAGS, FLAGS, "flags")                           \
+    X(TCP_SEQ, NUMBER, "sequence number")                  \
+    X(TCP_ACK, NUMBER, "acknowledgement")                  \
+    X(TCP_WIN, NUMBER, "window")                           \
+    X(TCP_URG, NUMBER, "urgent pointer")                   \
+    X(TCP_OPTIONS, OPTIONS, "options")                     \
+    X(TCP_HLEN, NUMBER, "data offset")                     \
+    X(TCP_ISN, NUMBER, "initial sequence number")          \
+    X(GSO, NUMBER, "segment size left to the device")      \
     X(SUM_BAD, NUMBER, "wrong checksum behind the header") \
     X(LEN, NUMBER, "length of the payload")                \
     X(FILL, NUMBER, "fill of the payload")
@@ -66,6 +77,7 @@ struct packet_value {
     struct nst_mac mac;
     size_t len; /* of bytes */
     uint8_t bytes[NST_IP_OPTIONS_MAX];
+    bool any[NST_IP_OPTIONS_MAX]; /* KIND_OPTIONS: the byte does not matter */
 };
 
 enum packet_shape {
@@ -79,9 +91,11 @@ struct packet {
     enum packet_shape shape;
     struct packet_value fields[FIELD_COUNT];
     struct packet *quote; /* in an ICMP error */
-    /* Dissected: the payload's bytes that are here, and where in the payload they begin. */
+    bool is_quote;
+    size_t payload_at; /* where in the message, or stream, the payload begins */
+    /* Dissected: the payload's bytes that are here. */
     const uint8_t *payload;
-    size_t payload_len, payload_at;
+    size_t payload_len;
 };
 
 /* Room for a message longer than any datagram, of which a fragment may be cut. */
@@ -100,6 +114,9 @@ uint64_t packet_number(const struct packet *p, enum packet_field field, uint64_t
 
 /* Reads the words of a packet. `us` is the MAC address of our end of the link. */
 void packet_read(struct script *s, struct packet *p, const struct nst_mac *us);
+
+/* A TCP header's flags as tcpdump writes them, `-` for none. `buf` has 16 bytes. */
+const char *packet_print_flags(char *buf, uint8_t flags);
 
 /* Reads what a datagram socket sends or receives: `icmp …`, or a payload alone. */
 void packet_read_message(struct script *s, struct packet *p);

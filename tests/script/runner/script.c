@@ -12,17 +12,32 @@
 
 static bool read_line(struct script *s)
 {
-    if (!fgets(s->text, sizeof s->text, s->file))
-        return false;
-    s->number++;
+    struct script_file *f = &s->files[s->depth];
+
+    while (!fgets(s->text, sizeof s->text, f->file)) {
+        if (s->depth == 0)
+            return false;
+        fclose(f->file);
+        f = &s->files[--s->depth];
+    }
+    f->number++;
     s->text[strcspn(s->text, "\n")] = '\0';
     return true;
 }
 
+static bool open_file(struct script_file *f, const char *dir, const char *name)
+{
+    snprintf(f->path, sizeof f->path, "%s%s", dir, name);
+    f->file = fopen(f->path, "r");
+    f->number = 0;
+    return f->file != NULL;
+}
+
 bool script_begin(struct script *s, const char *path)
 {
-    *s = (struct script){.path = path, .file = fopen(path, "r")};
-    if (!s->file) {
+    memset(s, 0, sizeof *s);
+    s->path = path;
+    if (!open_file(&s->files[0], path, "")) {
         snprintf(s->reason, sizeof s->reason, "cannot be read: %s", strerror(errno));
         return false;
     }
@@ -36,9 +51,24 @@ bool script_begin(struct script *s, const char *path)
 
 void script_end(struct script *s)
 {
-    if (s->file)
-        fclose(s->file);
+    for (unsigned i = 0; i <= s->depth; i++)
+        if (s->files[i].file)
+            fclose(s->files[i].file);
     free(s->ladder);
+}
+
+void script_include(struct script *s, const char *name)
+{
+    const char *slash = strrchr(s->path, '/');
+    size_t dir = slash ? (size_t)(slash + 1 - s->path) : 0;
+    char path[1024];
+
+    if (s->depth)
+        script_fail(s, "an included file includes none");
+    snprintf(path, sizeof path, "%.*s", (int)dir, s->path);
+    if (!open_file(&s->files[1], path, name))
+        script_fail(s, "'%s' cannot be read: %s", name, strerror(errno));
+    s->depth = 1;
 }
 
 static void split(struct script *s)
@@ -255,6 +285,17 @@ static const struct {
     int err;
 } errors[] = {
     {"EACCES", EACCES},
+    {"EALREADY", EALREADY},
+    {"ECONNABORTED", ECONNABORTED},
+    {"ECONNRESET", ECONNRESET},
+    {"EINPROGRESS", EINPROGRESS},
+    {"EISCONN", EISCONN},
+    {"ENFILE", ENFILE},
+    {"ENOMEM", ENOMEM},
+    {"ENOTCONN", ENOTCONN},
+    {"EOPNOTSUPP", EOPNOTSUPP},
+    {"EPIPE", EPIPE},
+    {"ETIMEDOUT", ETIMEDOUT},
     {"EADDRINUSE", EADDRINUSE},
     {"EADDRNOTAVAIL", EADDRNOTAVAIL},
     {"EAFNOSUPPORT", EAFNOSUPPORT},

@@ -15,14 +15,22 @@
 #define SCRIPT_LINE_MAX 512
 #define SCRIPT_WORDS    96
 
-struct script {
+/* A file being read. */
+struct script_file {
     FILE *file;
+    char path[1024];
+    unsigned number; /* of the line in hand, from 1 */
+};
+
+struct script {
     const char *path;
-    unsigned number;            /* of the line in hand, from 1 */
-    char text[SCRIPT_LINE_MAX]; /* the line as written, without its end */
+    struct script_file files[2]; /* the script, and what it includes just now */
+    unsigned depth;              /* which of them is being read */
+    char text[SCRIPT_LINE_MAX];  /* the line as written, without its end */
     char split[SCRIPT_LINE_MAX];
     char *words[SCRIPT_WORDS];
     unsigned nwords, at;
+    unsigned packet_at;          /* where the line's packet begins */
     char title[SCRIPT_LINE_MAX]; /* of the first line */
     char *ladder;                /* lines, each with its newline */
     size_t ladder_len;
@@ -36,6 +44,9 @@ void script_end(struct script *s);
 
 /* Goes to the next line that has words; false at the end. */
 bool script_line(struct script *s);
+
+/* Goes on with the lines of another file, in the same directory, and then comes back. */
+void script_include(struct script *s, const char *name);
 
 /* Ends the script: `reason` says why. */
 _Noreturn void script_fail(struct script *s, const char *format, ...)

@@ -34,11 +34,24 @@ static void set_limit(struct world *w)
     script_fail(w->s, "there is no limit '%s'", name);
 }
 
-/* config seed N | ttl N | redirects | broadcast-echo | limit NAME N */
+/* include FILE: its lines stand here */
+static void cmd_include(struct world *w)
+{
+    const char *name = script_word(w->s);
+
+    script_expect_end(w->s);
+    script_include(w->s, name);
+}
+
+/* config seed N | ttl N | redirects | broadcast-echo | limit NAME N | tcp NAME N|on|off */
 static void cmd_config(struct world *w)
 {
     static const char *const names[] = {"seed", "ttl", "redirects", "broadcast-echo", "limit"};
 
+    if (script_accept(w->s, "tcp")) {
+        tcp_config(w);
+        return;
+    }
     if (w->stack)
         script_fail(w->s, "'config' belongs before everything else");
     switch (script_choice(w->s, names, NST_ARRAY_LEN(names), "setting")) {
@@ -60,7 +73,7 @@ static void cmd_config(struct world *w)
     script_expect_end(w->s);
 }
 
-/* link NAME [ip] [mtu N] [down]: the MAC address is 02:ee:00:00:00:00 and up. */
+/* link NAME [ip] [mtu N] [tso] [down]: the MAC address is 02:ee:00:00:00:00 and up. */
 static void cmd_link(struct world *w)
 {
     struct nst_link_config config = {.mtu = 1500, .mac = {{2, 0xee, 0, 0, 0, (uint8_t)w->nlinks}}};
@@ -70,6 +83,8 @@ static void cmd_link(struct world *w)
         config.medium = NST_MEDIUM_IP;
     if (script_accept(w->s, "mtu"))
         config.mtu = (uint32_t)script_number(w->s);
+    if (script_accept(w->s, "tso"))
+        config.offloads = NST_LINK_CSUM | NST_LINK_TSO4;
     config.down = script_accept(w->s, "down");
     script_expect_end(w->s);
     world_link_add(w, &config);
@@ -120,6 +135,8 @@ static void cmd_neighbour(struct world *w)
     if (script_accept(w->s, "at"))
         mac = script_station(w->s, &mac);
     nst_link link = command_link(w)->link;
+    if (!nst_addr_is_set(&w->peer))
+        w->peer = addr;
     command_result(w, nst_neigh_set(w->stack, link, &addr, &mac));
 }
 
@@ -153,6 +170,7 @@ static void cmd_carrier(struct world *w)
 bool setup_run(struct world *w, const char *name)
 {
     static const struct command table[] = {
+        {"include", cmd_include},
         {"config", cmd_config},
         {"link", cmd_link},
         {"address", cmd_address},

@@ -5,18 +5,27 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 
-/* socket NAME udp | icmp | raw PROTO | packet */
-static void cmd_socket(struct world *w)
+/* A place for the socket that the next word names; it counts once it is open. */
+static struct world_sock *new_sock(struct world *w)
 {
-    static const char *const names[] = {"udp", "icmp", "raw", "packet"};
-    static const enum nst_sock_type types[] = {NST_SOCK_DGRAM, NST_SOCK_DGRAM, NST_SOCK_RAW,
-                                               NST_SOCK_PACKET};
     struct world_sock *ws = &w->socks[w->nsocks];
 
-    world_link(w, NULL);
     if (w->nsocks == WORLD_SOCKS)
         script_fail(w->s, "too many sockets");
+    *ws = (struct world_sock){.sock = 0};
     snprintf(ws->name, sizeof ws->name, "%s", script_word(w->s));
+    return ws;
+}
+
+/* socket NAME udp | tcp | icmp | raw PROTO | packet */
+static void cmd_socket(struct world *w)
+{
+    static const char *const names[] = {"udp", "icmp", "raw", "packet", "tcp"};
+    static const enum nst_sock_type types[] = {NST_SOCK_DGRAM, NST_SOCK_DGRAM, NST_SOCK_RAW,
+                                               NST_SOCK_PACKET, NST_SOCK_STREAM};
+    struct world_sock *ws = new_sock(w);
+
+    world_link(w, NULL);
     unsigned kind = script_choice(w->s, names, NST_ARRAY_LEN(names), "kind of socket");
     uint8_t proto = kind == 2 ? (uint8_t)script_number(w->s) : kind == 1 ? NST_IPPROTO_ICMP : 0;
     int err = nst_socket(w->stack, &ws->sock, NST_AF_INET, types[kind], proto, w->nsocks);
@@ -60,20 +69,55 @@ static void cmd_connect(struct world *w)
     command_result(w, nst_connect(w->stack, sock, &peer));
 }
 
-static bool is_packet_socket(const struct world *w, nst_sock sock)
+/* listen NAME [backlog N] */
+static void cmd_listen(struct world *w)
+{
+    nst_sock sock = command_sock(w);
+    uint32_t backlog = 128;
+
+    if (script_accept(w->s, "backlog"))
+        backlog = (uint32_t)script_number(w->s);
+    command_result(w, nst_listen(w->stack, sock, backlog));
+}
+
+/* accept NAME -> NAME */
+static void cmd_accept(struct world *w)
+{
+    nst_sock sock = command_sock(w), dummy;
+    bool named = script_accept(w->s, "->");
+    struct world_sock *ws = named ? new_sock(w) : NULL;
+    int err = nst_accept(w->stack, sock, ws ? &ws->sock : &dummy, w->nsocks);
+
+    if (!err && !ws)
+        script_fail(w->s, "a connection is accepted: '-> NAME' belongs here");
+    w->nsocks += !err;
+    command_result(w, err);
+}
+
+/* shutdown NAME rd | wr | rdwr */
+static void cmd_shutdown(struct world *w)
+{
+    static const char *const names[] = {"rd", "wr", "rdwr"};
+    nst_sock sock = command_sock(w);
+    unsigned how = script_choice(w->s, names, NST_ARRAY_LEN(names), "direction");
+
+    command_result(w, nst_shutdown(w->stack, sock, (enum nst_shutdown)(how + 1)));
+}
+
+static bool is_type(const struct world *w, nst_sock sock, enum nst_sock_type type)
 {
     struct nst_sock_info info;
 
-    return nst_info(w->stack, sock, &info) == 0 && info.type == NST_SOCK_PACKET;
+    return nst_info(w->stack, sock, &info) == 0 && info.type == type;
 }
 
-/* What is sent: a frame for a packet socket, else a message. */
-static size_t read_message(struct world *w, nst_sock sock)
+/* What is sent: a frame for a packet socket, a stream's next bytes, else a message. */
+static size_t read_message(struct world *w, const struct world_sock *ws)
 {
-    struct packet p = {0};
+    struct packet p = {.payload_at = ws->sent};
     size_t len;
 
-    if (is_packet_socket(w, sock)) {
+    if (is_type(w, ws->sock, NST_SOCK_PACKET)) {
         packet_read(w->s, &p, &world_link(w, NULL)->mac);
         len = packet_build(&p, NST_MEDIUM_ETHERNET, w->bytes);
     } else {
@@ -83,11 +127,12 @@ static size_t read_message(struct world *w, nst_sock sock)
     return len;
 }
 
-/* send NAME [to ADDR[:PORT]] [from ADDR] [link NAME] [ttl N] [tos N] [options HEX] MESSAGE */
+/* send NAME [to ADDR[:PORT]] [from ADDR] [link NAME] [ttl N] [tos N] [options HEX] [more] [oob]
+ * MESSAGE */
 static void cmd_send(struct world *w)
 {
     struct script *s = w->s;
-    nst_sock sock = command_sock(w);
+    struct world_sock *ws = command_named(w);
     struct nst_slice slice = {w->bytes, 0};
     struct nst_msg msg = {.data = &slice, .ndata = 1, .tos = -1};
 
@@ -103,8 +148,15 @@ static void cmd_send(struct world *w)
         msg.tos = (int16_t)script_number(s);
     if (script_accept(s, "options"))
         msg.options_len = (uint8_t)script_hex(s, msg.options, sizeof msg.options);
-    slice.len = read_message(w, sock);
-    command_result(w, nst_send(w->stack, sock, &msg));
+    if (script_accept(s, "more"))
+        msg.flags |= NST_SEND_MORE;
+    if (script_accept(s, "oob"))
+        msg.flags |= NST_SEND_OOB;
+    slice.len = read_message(w, ws);
+    int64_t result = nst_send(w->stack, ws->sock, &msg);
+    if (result > 0 && is_type(w, ws->sock, NST_SOCK_STREAM))
+        ws->sent += (size_t)result;
+    command_result(w, result);
 }
 
 /* What surrounds a received datagram: [from ADDR[:PORT]] [to ADDR[:PORT]] [ttl N] [tos N]
@@ -132,7 +184,7 @@ static void check_surroundings(struct world *w, const struct nst_msg *msg)
 
 /* Reads a whole packet or a message from the words, and the same from the bytes. */
 static const char *read_both(struct world *w, const struct nst_msg *msg, struct packet *want,
-                             struct packet *got, size_t len)
+                             struct packet *got, size_t at, size_t len)
 {
     const char *next = script_peek(w->s);
     bool frame = strcmp(next, "eth") == 0 || strcmp(next, "arp") == 0;
@@ -146,17 +198,20 @@ static const char *read_both(struct world *w, const struct nst_msg *msg, struct 
         got->fields[FIELD_IP_PROTO] = want->fields[FIELD_IP_PROTO];
     packet_set_addr(got, FIELD_IP_SRC, &msg->peer.addr);
     packet_set_addr(got, FIELD_IP_DST, &msg->local.addr);
-    return packet_dissect_message(got, w->bytes, len);
+    const char *wrong = packet_dissect_message(got, w->bytes, len);
+    got->payload_at = at;
+    return wrong;
 }
 
-static void check_content(struct world *w, const struct nst_msg *msg, size_t len)
+/* `at` is where in its stream it stands. */
+static void check_content(struct world *w, const struct nst_msg *msg, size_t at, size_t len)
 {
     struct packet want = {0}, got = {0};
     char why[512];
 
     if (!script_peek(w->s) || strcmp(script_peek(w->s), "=") == 0)
         return;
-    const char *wrong = read_both(w, msg, &want, &got, len);
+    const char *wrong = read_both(w, msg, &want, &got, at, len);
     bool same = !wrong && packet_check(&want, &got, why, sizeof why);
     if (!same)
         script_fail(w->s, "what is received differs: %s", wrong ? wrong : why);
@@ -178,18 +233,21 @@ static bool receive(struct world *w, nst_sock sock, struct nst_msg *msg, uint32_
     return *result >= 0;
 }
 
-/* recv NAME [peek] [room BYTES] [SURROUNDINGS] [PACKET or MESSAGE] */
+/* recv NAME [peek] [oob] [room BYTES] [SURROUNDINGS] [PACKET or MESSAGE] */
 static void cmd_recv(struct world *w)
 {
-    nst_sock sock = command_sock(w);
-    uint32_t flags = script_accept(w->s, "peek") ? NST_RECV_PEEK : 0;
+    struct world_sock *ws = command_named(w);
+    uint32_t flags = (script_accept(w->s, "peek") ? NST_RECV_PEEK : 0) |
+                     (script_accept(w->s, "oob") ? NST_RECV_OOB : 0);
     struct nst_slice slice;
     struct nst_msg msg = {.data = &slice, .ndata = 1};
     int64_t result;
 
-    if (receive(w, sock, &msg, flags, &result)) {
+    if (receive(w, ws->sock, &msg, flags, &result)) {
         check_surroundings(w, &msg);
-        check_content(w, &msg, nst_min((size_t)result, slice.len));
+        check_content(w, &msg, ws->received, nst_min((size_t)result, slice.len));
+        if (!flags && is_type(w, ws->sock, NST_SOCK_STREAM))
+            ws->received += (size_t)result;
     }
     command_result(w, result);
 }
@@ -215,7 +273,7 @@ static void cmd_error(struct world *w)
         if (script_accept(w->s, "by"))
             command_check_sockaddr(w, "it is by", &(struct nst_sockaddr){.addr = e->offender});
         check_surroundings(w, &msg);
-        check_content(w, &msg, nst_min((size_t)result, slice.len));
+        check_content(w, &msg, 0, nst_min((size_t)result, slice.len));
     }
     command_result(w, result);
 }
@@ -230,14 +288,34 @@ static const char *const option_names[] = {
     [NST_OPT_DONTFRAG] = "dontfrag",
     [NST_OPT_RECVERR] = "recverr",
     [NST_OPT_ICMP_FILTER] = "icmp-filter",
+    [NST_OPT_OOBINLINE] = "oobinline",
+    [NST_OPT_DEFER_ACCEPT] = "defer-accept",
+    [NST_OPT_QUICKACK] = "quickack",
+    [NST_OPT_NODELAY] = "nodelay",
+    [NST_OPT_CORK] = "cork",
+    [NST_OPT_MAXSEG] = "maxseg",
+    [NST_OPT_KEEPALIVE] = "keepalive",
+    [NST_OPT_KEEPIDLE] = "keepidle",
+    [NST_OPT_KEEPINTVL] = "keepintvl",
+    [NST_OPT_KEEPCNT] = "keepcnt",
+    [NST_OPT_SYNCNT] = "syncnt",
+    [NST_OPT_LINGER] = "linger",
+    [NST_OPT_LINGER2] = "linger2",
+    [NST_OPT_USER_TIMEOUT] = "user-timeout",
 };
 
-/* setopt NAME OPTION N */
+/* setopt NAME OPTION N|off, or setopt NAME congestion ALGORITHM */
 static void cmd_setopt(struct world *w)
 {
     nst_sock sock = command_sock(w);
+    if (script_accept(w->s, "congestion")) {
+        const char *name = script_word(w->s);
+        command_result(w, nst_set_congestion(w->stack, sock, name));
+        return;
+    }
     unsigned opt = script_choice(w->s, option_names, NST_ARRAY_LEN(option_names), "option");
-    int64_t value = (int64_t)script_number(w->s);
+    bool off = script_accept(w->s, "off"); /* -1 */
+    int64_t value = off ? -1 : (int64_t)script_number(w->s);
 
     command_result(w, nst_setopt(w->stack, sock, (enum nst_opt)opt, value));
 }
@@ -257,6 +335,7 @@ bool sockets_run(struct world *w, const char *name)
 {
     static const struct command table[] = {
         {"socket", cmd_socket},   {"close", cmd_close},   {"bind", cmd_bind},
+        {"listen", cmd_listen},   {"accept", cmd_accept}, {"shutdown", cmd_shutdown},
         {"connect", cmd_connect}, {"send", cmd_send},     {"recv", cmd_recv},
         {"error", cmd_error},     {"setopt", cmd_setopt}, {"getopt", cmd_getopt},
     };

@@ -22,7 +22,7 @@ static const char *const addr_states[] = {[NST_ADDR_TENTATIVE] = "tentative",
 
 static void check_ready(struct world *w, const struct nst_event *event)
 {
-    static const char *const names[] = {"in", "out", "err"};
+    static const char *const names[] = {"in", "out", "err", "hup", "rdhup", "pri"};
     const char *name = script_word(w->s);
     uint32_t want = 0;
 
@@ -48,7 +48,8 @@ static void check_conflict(struct world *w, const struct nst_event *event)
         script_fail(w->s, "the address is %s", addr_states[event->addr_state]);
 }
 
-/* event none | NAME [in] [out] [err] | conflict ADDR STATION STATE: the next one */
+/* event none | NAME [in] [out] [err] [hup] [rdhup] [pri] | conflict ADDR STATION STATE: the next
+ * one */
 static void cmd_event(struct world *w)
 {
     struct nst_event event;
@@ -210,6 +211,7 @@ static void cmd_expect(struct world *w)
         {"drop", expect_drop},       {"silence", expect_silence}, {"neigh", expect_neigh},
         {"address", expect_address}, {"route", expect_route},     {"no-route", expect_no_route},
         {"local", expect_local},     {"stat", expect_stat},       {"memory", expect_memory},
+        {"state", tcp_expect_state}, {"flow", tcp_expect_flow},   {"tcp", tcp_expect_number},
     };
 
     world_link(w, NULL);

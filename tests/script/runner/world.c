@@ -9,6 +9,7 @@
 #include "core/base/timer.h"
 #include "core/stack/stack.h"
 #include "core/wire/arp.h"
+#include "core/wire/checksum.h"
 #include "core/wire/eth.h"
 #include "core/wire/print.h"
 
@@ -118,16 +119,50 @@ static const char *frame_text(const struct world_link *link, const uint8_t *data
     return nst_frame_print(text, sizeof text, link->medium, data, len);
 }
 
-static void log_frame(struct world *w, char arrow, const struct world_link *link,
-                      const uint8_t *data, size_t len)
+/* A segment's numbers are relative in the ladder, too. */
+static const char *segment_text(struct world *w, const struct world_link *link, const uint8_t *data,
+                                size_t len)
+{
+    static char text[400];
+    struct packet p = {0};
+
+    if (packet_dissect(&p, link->medium, data, len) ||
+        packet_number(&p, FIELD_IP_PROTO, 0) != NST_IPPROTO_TCP)
+        return frame_text(link, data, len);
+    talk_relative(&w->talks, &p);
+    return talk_print(text, sizeof text, &p);
+}
+
+static void log_text(struct world *w, char arrow, const struct world_link *link, const char *text)
 {
     if (w->nlinks > 1)
-        world_log(w, "%s: %c %s", link->name, arrow, frame_text(link, data, len));
+        world_log(w, "%s: %c %s", link->name, arrow, text);
     else
-        world_log(w, "%c %s", arrow, frame_text(link, data, len));
+        world_log(w, "%c %s", arrow, text);
 }
 
 /* ---- Time and output ------------------------------------------------------------------------ */
+
+/* What the device would do. */
+static void complete_checksum(const struct nst_offload *o, uint8_t *data, size_t len)
+{
+    uint8_t *field = data + o->csum_start + o->csum_offset;
+
+    if (o->csum == NST_CSUM_PARTIAL)
+        nst_store16(field,
+                    nst_csum_finish(nst_csum_sum(data + o->csum_start, len - o->csum_start)));
+}
+
+/* Segments teach where a conversation's numbers begin. */
+static void note_segment(struct world *w, const struct world_frame *f)
+{
+    struct packet p = {0};
+
+    if (!packet_dissect(&p, f->link->medium, f->data, f->len) && p.fields[FIELD_TCP_FLAGS].set &&
+        p.shape == SHAPE_IP)
+        talk_outgoing(&w->talks, &p, false);
+    log_text(w, '>', f->link, segment_text(w, f->link, f->data, f->len));
+}
 
 static void keep_frame(struct world *w, const struct world_link *link, struct nst_pkt *pkt)
 {
@@ -142,9 +177,12 @@ static void keep_frame(struct world *w, const struct world_link *link, struct ns
         abort();
     for (size_t i = 0; i < n; at += slices[i++].len)
         memcpy(f->data + at, slices[i].base, slices[i].len);
+    const struct nst_offload *offload = nst_pkt_offload(pkt);
+    complete_checksum(offload, f->data, f->len);
+    f->gso_size = offload->gso ? offload->gso_size : 0;
     w->npending++;
     nst_pkt_free(pkt);
-    log_frame(w, '>', link, f->data, f->len);
+    note_segment(w, f);
 }
 
 void world_pull(struct world *w)
@@ -181,7 +219,7 @@ static void fail_unexpected(struct world *w)
     const struct world_frame *f = &w->pending[0];
 
     script_fail(w->s, "no line expects what the stack sends: %s",
-                frame_text(f->link, f->data, f->len));
+                segment_text(w, f->link, f->data, f->len));
 }
 
 void world_advance(struct world *w, nst_time to)
@@ -236,8 +274,33 @@ static struct nst_mac station_for(struct world *w, const struct world_link *link
     return script_station_of(src);
 }
 
+static void default_addr(struct packet *p, enum packet_field field, const struct nst_addr *addr)
+{
+    if (!p->fields[field].set)
+        packet_set_addr(p, field, addr);
+}
+
+/* A packet without an IP header in the script is between us and the first neighbour. */
+static void complete_addrs(struct world *w, const struct world_link *link, struct packet *p,
+                           bool ours)
+{
+    struct nst_addr us = {0};
+    bool broadcast;
+
+    if (p->quote)
+        complete_addrs(w, link, p->quote, !ours);
+    if (p->fields[FIELD_IP_SRC].set)
+        return;
+    own_network(w, link, &w->peer, &us, &broadcast);
+    if (!nst_addr_is_set(&us) || !nst_addr_is_set(&w->peer))
+        script_fail(w->s, "between whom? say ip, or have an address and a neighbour");
+    default_addr(p, FIELD_IP_SRC, ours ? &us : &w->peer);
+    default_addr(p, FIELD_IP_DST, ours ? &w->peer : &us);
+}
+
 static void complete_ip(struct world *w, const struct world_link *link, struct packet *p)
 {
+    complete_addrs(w, link, p, false);
     const struct nst_addr *dst = &p->fields[FIELD_IP_DST].addr;
     struct nst_mac src = station_for(w, link, &p->fields[FIELD_IP_SRC].addr);
     struct nst_addr ours;
@@ -280,8 +343,9 @@ void world_inject(struct world *w, const struct world_link *link, struct packet 
         complete_arp(w, link, p);
     else
         complete_ip(w, link, p);
+    log_text(w, '<', link, w->s->text + (w->s->words[w->s->packet_at] - w->s->split));
+    talk_incoming(&w->talks, p, (uint32_t)((w->now - w->start) / NST_MS));
     size_t len = packet_build(p, link->medium, w->bytes);
-    log_frame(w, '<', link, w->bytes, len);
     struct nst_pkt *pkt = nst_pkt_alloc(w->stack, len);
     if (!pkt)
         script_fail(w->s, "nst_pkt_alloc() has no memory");
@@ -299,6 +363,14 @@ static void default_number(struct packet *p, enum packet_field field, uint64_t n
         packet_set(p, field, number);
 }
 
+static void complete_segment(struct packet *p)
+{
+    default_number(p, FIELD_SUM_BAD, 0);
+    default_number(p, FIELD_LEN, 0);
+    default_number(p, FIELD_TCP_URG, 0);
+    default_number(p, FIELD_GSO, 0);
+}
+
 /* What every packet of ours is, unless the line says otherwise. */
 static void complete_expected(const struct world_link *link, struct packet *p)
 {
@@ -314,6 +386,8 @@ static void complete_expected(const struct world_link *link, struct packet *p)
         default_number(p, FIELD_SUM_BAD, 0);
     if (!fragment && proto == NST_IPPROTO_UDP)
         default_number(p, FIELD_UDP_NO_SUM, 0);
+    if (!fragment && proto == NST_IPPROTO_TCP)
+        complete_segment(p);
 }
 
 static void expect_frame(struct world *w, const struct world_link *link,
@@ -324,10 +398,15 @@ static void expect_frame(struct world *w, const struct world_link *link,
 
     if (f->link != link)
         script_fail(w->s, "it goes out on %s instead of %s", f->link->name, link->name);
-    const char *text = frame_text(link, f->data, f->len);
+    const char *text = segment_text(w, link, f->data, f->len);
     const char *malformed = packet_dissect(&actual, link->medium, f->data, f->len);
     if (malformed)
         script_fail(w->s, "what the stack sends is %s: %s", malformed, text);
+    if (actual.shape == SHAPE_IP && actual.fields[FIELD_TCP_FLAGS].set) {
+        talk_outgoing(&w->talks, &actual, expected->fields[FIELD_TCP_ISN].set);
+        talk_relative(&w->talks, &actual);
+        packet_set(&actual, FIELD_GSO, f->gso_size);
+    }
     if (!packet_check(expected, &actual, why, sizeof why))
         script_fail(w->s, "the stack sends %s\n#     which differs: %s", text, why);
 }
@@ -342,6 +421,8 @@ void world_expect(struct world *w, const struct world_link *link, struct packet 
     const struct world_frame *f = &w->pending[0];
     if (f->time < from || f->time > to)
         script_fail(w->s, "it comes at %.9g s", (double)(f->time - w->start) / (double)NST_SEC);
+    if (p->shape == SHAPE_IP)
+        complete_addrs(w, link, p, true);
     complete_expected(link, p);
     expect_frame(w, link, p, f);
     frame_fini(w);

@@ -8,7 +8,7 @@
 #define NST_SCRIPT_WORLD_H
 
 #include "core/base/drop.h"
-#include "packet.h"
+#include "talk.h"
 
 #define WORLD_LINKS   4
 #define WORLD_PENDING 2048
@@ -26,11 +26,13 @@ struct world_frame {
     const struct world_link *link;
     uint8_t *data;
     size_t len;
+    uint16_t gso_size; /* the device is to make segments of this size; 0: it is one */
 };
 
 struct world_sock {
     char name[32];
     nst_sock sock;
+    size_t sent, received; /* bytes of a stream */
 };
 
 struct world {
@@ -43,6 +45,8 @@ struct world {
     unsigned nlinks;
     struct world_frame pending[WORLD_PENDING]; /* said, in order */
     size_t npending;
+    struct nst_addr peer; /* the first neighbour that the script names */
+    struct talks talks;
     struct world_sock socks[WORLD_SOCKS];
     unsigned nsocks;
     uint64_t drops[NST_DROP_COUNT]; /* accounted for */
