@@ -110,25 +110,30 @@ uint64_t nst_loop_clock(void);
 
 /* ---- File descriptors ---- */
 
-/* What a descriptor is ready for; the values are poll(2)'s. You ask for IN and OUT; HUP (the other
- * end has gone) and ERR (an error is pending) come unasked. */
+/* What a descriptor is ready for; the values are poll(2)'s. You ask for IN, OUT and RDHUP (the
+ * other end sends no more); HUP (it has gone) and ERR (an error is pending) come unasked. */
 enum nst_loop_events {
     NST_LOOP_IN = 0x01,
     NST_LOOP_OUT = 0x04,
     NST_LOOP_ERR = 0x08,
     NST_LOOP_HUP = 0x10,
+    NST_LOOP_RDHUP = 0x2000,
 };
+
+/* Asked for together with others: readiness is edge-triggered for this source. The kernel reports
+ * it when something has changed, not for as long as it lasts; so data may stay unread for good, and
+ * whoever stops before EAGAIN must come back by himself. */
+#define NST_LOOP_EDGE (1u << 31)
 
 struct nst_loop_fd;
 
 /* `source` is ready for `events`. Do at most `budget` units of work, whatever your unit is (a
  * packet, a message, a read), and return whether work is left. If so, you are called again in the
  * next turn, whether the kernel reports the descriptor or not, and the loop doesn't sleep until
- * then. If not, you are called when the kernel next finds it ready: readiness is level-triggered,
- * and to leave data unread and return false is not an error. (If you took the source back, what you
- * return is ignored.)
- * `events` is a hint. Another callback may have read the data already, so the descriptor should be
- * non-blocking. */
+ * then. If not, you are called when the kernel next finds it ready: readiness is level-triggered
+ * (but see NST_LOOP_EDGE), and to leave data unread and return false is not an error. (If you took
+ * the source back, what you return is ignored.) `events` is a hint. Another callback may have read
+ * the data already, so the descriptor should be non-blocking. */
 typedef bool nst_loop_fd_fn(struct nst_loop *loop, struct nst_loop_fd *source, unsigned events,
                             unsigned budget);
 
@@ -144,7 +149,8 @@ struct nst_loop_fd {
     struct nst_loop_link ready_link;
 };
 
-/* Starts watching `fd` for `events`: NST_LOOP_IN, NST_LOOP_OUT, both, or 0 for none as yet.
+/* Starts watching `fd` for `events`: any of NST_LOOP_IN, NST_LOOP_OUT and NST_LOOP_RDHUP, with
+ * NST_LOOP_EDGE if wanted; or 0 for none as yet.
  * The descriptor stays yours. Take the source back *before* closing it.
  * What epoll can't watch (regular files, directories) is always ready, as for poll(2).
  * Errors: -EINVAL (no function, or unknown events), -EEXIST (`source` is active, or `fd` is watched

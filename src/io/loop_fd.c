@@ -19,7 +19,7 @@
 
 #include "io/loop_internal.h"
 
-#define ASKED   ((unsigned)(NST_LOOP_IN | NST_LOOP_OUT))
+#define ASKED   (NST_LOOP_IN | NST_LOOP_OUT | NST_LOOP_RDHUP | NST_LOOP_EDGE)
 #define UNASKED ((unsigned)(NST_LOOP_ERR | NST_LOOP_HUP))
 
 static uint64_t id_of(const struct nst_loop *loop, int fd)
@@ -58,7 +58,7 @@ static int reserve_slot(struct nst_loop *loop, int fd)
 static void mark_ready(struct nst_loop *loop, struct nst_loop_fd *source, unsigned events)
 {
     if (source->interest)
-        source->ready |= events & (source->interest | UNASKED);
+        source->ready |= events & (source->interest | UNASKED) & ~NST_LOOP_EDGE;
     if (source->ready && !nst_loop_linked(&source->ready_link))
         nst_loop_list_push(&loop->ready, &source->ready_link);
 }

@@ -18,6 +18,8 @@ static_assert((int)NST_LOOP_IN == (int)EPOLLIN, "IN");
 static_assert((int)NST_LOOP_OUT == (int)EPOLLOUT, "OUT");
 static_assert((int)NST_LOOP_ERR == (int)EPOLLERR, "ERR");
 static_assert((int)NST_LOOP_HUP == (int)EPOLLHUP, "HUP");
+static_assert((int)NST_LOOP_RDHUP == (int)EPOLLRDHUP, "RDHUP");
+static_assert(NST_LOOP_EDGE == EPOLLET, "EDGE");
 
 int nst_loop_poller_init(struct nst_loop_poller *poller)
 {

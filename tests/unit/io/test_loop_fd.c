@@ -91,6 +91,30 @@ static void test_readiness_is_level_triggered(void **state)
     close(fds[0]);
 }
 
+static void test_edges(void **state)
+{
+    struct probe probe = {0};
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    add_probe(*state, &probe, fds[0], NST_LOOP_IN | NST_LOOP_RDHUP | NST_LOOP_EDGE);
+    for (unsigned calls = 1; calls <= 2; calls++) {
+        assert_int_equal(write(fds[1], "x", 1), 1);
+        turn(*state);
+        turn(*state); /* it stays unread, and that is no news */
+        assert_int_equal(probe.calls, calls);
+        assert_int_equal(probe.events, NST_LOOP_IN);
+    }
+    probe.left = true;
+    assert_int_equal(shutdown(fds[1], SHUT_WR), 0);
+    turn(*state);
+    assert_int_equal(probe.events, NST_LOOP_IN | NST_LOOP_RDHUP);
+    turn(*state); /* work that was left is work */
+    assert_int_equal(probe.calls, 4);
+    nst_loop_fd_del(&probe.source);
+    close_pipe(fds);
+}
+
 static void test_error_is_reported_unasked(void **state)
 {
     struct probe writer = {0};
@@ -505,6 +529,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         loop_test(test_arguments),
         loop_test(test_readiness_is_level_triggered),
+        loop_test(test_edges),
         loop_test(test_error_is_reported_unasked),
         loop_test(test_modify),
         loop_test(test_pause_is_silent),
