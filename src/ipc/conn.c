@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct nst_ipc_waiting {
     struct nst_ipc_waiting *next;
     uint16_t type;
     uint32_t id;
     size_t len;
+    int passed; /* a descriptor that goes with it; -1: none */
     uint8_t body[];
 };
 
@@ -42,6 +44,8 @@ static void drop_head(struct nst_ipc_conn *conn)
     conn->head = w->next;
     if (!conn->head)
         conn->tail = &conn->head;
+    if (w->passed >= 0)
+        close(w->passed);
     free(w);
 }
 
@@ -53,8 +57,9 @@ void nst_ipc_conn_fini(struct nst_ipc_conn *conn)
     conn->fd = -1;
 }
 
+/* Takes the descriptor over when it returns 0. */
 static int enqueue(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
-                   const struct nst_slice *parts, size_t n)
+                   const struct nst_slice *parts, size_t n, int passed)
 {
     size_t limit = is_data(type) ? NST_IPC_DATA_MAX : NST_IPC_CONTROL_MAX;
     size_t len = nst_ipc_parts_len(parts, n);
@@ -66,7 +71,7 @@ static int enqueue(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
     struct nst_ipc_waiting *w = malloc(cost(len));
     if (!w)
         return -ENOBUFS;
-    *w = (struct nst_ipc_waiting){.type = type, .id = id, .len = len};
+    *w = (struct nst_ipc_waiting){.type = type, .id = id, .len = len, .passed = passed};
     for (size_t i = 0, at = 0; i < n; at += parts[i++].len)
         if (parts[i].len > 0)
             memcpy(w->body + at, parts[i].base, parts[i].len);
@@ -76,12 +81,22 @@ static int enqueue(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
     return 0;
 }
 
+int nst_ipc_conn_pass_take(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
+                           const struct nst_slice *parts, size_t n, int passed)
+{
+    int err = conn->head ? -EAGAIN : nst_ipc_packet_pass(conn->fd, type, id, parts, n, passed);
+
+    if (err == -EAGAIN && (err = enqueue(conn, type, id, parts, n, passed)) == 0)
+        return 0;
+    if (passed >= 0)
+        close(passed);
+    return err;
+}
+
 int nst_ipc_conn_send(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
                       const struct nst_slice *parts, size_t n)
 {
-    int err = conn->head ? -EAGAIN : nst_ipc_packet_send(conn->fd, type, id, parts, n);
-
-    return err == -EAGAIN ? enqueue(conn, type, id, parts, n) : err;
+    return nst_ipc_conn_pass_take(conn, type, id, parts, n, -1);
 }
 
 int nst_ipc_conn_flush(struct nst_ipc_conn *conn)
@@ -89,7 +104,7 @@ int nst_ipc_conn_flush(struct nst_ipc_conn *conn)
     while (conn->head) {
         struct nst_ipc_waiting *w = conn->head;
         struct nst_slice body = {w->body, w->len};
-        int err = nst_ipc_packet_send(conn->fd, w->type, w->id, &body, 1);
+        int err = nst_ipc_packet_pass(conn->fd, w->type, w->id, &body, 1, w->passed);
         if (err)
             return err == -EAGAIN ? 0 : err;
         drop_head(conn);

@@ -34,6 +34,11 @@ void nst_ipc_conn_fini(struct nst_ipc_conn *conn);
 int nst_ipc_conn_send(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
                       const struct nst_slice *parts, size_t n);
 
+/* The same with a descriptor, which it takes over and closes when that is sent, or can't be; -1 is
+ * none. Only control may have one. */
+int nst_ipc_conn_pass_take(struct nst_ipc_conn *conn, uint16_t type, uint32_t id,
+                           const struct nst_slice *parts, size_t n, int passed);
+
 /* Sends of what waits as much as there is room for. 0, or the error that ended the connection. */
 int nst_ipc_conn_flush(struct nst_ipc_conn *conn);
 

@@ -1,8 +1,11 @@
-/* Descriptors that nobody asked for. The last close of a TCP socket with SO_LINGER blocks for as
- * long as its owner pleased to set; so whoever may pass us one could stop the loop: measured, by a
- * discarded message, by closing a connection with unread messages, with or without a buffer for
- * descriptors. Linux 6.16 lets us refuse them (SO_PASSRIGHTS, see listen.c). Before that, we take
- * every descriptor in, disarm it, and close it; and read a connection empty before it is closed. */
+/* Descriptors travel from the daemon to its clients only, and only where a client expects one.
+ *
+ * Those that nobody asked for are a danger. The last close of a TCP socket with SO_LINGER blocks
+ * for as long as its owner pleased to set; so whoever may pass us one could stop the loop:
+ * measured, by a discarded message, by closing a connection with unread messages, with or without a
+ * buffer for descriptors. Linux 6.16 lets us refuse them (SO_PASSRIGHTS, see listen.c). Before
+ * that, we take every descriptor in, disarm it, and close it; and read a connection empty before it
+ * is closed. */
 #include "ipc/packet.h"
 
 #include <errno.h>
@@ -19,12 +22,24 @@ union rights {
     char space[CMSG_SPACE(SCM_FDS_MAX * sizeof(int))];
 };
 
-int nst_ipc_packet_send(int fd, uint16_t type, uint32_t id, const struct nst_slice *parts, size_t n)
+/* Puts one descriptor into the message. */
+static void attach(struct msghdr *msg, union rights *rights, int passed)
+{
+    rights->align = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof passed)};
+    memcpy(CMSG_DATA(&rights->align), &passed, sizeof passed);
+    msg->msg_control = rights;
+    msg->msg_controllen = CMSG_SPACE(sizeof passed);
+}
+
+int nst_ipc_packet_pass(int fd, uint16_t type, uint32_t id, const struct nst_slice *parts, size_t n,
+                        int passed)
 {
     uint8_t bytes[NST_IPC_HLEN];
     struct iovec iov[1 + NST_IPC_PARTS] = {{bytes, sizeof bytes}};
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 1 + n};
     size_t len = nst_ipc_parts_len(parts, n);
+    union rights rights;
 
     if (n > NST_IPC_PARTS)
         return -EINVAL;
@@ -34,6 +49,8 @@ int nst_ipc_packet_send(int fd, uint16_t type, uint32_t id, const struct nst_sli
     nst_ipc_header_emit(&header, bytes);
     for (size_t i = 0; i < n; i++)
         iov[1 + i] = (struct iovec){parts[i].base, parts[i].len};
+    if (passed >= 0)
+        attach(&msg, &rights, passed);
     while (sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         if (errno != EINTR)
             return -errno;
@@ -48,55 +65,96 @@ static void close_disarmed(int fd)
     close(fd);
 }
 
-/* Closes the descriptors that came with a message. Returns whether there were any. */
-static bool close_rights(struct msghdr *msg)
+/* Closes the descriptors that came with a message, except the first `keep`, which go to `kept`.
+ * Returns how many there were. */
+static size_t take_rights(struct msghdr *msg, int *kept, size_t keep)
 {
-    bool any = false;
+    size_t count = 0;
 
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
         size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n; i++, count++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            close_disarmed(fd);
+            if (count < keep)
+                kept[count] = fd;
+            else
+                close_disarmed(fd);
         }
-        any = true;
     }
-    return any;
+    return count;
+}
+
+/* Closes what came with a message that is none. */
+static void forget(int *passed)
+{
+    if (!passed || *passed < 0)
+        return;
+    close_disarmed(*passed);
+    *passed = -1;
 }
 
 /* One packet. Returns its length, 0 at the end, -EPROTO for one that was too long or came with
- * descriptors, or what recvmsg() says. */
-static ssize_t receive(int fd, void *buf, size_t size)
+ * descriptors that weren't expected, or what recvmsg() says. */
+static ssize_t receive(int fd, void *buf, size_t size, int *passed)
 {
     struct iovec iov = {buf, size};
     union rights rights;
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights};
+    size_t expected = passed ? 1 : 0;
     ssize_t got;
 
+    if (passed)
+        *passed = -1;
     do {
         msg.msg_controllen = sizeof rights;
         got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
-    if (close_rights(&msg) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-        return -EPROTO;
-    return got;
+    if (take_rights(&msg, passed, expected) <= expected &&
+        !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return got;
+    forget(passed);
+    return -EPROTO;
 }
 
-int nst_ipc_packet_recv(int fd, uint8_t *buf, struct nst_ipc_msg *out)
+/* What stands in the packet; it must be a message. */
+static int parse(const uint8_t *buf, size_t len, struct nst_ipc_msg *out)
 {
-    ssize_t got = receive(fd, buf, NST_IPC_MSG_MAX);
+    out->body = buf + NST_IPC_HLEN;
+    return nst_ipc_header_parse(&out->header, buf, len);
+}
+
+int nst_ipc_packet_recv(int fd, uint8_t *buf, struct nst_ipc_msg *out, int *passed)
+{
+    ssize_t got = receive(fd, buf, NST_IPC_MSG_MAX, passed);
 
     if (got < 0)
         return (int)got;
-    if (got == 0) /* the end, or an empty packet, which is no message and ends it as well */
-        return -ECONNRESET;
-    out->body = buf + NST_IPC_HLEN;
-    return nst_ipc_header_parse(&out->header, buf, (size_t)got);
+    /* The end, or an empty packet, which is no message and ends it as well. */
+    int err = got ? parse(buf, (size_t)got, out) : -ECONNRESET;
+    if (err)
+        forget(passed);
+    return err;
+}
+
+ssize_t nst_ipc_stream_recv(int fd, struct iovec *iov, size_t n, int flags)
+{
+    union rights rights;
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n, .msg_control = &rights};
+    ssize_t got;
+
+    do {
+        msg.msg_controllen = sizeof rights;
+        got = recvmsg(fd, &msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return -errno;
+    take_rights(&msg, NULL, 0);
+    return got;
 }
 
 void nst_ipc_packet_close(int fd)
@@ -106,7 +164,7 @@ void nst_ipc_packet_close(int fd)
 
     shutdown(fd, SHUT_RDWR); /* what is queued now is all there will be */
     do
-        got = receive(fd, &byte, sizeof byte);
+        got = receive(fd, &byte, sizeof byte, NULL);
     while (got > 0 || got == -EPROTO);
     close(fd);
 }

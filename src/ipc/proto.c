@@ -28,6 +28,8 @@ enum {
     D_ICMP_CODE = 43,
     D_INFO = 44,
     D_TIME = 48,
+    D_PORT = 56,
+    D_ZERO = 58, /* six bytes */
 };
 
 /* Offsets in the fixed part of a FRAME. */
@@ -136,6 +138,8 @@ int nst_ipc_datagram_parse(struct nst_ipc_datagram *out, const uint8_t *p, size_
         return -EPROTO;
     if (p[D_FLAGS] & ~(NST_IPC_TRUNCATED | NST_IPC_REPORT | NST_IPC_BY_ICMP))
         return -EPROTO;
+    if (load16(p + D_ZERO) != 0 || load32(p + D_ZERO + 2) != 0)
+        return -EPROTO;
     *out = (struct nst_ipc_datagram){
         .sock = load32(p + D_SOCK),
         .ttl = p[D_TTL],
@@ -148,6 +152,7 @@ int nst_ipc_datagram_parse(struct nst_ipc_datagram *out, const uint8_t *p, size_
         .icmp_code = p[D_ICMP_CODE],
         .info = load32(p + D_INFO),
         .time = load64(p + D_TIME),
+        .port = load16(p + D_PORT),
     };
     return 0;
 }
@@ -167,6 +172,7 @@ void nst_ipc_datagram_emit(const struct nst_ipc_datagram *datagram, uint8_t *p)
     p[D_ICMP_CODE] = datagram->icmp_code;
     store32(p + D_INFO, datagram->info);
     store64(p + D_TIME, datagram->time);
+    store16(p + D_PORT, datagram->port);
 }
 
 int nst_ipc_frame_parse(struct nst_ipc_frame *out, const uint8_t *p, size_t len)

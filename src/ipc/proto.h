@@ -13,7 +13,7 @@
 #define NST_IPC_HLEN          16
 #define NST_IPC_MSG_MAX       (128u * 1024) /* header and body */
 #define NST_IPC_BODY_MAX      (NST_IPC_MSG_MAX - NST_IPC_HLEN)
-#define NST_IPC_DATAGRAM_HLEN 56
+#define NST_IPC_DATAGRAM_HLEN 64
 #define NST_IPC_FRAME_HLEN    24
 
 enum nst_ipc_type {
@@ -57,6 +57,7 @@ struct nst_ipc_datagram {
     uint8_t icmp_type, icmp_code;
     uint32_t info;
     uint64_t time; /* CLOCK_MONOTONIC, ns */
+    uint16_t port; /* of the peer; UDP */
 };
 
 /* Reads the fixed part of a DATAGRAM's body, of `len` bytes; the datagram follows it. -EPROTO. */

@@ -105,14 +105,19 @@ static void peer_update(struct nst_ipc_peer *peer)
     peer->interest = interest;
 }
 
-/* 0; -ENOBUFS or -EMSGSIZE when the message was not sent; -EPIPE when the connection is at its end.
- */
+/* Takes the descriptor `passed`; -1 is none. 0; -ENOBUFS or -EMSGSIZE when the message was not
+ * sent; -EPIPE when the connection is at its end. */
 static int peer_send(struct nst_ipc_peer *peer, uint16_t type, uint32_t id,
-                     const struct nst_slice *parts, size_t n)
+                     const struct nst_slice *parts, size_t n, int passed)
 {
-    if (peer->ended)
+    int err;
+
+    if (peer->ended) {
+        if (passed >= 0)
+            close(passed);
         return -EPIPE;
-    int err = nst_ipc_conn_send(&peer->conn, type, id, parts, n);
+    }
+    err = nst_ipc_conn_pass_take(&peer->conn, type, id, parts, n, passed);
     if (err && err != -ENOBUFS && err != -EMSGSIZE) {
         peer_end(peer);
         return -EPIPE;
@@ -122,29 +127,38 @@ static int peer_send(struct nst_ipc_peer *peer, uint16_t type, uint32_t id,
 }
 
 /* Control can't be dropped: no room is the end. */
-static int send_json(struct nst_ipc_peer *peer, uint16_t type, uint32_t id, const json_t *json)
+static int send_json(struct nst_ipc_peer *peer, uint16_t type, uint32_t id, const json_t *json,
+                     int passed)
 {
     char *text = json ? json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 
-    if (!text)
+    if (!text) {
+        if (passed >= 0)
+            close(passed);
         return -ENOMEM;
+    }
     struct nst_slice body = {text, strlen(text)};
-    int err = peer_send(peer, type, id, &body, 1);
+    int err = peer_send(peer, type, id, &body, 1, passed);
     if (err == -ENOBUFS)
         peer_end(peer);
     free(text);
     return err;
 }
 
-void nst_ipc_reply_take(struct nst_ipc_peer *peer, uint32_t id, json_t *result)
+void nst_ipc_reply_pass_take(struct nst_ipc_peer *peer, uint32_t id, json_t *result, int passed)
 {
-    int err = send_json(peer, NST_IPC_REPLY, id, result);
+    int err = send_json(peer, NST_IPC_REPLY, id, result, passed);
 
     json_decref(result);
     if (err == -EMSGSIZE)
         nst_ipc_error(peer, id, err, "the answer is too long for one message");
     else if (err == -ENOMEM)
         nst_ipc_error(peer, id, err, "the daemon has no memory for the answer");
+}
+
+void nst_ipc_reply_take(struct nst_ipc_peer *peer, uint32_t id, json_t *result)
+{
+    nst_ipc_reply_pass_take(peer, id, result, -1);
 }
 
 void nst_ipc_error(struct nst_ipc_peer *peer, uint32_t id, int err, const char *format, ...)
@@ -156,7 +170,7 @@ void nst_ipc_error(struct nst_ipc_peer *peer, uint32_t id, int err, const char *
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     json_t *body = nst_ipc_error_new(-err, message);
-    if (send_json(peer, NST_IPC_ERROR, id, body) == -ENOMEM)
+    if (send_json(peer, NST_IPC_ERROR, id, body, -1) == -ENOMEM)
         peer_end(peer);
     json_decref(body);
 }
@@ -170,7 +184,7 @@ static bool send_data(struct nst_ipc_peer *peer, uint16_t type, uint32_t id, str
     n = nst_min(n, NST_PKT_SLICES);
     for (size_t i = 0; i < n; i++)
         parts[1 + i] = slices[i];
-    if (peer_send(peer, type, id, parts, 1 + n) == 0)
+    if (peer_send(peer, type, id, parts, 1 + n, -1) == 0)
         return true;
     peer->server->stats.dropped++;
     return false;
@@ -247,7 +261,7 @@ static void handle_datagram(struct nst_ipc_peer *peer, const struct nst_ipc_msg 
 static bool peer_receive(struct nst_ipc_peer *peer)
 {
     struct nst_ipc_msg msg;
-    int err = nst_ipc_packet_recv(peer->conn.fd, peer->server->buf, &msg);
+    int err = nst_ipc_packet_recv(peer->conn.fd, peer->server->buf, &msg, NULL);
 
     if (err == -EAGAIN)
         return false;
@@ -362,7 +376,7 @@ static void admit(struct nst_ipc_server *server, int fd)
     server->peers[server->stats.clients++] = peer;
     server->stats.accepted++;
     server->ops->opened(server->ctx, peer);
-    if (send_json(peer, NST_IPC_HELLO, 0, server->hello) < 0)
+    if (send_json(peer, NST_IPC_HELLO, 0, server->hello, -1) < 0)
         peer_end(peer);
 }
 

@@ -82,6 +82,9 @@ void *nst_ipc_peer_data(const struct nst_ipc_peer *peer);
  * can't be given becomes an error. */
 void nst_ipc_reply_take(struct nst_ipc_peer *peer, uint32_t id, json_t *result);
 
+/* The same, and gives the client the descriptor `passed`, which it takes over. */
+void nst_ipc_reply_pass_take(struct nst_ipc_peer *peer, uint32_t id, json_t *result, int passed);
+
 /* Answers a call with an error: `err` is a negative errno value, the text one sentence. */
 __attribute__((format(printf, 4, 5))) void nst_ipc_error(struct nst_ipc_peer *peer, uint32_t id,
                                                          int err, const char *format, ...);

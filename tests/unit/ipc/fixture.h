@@ -57,7 +57,7 @@ static inline int raw_recv(int fd, uint32_t *id, char *text, size_t cap)
 {
     static uint8_t buf[NST_IPC_MSG_MAX];
     struct nst_ipc_msg msg;
-    int err = nst_ipc_packet_recv(fd, buf, &msg);
+    int err = nst_ipc_packet_recv(fd, buf, &msg, NULL);
 
     if (err)
         return err;

@@ -9,6 +9,7 @@
 
 static struct nst_ipc_listener listener;
 static char why[NST_IPC_WHY];
+static int passed_answer = -1, passed_frame = -1; /* what the daemon passes with these */
 
 /* What the daemon says to whoever connects; run in a child, which then closes. */
 static void play(const void *greeting, size_t len, const char *answer, uint16_t type)
@@ -27,8 +28,8 @@ static void play(const void *greeting, size_t len, const char *answer, uint16_t 
         /* Something else first, which a call must not mistake for its answer. */
         nst_ipc_packet_send(fd, NST_IPC_REPLY, header.id + 1,
                             &(struct nst_slice){(char[]){"{}"}, 2}, 1);
-        nst_ipc_packet_send(fd, NST_IPC_FRAME, header.id, &body, 1);
-        nst_ipc_packet_send(fd, type, header.id, &body, 1);
+        nst_ipc_packet_pass(fd, NST_IPC_FRAME, header.id, &body, 1, passed_frame);
+        nst_ipc_packet_pass(fd, type, header.id, &body, 1, passed_answer);
     }
     _exit(0);
 }
@@ -116,6 +117,37 @@ static void test_call_fails(void **state)
     nst_ipc_client_free(client);
 }
 
+static int fetch(const char *answer, uint16_t type, int *passed)
+{
+    daemon_says(HELLO, sizeof HELLO - 1, answer, type);
+    struct nst_ipc_client *client = open_client();
+    int err = nst_ipc_client_fetch_take(client, json_pack("{s:s}", "op", "x"), 10000, NULL, passed);
+    nst_ipc_client_free(client);
+    wait(NULL);
+    return err;
+}
+
+/* A descriptor comes with the answer, or the daemon is none. */
+static void test_fetch(void **state)
+{
+    int passed;
+    (void)state;
+
+    passed_answer = 0;
+    assert_int_equal(fetch("{}", NST_IPC_REPLY, &passed), 0);
+    assert_true(passed > 0);
+    assert_int_equal(close(passed), 0);
+    assert_int_equal(fetch("{\"errno\":\"EPERM\"}", NST_IPC_ERROR, &passed), -EPROTO);
+    assert_int_equal(fetch("[]", NST_IPC_REPLY, &passed), -EPROTO);
+    assert_int_equal(passed, -1);
+    passed_frame = 0;
+    assert_int_equal(fetch("{}", NST_IPC_REPLY, &passed), -EPROTO);
+    passed_answer = passed_frame = -1;
+    assert_int_equal(fetch("{\"errno\":\"EPERM\"}", NST_IPC_ERROR, &passed), -EPERM);
+    assert_int_equal(fetch("{}", NST_IPC_REPLY, &passed), -EPROTO);
+    assert_int_equal(passed, -1);
+}
+
 static void test_daemon_ends(void **state)
 {
     struct nst_ipc_msg msg;
@@ -189,6 +221,7 @@ int main(void)
         TEST(test_left_over_socket),
         TEST(test_call),
         TEST(test_call_fails),
+        TEST(test_fetch),
         TEST(test_daemon_ends),
         TEST(test_other_greetings),
         TEST(test_next_waits_no_longer_than_asked),

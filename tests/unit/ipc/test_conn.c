@@ -217,6 +217,90 @@ static void test_lingering_descriptor_does_not_block_closing(void **state)
     send_lingering_socket(pair->far); /* the teardown closes with both unread */
 }
 
+/* Receives a message that brings a pipe's end, and reads what was written into the pipe. */
+static char read_passed(struct pair *pair)
+{
+    static uint8_t buf[NST_IPC_MSG_MAX];
+    struct nst_ipc_msg msg;
+    char byte = 0;
+    int passed;
+
+    while (nst_ipc_packet_recv(pair->far, buf, &msg, &passed) == 0 && passed < 0)
+        ;
+    assert_true(passed >= 0);
+    assert_int_equal(msg.header.type, NST_IPC_REPLY);
+    assert_int_equal(read(passed, &byte, 1), 1);
+    close(passed);
+    return byte;
+}
+
+static void pass_pipe(struct pair *pair, char byte)
+{
+    struct nst_slice body = {(char[]){"{}"}, 2};
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], &byte, 1), 1);
+    close(ends[1]);
+    assert_int_equal(nst_ipc_conn_pass_take(&pair->conn, NST_IPC_REPLY, 1, &body, 1, ends[0]), 0);
+}
+
+static int lowest_free_fd(void)
+{
+    int fd = dup(0);
+
+    close(fd);
+    return fd;
+}
+
+static void test_descriptors_are_passed(void **state)
+{
+    struct pair *pair = *state;
+    int lowest = lowest_free_fd();
+
+    pass_pipe(pair, 'a');
+    assert_int_equal(read_passed(pair), 'a');
+    fill_socket(pair);
+    pass_pipe(pair, 'b');
+    pass_pipe(pair, 'c');
+    while (raw_recv(pair->far, NULL, NULL, 0) == NST_IPC_FRAME)
+        ;
+    assert_int_equal(nst_ipc_conn_flush(&pair->conn), 0);
+    assert_int_equal(read_passed(pair), 'b');
+    assert_int_equal(read_passed(pair), 'c');
+    assert_int_equal(lowest_free_fd(), lowest);
+    fill_socket(pair);
+    pass_pipe(pair, 'd'); /* the teardown forgets it, unsent */
+}
+
+static void test_one_descriptor_at_most(void **state)
+{
+    static const struct nst_ipc_header header = {NST_IPC_VERSION, NST_IPC_REPLY, 1, 0};
+    struct pair *pair = *state;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(2 * sizeof(int))];
+    } control = {.header = {CMSG_LEN(2 * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    uint8_t bytes[NST_IPC_HLEN];
+    static uint8_t buf[NST_IPC_MSG_MAX];
+    struct iovec iov = {bytes, sizeof bytes};
+    struct msghdr two = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+    struct nst_ipc_msg msg;
+    int passed, lowest = lowest_free_fd();
+
+    nst_ipc_header_emit(&header, bytes);
+    memcpy(CMSG_DATA(&control.header), (int[]){1, 2}, 2 * sizeof(int));
+    assert_int_equal(sendmsg(pair->conn.fd, &two, 0), sizeof bytes);
+    assert_int_equal(nst_ipc_packet_recv(pair->far, buf, &msg, &passed), -EPROTO);
+    assert_int_equal(passed == -1 ? lowest_free_fd() : -1, lowest);
+    assert_int_equal(raw_send_fd(pair->conn.fd, "nonsense", 8, 1), 8);
+    assert_int_equal(nst_ipc_packet_recv(pair->far, buf, &msg, &passed), -EPROTO);
+    assert_int_equal(passed == -1 ? lowest_free_fd() : -1, lowest);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_end_is_reported, make_pair, drop_pair),
         cmocka_unit_test_setup_teardown(test_too_long_is_malformed, make_pair, drop_pair),
         cmocka_unit_test_setup_teardown(test_descriptors_are_closed, make_pair, drop_pair),
+        cmocka_unit_test_setup_teardown(test_descriptors_are_passed, make_pair, drop_pair),
+        cmocka_unit_test_setup_teardown(test_one_descriptor_at_most, make_pair, drop_pair),
         cmocka_unit_test_setup_teardown(test_lingering_descriptor_does_not_block_receiving,
                                         make_pair, drop_pair),
         cmocka_unit_test_setup_teardown(test_lingering_descriptor_does_not_block_closing, make_pair,

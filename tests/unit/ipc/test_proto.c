@@ -101,6 +101,7 @@ static const uint8_t DATAGRAM[NST_IPC_DATAGRAM_HLEN] = {
     10,  0, 0, 1, 0,    0,  0,    0, 0, 0, 0, 0, 0, 0, 0, 0, /* offender */
     113, 0, 3, 1, 0xdc, 5,  0,    0,                         /* errno, type, code, info */
     8,   7, 6, 5, 4,    3,  2,    1,                         /* time */
+    53,  0, 0, 0, 0,    0,  0,    0,                         /* port */
 };
 
 static void test_datagram(void **state)
@@ -123,6 +124,7 @@ static void test_datagram(void **state)
     assert_int_equal(d.icmp_code, 1);
     assert_int_equal(d.info, 1500);
     assert_int_equal(d.time, 0x0102030405060708);
+    assert_int_equal(d.port, 53);
     nst_ipc_datagram_emit(&d, bytes);
     assert_memory_equal(bytes, DATAGRAM, sizeof bytes);
 }

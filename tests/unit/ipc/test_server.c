@@ -368,11 +368,11 @@ static void test_frames_are_dropped_and_counted(void **state)
     assert_int_equal(stats().dropped, lost);
     do {
         turn();
-        while (nst_ipc_packet_recv(fd, buf, &msg) == 0)
+        while (nst_ipc_packet_recv(fd, buf, &msg, NULL) == 0)
             received++;
     } while (received < sent);
     assert_true(nst_ipc_frame_send(d.last, 3, &frame, slices, 2, 1500));
-    assert_int_equal(nst_ipc_packet_recv(fd, buf, &msg), 0);
+    assert_int_equal(nst_ipc_packet_recv(fd, buf, &msg, NULL), 0);
     assert_int_equal(msg.header.id, 3);
     assert_int_equal(msg.header.len, NST_IPC_FRAME_HLEN + 1500);
     assert_int_equal(nst_ipc_frame_parse(&got, msg.body, msg.header.len), 0);
