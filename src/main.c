@@ -24,11 +24,13 @@ static const struct command COMMANDS[] = {
     {"down", "stop the running stack", nst_cli_down},
     {"ping", "ping a host from the stack", nst_cli_ping},
     {"arping", "ask a neighbour by ARP", nst_cli_arping},
+    {"nc", "connect standard input and output to a port", nst_cli_nc},
     {"status", "what is running", nst_cli_status},
     {"addr", "its addresses", nst_cli_addr},
     {"route", "its routes", nst_cli_route},
     {"neigh", "its neighbours", nst_cli_neigh},
     {"stats", "its counters, and why packets were dropped", nst_cli_stats},
+    {"sockets", "its sockets and connections", nst_cli_sockets},
     {"capture", "show or record what crosses its links", nst_cli_capture},
     {"relay", "a cable that delays, loses and corrupts, for tests", nst_cli_relay},
 };

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NOTE_INDENT = 4 };
+
 struct row {
     struct row *next;
     char *cells[NST_CLI_TABLE_COLUMNS];
+    bool is_note; /* the first cell, across all columns */
 };
 
 struct nst_cli_table {
@@ -50,6 +53,21 @@ void nst_cli_table_row(struct nst_cli_table *table, const char *const cells[])
     }
 }
 
+void nst_cli_table_note(struct nst_cli_table *table, const char *text)
+{
+    struct row *row = table ? calloc(1, sizeof *row) : NULL;
+
+    if (row)
+        row->cells[0] = strdup(text);
+    if (table)
+        table->incomplete |= !row || !row->cells[0];
+    if (!row)
+        return;
+    row->is_note = true;
+    *table->tail = row;
+    table->tail = &row->next;
+}
+
 /* The last column that has text in it, so that lines don't end in spaces. */
 static size_t used_columns(const struct nst_cli_table *table, const struct row *row)
 {
@@ -58,6 +76,13 @@ static size_t used_columns(const struct nst_cli_table *table, const struct row *
     while (n > 0 && row->cells[n - 1][0] == '\0')
         n--;
     return n;
+}
+
+static void print_note(const struct row *row, FILE *out, int indent)
+{
+    fprintf(out, "%*s", indent + NOTE_INDENT, "");
+    nst_cli_put(out, row->cells[0]);
+    fputc('\n', out);
 }
 
 static void print_row(const struct nst_cli_table *table, const struct row *row, FILE *out,
@@ -94,7 +119,9 @@ int nst_cli_table_print_take(struct nst_cli_table *table, FILE *out, int indent)
         return err;
     while (table->rows) {
         struct row *row = table->rows;
-        if (!err)
+        if (!err && row->is_note)
+            print_note(row, out, indent);
+        else if (!err)
             print_row(table, row, out, indent);
         table->rows = row->next;
         row_free(row);

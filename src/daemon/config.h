@@ -58,6 +58,7 @@ struct nst_up_config {
     enum nst_up_log log_level;
     bool log_json;
     bool daemon;
+    bool services; /* offer echo, discard, daytime and chargen */
 };
 
 /* nst_config_parse() found --help and looked no further. */

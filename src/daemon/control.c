@@ -202,13 +202,23 @@ static const struct {
     const char *op;
     bool owner_only;
     json_t *(*answer)(struct nst_daemon *d);
-    void (*act)(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id, const json_t *args);
+    nst_client_call *act;
 } calls[] = {
-    {"status", false, call_status, NULL},       {"addr", false, call_addr, NULL},
-    {"route", false, call_route, NULL},         {"neigh", false, call_neigh, NULL},
-    {"stats", false, call_stats, NULL},         {"socket", false, NULL, nst_client_socket},
-    {"setopt", false, NULL, nst_client_setopt}, {"close", false, NULL, nst_client_close},
-    {"capture", true, NULL, nst_capture_call},  {"down", true, call_down, NULL},
+    {"status", false, call_status, NULL},
+    {"addr", false, call_addr, NULL},
+    {"route", false, call_route, NULL},
+    {"neigh", false, call_neigh, NULL},
+    {"stats", false, call_stats, NULL},
+    {"sockets", false, NULL, nst_socklist_call},
+    {"socket", false, NULL, nst_client_socket},
+    {"bind", false, NULL, nst_client_bind},
+    {"connect", false, NULL, nst_client_connect},
+    {"listen", false, NULL, nst_client_listen},
+    {"accept", false, NULL, nst_client_accept},
+    {"setopt", false, NULL, nst_client_setopt},
+    {"close", false, NULL, nst_client_close},
+    {"capture", true, NULL, nst_capture_call},
+    {"down", true, call_down, NULL},
 };
 
 static void on_call(void *ctx, struct nst_ipc_peer *peer, uint32_t id, const char *op,

@@ -1,12 +1,14 @@
 /* `netstack up`: one process that owns a device, runs a stack on it, and serves it to others.
  *
  * up.c sets it up and takes it down; pump.c carries frames between device and stack; control.c
- * answers calls; sockets.c lends sockets to clients; capture.c shows frames to them; keeper.c
- * undoes with rights what was done with rights. Everything happens in the one loop, and nothing in
- * it waits. */
+ * answers calls; sockets.c and streams.c lend sockets to clients, relay.c carries the data of
+ * connections for them; services.c serves the small services; capture.c shows frames to clients;
+ * keeper.c undoes with rights what was done with rights. Everything happens in the one loop, and
+ * nothing in it waits. */
 #ifndef NST_DAEMON_DAEMON_H
 #define NST_DAEMON_DAEMON_H
 
+#include "core/base/list.h"
 #include "daemon/config.h"
 #include "daemon/hostnet.h"
 #include "daemon/nat.h"
@@ -26,6 +28,12 @@ struct nst_pump {
     bool device_gone;
 };
 
+/* What serves a socket of the stack: its address is the cookie of the socket's events. `ready` is
+ * called for each; it may close any socket. */
+struct nst_handler {
+    void (*ready)(struct nst_handler *handler, uint32_t ready);
+};
+
 struct nst_daemon {
     struct nst_up_config config;
     struct nst_loop *loop;
@@ -42,6 +50,8 @@ struct nst_daemon {
     struct nst_loop_task quit;
     struct nst_keeper *keeper;
     struct nst_capture *capture;
+    struct nst_services *services;
+    struct nst_list relays; /* of struct nst_relay */
     struct nst_mac mac;
     bool carrier_known; /* the first report of it is no news */
     uint64_t started;   /* nst_loop_clock() */
@@ -65,27 +75,38 @@ void nst_pump_device_gone(struct nst_daemon *d);
 
 extern const struct nst_ipc_ops nst_control_ops;
 
-/* ---- sockets.c --------------------------------------------------------------------------- */
+/* ---- sockets.c, streams.c ----------------------------------------------------------------- */
 
 /* A client's data is its struct nst_client; it may be NULL for want of memory. */
 struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer);
 void nst_client_free(struct nst_client *client); /* with all its sockets; NULL is allowed */
 
-/* The calls `socket`, `setopt` and `close`. */
-void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args);
-void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args);
-void nst_client_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                      const json_t *args);
+/* A call of a client's that acts for it, and answers itself, now or later. */
+typedef void nst_client_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                             const json_t *args);
+nst_client_call nst_client_socket, nst_client_bind, nst_client_connect, nst_client_listen,
+    nst_client_accept, nst_client_setopt, nst_client_close;
+
+/* The client whose socket the cookie of a socket's events stands for; NULL if it is none. */
+const struct ucred *nst_client_cred(uint64_t cookie);
 
 /* As struct nst_ipc_ops' `datagram`: one to be sent. */
 void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
                          const struct nst_ipc_datagram *datagram, const uint8_t *payload,
                          size_t len);
 
-/* A socket of some client became ready; `cookie` is the event's. */
-void nst_client_ready(uint64_t cookie, uint32_t ready);
+/* ---- services.c -------------------------------------------------------------------------- */
+
+/* Opens the small services of --services: echo, discard, daytime, chargen. 0 or -errno. */
+int nst_services_new(struct nst_services **out, struct nst_daemon *d);
+void nst_services_free(struct nst_services *services); /* NULL is allowed */
+
+/* The service that the cookie of a socket's events stands for, as in "echo"; NULL if it is none. */
+const char *nst_services_name(uint64_t cookie);
+
+/* ---- socklist.c --------------------------------------------------------------------------- */
+
+nst_client_call nst_socklist_call;
 
 /* ---- capture.c --------------------------------------------------------------------------- */
 

@@ -57,16 +57,18 @@ static void tell_conflict(const struct nst_event *e)
             e->addr_state == NST_ADDR_CONFLICT ? "the address is not used" : "it was defended");
 }
 
+/* One at a time, since what serves one event may close the socket of the next. */
 static bool dispatch_events(struct nst_daemon *d)
 {
-    struct nst_event events[64];
-    size_t n = nst_events(d->stack, events, 64);
+    struct nst_event event;
+    size_t n = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        if (events[i].kind == NST_EVENT_READY)
-            nst_client_ready(events[i].cookie, events[i].ready);
+    for (; n < NST_PUMP_BATCH && nst_events(d->stack, &event, 1) == 1; n++) {
+        struct nst_handler *handler = (struct nst_handler *)(uintptr_t)event.cookie;
+        if (event.kind == NST_EVENT_READY)
+            handler->ready(handler, event.ready);
         else
-            tell_conflict(&events[i]);
+            tell_conflict(&event);
     }
     return n > 0;
 }

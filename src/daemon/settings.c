@@ -358,6 +358,11 @@ static const char *set_daemon(struct nst_settings *s, const char *value)
     return parse_bool(value, &s->config->daemon) ? NULL : "yes or no";
 }
 
+static const char *set_services(struct nst_settings *s, const char *value)
+{
+    return parse_bool(value, &s->config->services) ? NULL : "yes or no";
+}
+
 static const char *set_file(struct nst_settings *s, const char *value)
 {
     if (!*value)
@@ -410,6 +415,8 @@ const struct nst_setting nst_settings_table[] = {
     {KEY("Route", "Metric"), .set = set_route_metric},
     {FLAG("nat", "IFNAME"), KEY("Netstack", "NAT"), .set = set_nat,
      .help = "let the stack reach, through IFNAME, what the host reaches"},
+    {SWITCH("services", "yes"), KEY("Netstack", "Services"), .set = set_services,
+     .help = "offer echo 7, discard 9, daytime 13 and chargen 19"},
     {FLAG("ping", "ADDR"), .set = set_ping, .help = "ping ADDR from the stack at once"},
     {FLAG("user", "USER"), KEY("Netstack", "User"), .set = set_user,
      .help = "become USER once the device is open"},

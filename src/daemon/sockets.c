@@ -1,35 +1,26 @@
-/* Sockets lent to clients by messages: ICMP echo for `ping`, packet sockets for `arping`.
+/* Sockets lent to clients: ICMP echo for `ping`, packet sockets for `arping`, UDP by messages; and
+ * TCP, see streams.c.
  *
  * A socket belongs to one client and ends with it. What arrives is passed on at once; when the
- * client doesn't read, its connection's bounded queue drops datagrams, as a network would. */
+ * client doesn't read, its connection's bounded queue drops datagrams, as a network would.
+ *
+ * Any user of the host may connect, and serve on the ports that any user may have on Linux (1024
+ * and above); the instance's owner may do everything. */
+#include "daemon/sockets.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
-#include "core/base/list.h"
-#include "daemon/daemon.h"
 
 #define SOCKETS_MAX  64 /* of one client */
 #define ICMP         1
 #define DATAGRAM_MAX (65535 + 14)
+#define PRIVILEGED   1024 /* ports below are the owner's */
 
-struct nst_client {
-    struct nst_daemon *daemon;
-    struct nst_ipc_peer *peer;
-    struct nst_list sockets;
-    uint32_t nsockets, last_id;
-};
-
-/* One socket of a client; its address is the cookie of the stack's events. */
-struct client_sock {
-    struct nst_list node;
-    struct nst_client *client;
-    nst_sock sock;
-    uint32_t id;
-    bool packet;
-};
+static void on_ready(struct nst_handler *handler, uint32_t ready);
 
 struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer)
 {
@@ -43,14 +34,15 @@ struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *pee
     return c;
 }
 
-static struct client_sock *sock_of(struct nst_list *e)
+static struct nst_client_sock *sock_of(struct nst_list *e)
 {
-    return NST_CONTAINER(e, struct client_sock, node);
+    return NST_CONTAINER(e, struct nst_client_sock, node);
 }
 
-static void sock_free(struct client_sock *s)
+void nst_client_sock_free(struct nst_client_sock *s)
 {
-    nst_close(s->client->daemon->stack, s->sock);
+    if (s->sock)
+        nst_close(s->client->daemon->stack, s->sock);
     nst_list_del(&s->node);
     s->client->nsockets--;
     s->client->daemon->nsockets--;
@@ -62,11 +54,11 @@ void nst_client_free(struct nst_client *client)
     if (!client)
         return;
     NST_LIST_FOREACH_SAFE (e, &client->sockets)
-        sock_free(sock_of(e));
+        nst_client_sock_free(sock_of(e));
     free(client);
 }
 
-static struct client_sock *sock_find(struct nst_client *client, json_int_t id)
+static struct nst_client_sock *sock_find(struct nst_client *client, json_int_t id)
 {
     if (!client)
         return NULL;
@@ -76,10 +68,10 @@ static struct client_sock *sock_find(struct nst_client *client, json_int_t id)
     return NULL;
 }
 
-/* The socket that the call names with "sock"; answers with an error if there is none. */
-static struct client_sock *sock_named(struct nst_ipc_peer *peer, uint32_t id, const json_t *args)
+struct nst_client_sock *nst_client_sock_named(struct nst_ipc_peer *peer, uint32_t id,
+                                              const json_t *args)
 {
-    struct client_sock *s =
+    struct nst_client_sock *s =
         sock_find(nst_ipc_peer_data(peer), json_integer_value(json_object_get(args, "sock")));
 
     if (!s)
@@ -87,13 +79,23 @@ static struct client_sock *sock_named(struct nst_ipc_peer *peer, uint32_t id, co
     return s;
 }
 
+const struct ucred *nst_client_cred(uint64_t cookie)
+{
+    const struct nst_handler *h = (const struct nst_handler *)(uintptr_t)cookie;
+
+    if (h->ready != on_ready && h->ready != nst_client_stream_ready)
+        return NULL;
+    return nst_ipc_peer_cred(NST_CONTAINER(h, const struct nst_client_sock, handler)->client->peer);
+}
+
 /* ---- socket ------------------------------------------------------------------------------- */
 
-static int open_echo(struct client_sock *s)
+static int open_echo(struct nst_client_sock *s)
 {
     struct nst_stack *stack = s->client->daemon->stack;
     const struct nst_sockaddr any = {0};
-    int err = nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, ICMP, (uintptr_t)s);
+    int err =
+        nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, ICMP, (uintptr_t)&s->handler);
 
     if (err)
         return err;
@@ -101,21 +103,38 @@ static int open_echo(struct client_sock *s)
     return err ? err : nst_bind(stack, s->sock, &any);
 }
 
-static int open_packet(struct client_sock *s, json_int_t ethertype)
+static int open_udp(struct nst_client_sock *s)
+{
+    struct nst_stack *stack = s->client->daemon->stack;
+    int err = nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, 0, (uintptr_t)&s->handler);
+
+    return err ? err : nst_setopt(stack, s->sock, NST_OPT_RECVERR, 1);
+}
+
+static int open_stream(struct nst_client_sock *s)
+{
+    struct nst_stack *stack = s->client->daemon->stack;
+
+    s->handler.ready = nst_client_stream_ready;
+    return nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_STREAM, 0, (uintptr_t)&s->handler);
+}
+
+static int open_packet(struct nst_client_sock *s, json_int_t ethertype)
 {
     struct nst_daemon *d = s->client->daemon;
     const struct nst_sockaddr local = {.port = (uint16_t)ethertype, .link = d->link};
-    int err = nst_socket(d->stack, &s->sock, NST_AF_UNSPEC, NST_SOCK_PACKET, 0, (uintptr_t)s);
+    int err =
+        nst_socket(d->stack, &s->sock, NST_AF_UNSPEC, NST_SOCK_PACKET, 0, (uintptr_t)&s->handler);
 
     return err ? err : nst_bind(d->stack, s->sock, &local);
 }
 
-static json_t *describe(const struct client_sock *s)
+static json_t *describe(const struct nst_client_sock *s)
 {
     const struct nst_daemon *d = s->client->daemon;
     char mac[NST_MAC_TEXT], addr[NST_ADDR_TEXT];
 
-    if (!s->packet)
+    if (s->kind != NST_CLIENT_PACKET)
         return json_pack("{s:I}", "sock", (json_int_t)s->id);
     return json_pack("{s:I, s:s, s:s, s:s}", "sock", (json_int_t)s->id, "link",
                      nst_device_name(d->device), "mac", nst_mac_print(mac, &d->mac), "address",
@@ -124,23 +143,39 @@ static json_t *describe(const struct client_sock *s)
 
 /* What a client asks for. */
 struct wish {
-    bool packet;
-    const char *type, *link;
+    enum nst_client_sock_kind kind;
+    const char *link;
     json_int_t ethertype;
 };
+
+static bool parse_kind(const json_t *args, enum nst_client_sock_kind *out)
+{
+    static const char *const names[] = {[NST_CLIENT_ICMP] = "icmp",
+                                        [NST_CLIENT_PACKET] = "packet",
+                                        [NST_CLIENT_UDP] = "udp",
+                                        [NST_CLIENT_STREAM] = "stream"};
+    const char *type = json_string_value(json_object_get(args, "type"));
+
+    for (size_t i = 0; type && i < NST_ARRAY_LEN(names); i++) {
+        if (strcmp(type, names[i]) == 0) {
+            *out = (enum nst_client_sock_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
 
 /* Whether the client may have such a socket; answers with an error if not. */
 static bool may_open(struct nst_client *client, uint32_t id, const struct wish *wish)
 {
     const struct nst_daemon *d = client->daemon;
     struct nst_ipc_peer *peer = client->peer;
+    bool packet = wish->kind == NST_CLIENT_PACKET;
 
-    if (!wish->packet && strcmp(wish->type, "icmp") != 0)
-        nst_ipc_error(peer, id, -EINVAL, "there are sockets of the types icmp and packet");
-    else if (wish->packet && !nst_ipc_peer_is_owner(peer))
+    if (packet && !nst_ipc_peer_is_owner(peer))
         nst_ipc_error(peer, id, -EPERM,
                       "packet sockets are for root and for the user who started the instance");
-    else if (wish->packet && d->config.tun)
+    else if (packet && d->config.tun)
         nst_ipc_error(peer, id, -EOPNOTSUPP, "%s is a TUN device, which has no Ethernet and no ARP",
                       nst_device_name(d->device));
     else if (wish->ethertype < 0 || wish->ethertype > UINT16_MAX)
@@ -154,14 +189,15 @@ static bool may_open(struct nst_client *client, uint32_t id, const struct wish *
     return false;
 }
 
-static struct client_sock *sock_new(struct nst_client *client, bool packet)
+static struct nst_client_sock *sock_new(struct nst_client *client, enum nst_client_sock_kind kind)
 {
-    struct client_sock *s = calloc(1, sizeof *s);
+    struct nst_client_sock *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
+    s->handler.ready = on_ready;
     s->client = client;
-    s->packet = packet;
+    s->kind = kind;
     s->id = ++client->last_id;
     client->nsockets++;
     client->daemon->nsockets++;
@@ -169,31 +205,105 @@ static struct client_sock *sock_new(struct nst_client *client, bool packet)
     return s;
 }
 
+static int sock_open(struct nst_client_sock *s, const struct wish *wish)
+{
+    switch (s->kind) {
+    case NST_CLIENT_ICMP:
+        return open_echo(s);
+    case NST_CLIENT_PACKET:
+        return open_packet(s, wish->ethertype);
+    case NST_CLIENT_UDP:
+        return open_udp(s);
+    case NST_CLIENT_STREAM:
+        return open_stream(s);
+    }
+    return -EINVAL;
+}
+
 void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                        const json_t *args)
 {
     struct nst_client *client = nst_ipc_peer_data(peer);
-    struct wish wish = {.type = json_string_value(json_object_get(args, "type")),
-                        .link = json_string_value(json_object_get(args, "link")),
+    struct wish wish = {.link = json_string_value(json_object_get(args, "link")),
                         .ethertype = json_integer_value(json_object_get(args, "ethertype"))};
-    struct client_sock *s = NULL;
+    struct nst_client_sock *s = NULL;
 
     (void)d;
-    if (!wish.type)
-        wish.type = "";
-    wish.packet = strcmp(wish.type, "packet") == 0;
+    if (!parse_kind(args, &wish.kind)) {
+        nst_ipc_error(peer, id, -EINVAL,
+                      "there are sockets of the types stream, udp, icmp and packet");
+        return;
+    }
     if (client && !may_open(client, id, &wish))
         return;
-    int err = client && (s = sock_new(client, wish.packet)) ? 0 : -ENOMEM;
-    if (!err)
-        err = wish.packet ? open_packet(s, wish.ethertype) : open_echo(s);
+    int err = client && (s = sock_new(client, wish.kind)) ? sock_open(s, &wish) : -ENOMEM;
     if (!err) {
         nst_ipc_reply_take(peer, id, describe(s));
         return;
     }
     if (s)
-        sock_free(s);
+        nst_client_sock_free(s);
     nst_ipc_error(peer, id, err, "cannot open a socket: %s", strerror(-err));
+}
+
+/* ---- bind ----------------------------------------------------------------------------------- */
+
+bool nst_client_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
+                           struct nst_sockaddr *out)
+{
+    const char *addr = json_string_value(json_object_get(args, "address"));
+    json_int_t port = json_integer_value(json_object_get(args, "port"));
+
+    *out = (struct nst_sockaddr){.port = (uint16_t)port};
+    if (addr && (!nst_addr_parse(&out->addr, addr) || out->addr.family != NST_AF_INET))
+        nst_ipc_error(peer, id, -EINVAL, "\"address\" is not an IPv4 address");
+    else if (port < 0 || port > UINT16_MAX)
+        nst_ipc_error(peer, id, -EINVAL, "a port is a number from 0 to 65535");
+    else
+        return true;
+    return false;
+}
+
+json_t *nst_client_name_json(const char *addr_key, const char *port_key,
+                             const struct nst_sockaddr *name)
+{
+    char text[NST_ADDR_TEXT];
+    bool set = nst_addr_is_set(&name->addr);
+
+    return json_pack("{s:s?, s:i}", addr_key, set ? nst_addr_print(text, &name->addr) : NULL,
+                     port_key, name->port);
+}
+
+void nst_client_reply_local(struct nst_client_sock *s, uint32_t id)
+{
+    struct nst_sock_info info = {0};
+
+    nst_info(s->client->daemon->stack, s->sock, &info);
+    nst_ipc_reply_take(s->client->peer, id, nst_client_name_json("address", "port", &info.local));
+}
+
+void nst_client_bind(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                     const json_t *args)
+{
+    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct nst_sockaddr local;
+
+    if (!s || !nst_client_parse_name(peer, id, args, &local))
+        return;
+    if (s->kind != NST_CLIENT_STREAM && s->kind != NST_CLIENT_UDP) {
+        nst_ipc_error(peer, id, -EOPNOTSUPP, "this kind of socket has no port");
+        return;
+    }
+    if (local.port && local.port < PRIVILEGED && !nst_ipc_peer_is_owner(peer)) {
+        nst_ipc_error(peer, id, -EACCES, "ports below %d are for the owner of the instance",
+                      PRIVILEGED);
+        return;
+    }
+    int err = nst_bind(d->stack, s->sock, &local);
+    if (err)
+        nst_ipc_error(peer, id, err, "cannot bind to port %u: %s", local.port, strerror(-err));
+    else
+        nst_client_reply_local(s, id);
 }
 
 /* ---- setopt, close -------------------------------------------------------------------------- */
@@ -201,20 +311,31 @@ void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
 void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                        const json_t *args)
 {
-    struct client_sock *s = sock_named(peer, id, args);
-    const char *option = json_string_value(json_object_get(args, "option"));
+    static const struct {
+        const char *name;
+        enum nst_opt opt;
+    } options[] = {{"ttl", NST_OPT_TTL},
+                   {"tos", NST_OPT_TOS},
+                   {"broadcast", NST_OPT_BROADCAST},
+                   {"rcvbuf", NST_OPT_RCVBUF},
+                   {"sndbuf", NST_OPT_SNDBUF}};
+    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    const char *name = json_string_value(json_object_get(args, "option"));
     json_int_t value = json_integer_value(json_object_get(args, "value"));
+    size_t i = 0;
 
     if (!s)
         return;
-    bool ttl = option && strcmp(option, "ttl") == 0, tos = option && strcmp(option, "tos") == 0;
-    if (!ttl && !tos) {
-        nst_ipc_error(peer, id, -ENOPROTOOPT, "there are the options ttl and tos");
+    while (i < NST_ARRAY_LEN(options) && (!name || strcmp(name, options[i].name) != 0))
+        i++;
+    if (i == NST_ARRAY_LEN(options)) {
+        nst_ipc_error(peer, id, -ENOPROTOOPT,
+                      "there are the options ttl, tos, broadcast, rcvbuf and sndbuf");
         return;
     }
-    int err = nst_setopt(d->stack, s->sock, ttl ? NST_OPT_TTL : NST_OPT_TOS, value);
+    int err = nst_setopt(d->stack, s->sock, options[i].opt, value);
     if (err)
-        nst_ipc_error(peer, id, err, "%s may not be %lld", option, (long long)value);
+        nst_ipc_error(peer, id, err, "%s may not be %lld", name, (long long)value);
     else
         nst_ipc_reply_take(peer, id, json_object());
 }
@@ -222,12 +343,14 @@ void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
 void nst_client_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                       const json_t *args)
 {
-    struct client_sock *s = sock_named(peer, id, args);
+    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
 
     (void)d;
     if (!s)
         return;
-    sock_free(s);
+    if (s->waiting)
+        nst_ipc_error(peer, s->call, -ECANCELED, "the socket was closed");
+    nst_client_sock_free(s);
     nst_ipc_reply_take(peer, id, json_object());
 }
 
@@ -238,15 +361,15 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
                          size_t len)
 {
     struct nst_daemon *d = ctx;
-    struct client_sock *s = sock_find(nst_ipc_peer_data(peer), datagram->sock);
+    struct nst_client_sock *s = sock_find(nst_ipc_peer_data(peer), datagram->sock);
     struct nst_slice data = {(void *)(uintptr_t)payload, len};
     struct nst_msg msg = {.data = &data,
                           .ndata = 1,
-                          .peer.addr = datagram->peer,
+                          .peer = {.addr = datagram->peer, .port = datagram->port},
                           .ttl = datagram->ttl,
                           .tos = (int16_t)(datagram->tos ? datagram->tos : -1)};
 
-    if (!s)
+    if (!s || s->kind == NST_CLIENT_STREAM)
         return;
     int64_t sent = nst_send(d->stack, s->sock, &msg);
     if (sent >= 0)
@@ -259,13 +382,14 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
     nst_ipc_datagram_send(peer, &report, &data, 1);
 }
 
-static void pass_on(struct client_sock *s, const struct nst_msg *msg, size_t len, bool error)
+static void pass_on(struct nst_client_sock *s, const struct nst_msg *msg, size_t len, bool error)
 {
     struct nst_ipc_datagram out = {.sock = s->id, .time = msg->time};
     struct nst_slice data = {msg->data[0].base, nst_min(len, msg->data[0].len)};
 
-    if (!s->packet) {
+    if (s->kind != NST_CLIENT_PACKET) {
         out.peer = msg->peer.addr;
+        out.port = msg->peer.port;
         out.ttl = msg->ttl;
         out.tos = (uint8_t)msg->tos;
     }
@@ -282,7 +406,7 @@ static void pass_on(struct client_sock *s, const struct nst_msg *msg, size_t len
     nst_ipc_datagram_send(s->client->peer, &out, &data, 1);
 }
 
-static void receive_all(struct client_sock *s, uint32_t flags)
+static void receive_all(struct nst_client_sock *s, uint32_t flags)
 {
     static uint8_t buffer[DATAGRAM_MAX];
     struct nst_slice data = {buffer, sizeof buffer};
@@ -293,9 +417,9 @@ static void receive_all(struct client_sock *s, uint32_t flags)
         pass_on(s, &msg, (size_t)len, flags & NST_RECV_ERROR);
 }
 
-void nst_client_ready(uint64_t cookie, uint32_t ready)
+static void on_ready(struct nst_handler *handler, uint32_t ready)
 {
-    struct client_sock *s = (struct client_sock *)(uintptr_t)cookie;
+    struct nst_client_sock *s = NST_CONTAINER(handler, struct nst_client_sock, handler);
 
     if (ready & NST_READY_IN)
         receive_all(s, 0);

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/addr.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
+#include "daemon/relay.h"
 #include "netstack/system.h"
 
 /* ---- The stack ------------------------------------------------------------------------------ */
@@ -67,7 +69,9 @@ static int make_stack(struct nst_daemon *d)
         return err;
     for (size_t i = 0; i < c->naddresses && !err; i++)
         err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
-    return err ? err : add_routes(d);
+    if (!err)
+        err = add_routes(d);
+    return !err && c->services ? nst_services_new(&d->services, d) : err;
 }
 
 /* ---- What the host does to the device -------------------------------------------------------- */
@@ -260,12 +264,25 @@ static int give_up_rights(struct nst_daemon *d, struct nst_fault *fault)
     return nst_drop_rights(&d->config, fault);
 }
 
+/* As many descriptors as we may have: each connection of a client takes one. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* with fewer, the last ones are refused */
+    }
+}
+
 /* The name is taken first, so that an instance that runs already is the first thing that is said;
  * the device is opened before anything on the host is changed. */
 static int set_up(struct nst_daemon *d, struct nst_fault *fault)
 {
     int err = nst_loop_new(&d->loop, NULL);
 
+    nst_list_init(&d->relays);
+    raise_limit();
     if (!err)
         err = catch_signals(d);
     if (err)
@@ -301,6 +318,8 @@ static void take_down(struct nst_daemon *d)
     nst_device_close(d->device);
     nst_keeper_finish(d->keeper);
     nst_ipc_server_free(d->server);
+    nst_relays_free(d);
+    nst_services_free(d->services);
     nst_stack_free(d->stack);
     nst_capture_free(d->capture);
     nst_loop_free(d->loop);
@@ -328,6 +347,8 @@ static void print_banner(const struct nst_daemon *d, const char *program)
            c->offload ? ", with offloads" : ", plain");
     if (c->nat[0])
         printf("  nat     what the host reaches through %s\n", c->nat);
+    if (c->services)
+        puts("  serves  echo 7, discard 9, daytime 13, chargen 19 (TCP and UDP)");
     nst_addr_print(peer, nst_addr_is_set(&c->host.addr) ? &c->host.addr : &own->addr);
     printf("Try, in another terminal:\n  ping %s\n  %s ping%s%s %s\n  %s stats%s%s\n",
            nst_addr_print(addr, &own->addr), program, flag, name, peer, program, flag, name);

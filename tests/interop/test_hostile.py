@@ -118,7 +118,7 @@ def test_noise(stack, wire):
 # ---- Clients ---------------------------------------------------------------------------------
 
 HEADER = struct.Struct("=4sHHII")
-DATAGRAM = struct.Struct("=IBBBB4s44x")  # socket, family, three of no use here, address
+DATAGRAM = struct.Struct("=IBBBB4s52x")  # socket, family, three of no use here, address
 CALL, DATAGRAM_TYPE = 2, 5
 
 

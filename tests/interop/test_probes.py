@@ -26,10 +26,11 @@ def nmap(host, *args):
 
 
 def test_nmap_protocols(stack):
-    """ICMP and UDP are spoken, and IGMP needs no answer; of all others the stack says so
+    """ICMP, TCP and UDP are spoken, and IGMP needs no answer; of all others the stack says so
     (protocol unreachable)."""
     states = nmap(stack, "-sO", "-p", "1,2,6,17,41,47,50,132,255")
     assert states.pop("1") == "open"
+    assert states.pop("6") == "open"
     assert states.pop("17") == "open"
     assert states.pop("2") == "open|filtered"
     for protocol, state in states.items():

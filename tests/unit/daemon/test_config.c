@@ -70,8 +70,8 @@ static const char *describe(const struct nst_up_config *c)
     fprintf(out, " nat=%s", c->nat);
     if (nst_addr_is_set(&c->ping))
         fprintf(out, " ping=%s", nst_addr_print(a, &c->ping));
-    fprintf(out, " user=%s log=%d%s%s", c->user, c->log_level, c->log_json ? " json" : "",
-            c->daemon ? " daemon" : "");
+    fprintf(out, " user=%s log=%d%s%s%s", c->user, c->log_level, c->log_json ? " json" : "",
+            c->daemon ? " daemon" : "", c->services ? " services" : "");
     fclose(out);
     return text;
 }
@@ -139,6 +139,7 @@ static void test_flags(void **state)
         {"--log-level error", DEVICE LIMITS ADDRESS " nat= user= log=0"},
         {"--log-level warning", DEVICE LIMITS ADDRESS " nat= user= log=1"},
         {"--log-level debug", DEVICE LIMITS ADDRESS " nat= user= log=3"},
+        {"--services", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
     };
     (void)state;
@@ -174,6 +175,7 @@ static void test_file(void **state)
          "LogJSON=yes\nKind=tun\nOffload=no\n",
          "web tun0 tun" LIMITS " 10.0.0.2/24/acd1 host=10.0.0.5/24 via=10.0.0.5"
          " nat=eth0 user=nobody log=3 json"},
+        {"[Netstack]\nServices=yes\n", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
         {"[Netstack]\nLogJSON=Off\nKind=tap\nOffload=1\nHostAddress=none\n",
          NET(" 10.0.0.2/24/acd1 host=none via=none")},
     };
@@ -457,10 +459,10 @@ static void test_the_example_file_shows_the_defaults(void **state)
 static void test_help(void **state)
 {
     static const char *const flags[] = {
-        "--name",         "--config",   "-d, --device",   "--tun",     "--no-offload",
-        "--mac",          "--mtu",      "--queue-length", "--address", "--acd",
-        "--host-address", "--gateway",  "--nat",          "--ping",    "--user",
-        "--log-level",    "--log-json", "--daemon",       "-h, --help"};
+        "--name",         "--config",   "-d, --device",   "--tun",      "--no-offload",
+        "--mac",          "--mtu",      "--queue-length", "--address",  "--acd",
+        "--host-address", "--gateway",  "--nat",          "--ping",     "--user",
+        "--log-level",    "--log-json", "--daemon",       "--services", "-h, --help"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;

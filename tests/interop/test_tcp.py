@@ -1,0 +1,415 @@
+"""TCP with the kernel's as the peer: bulk data, many connections, every way to end, windows, MTUs.
+
+The stack runs the small services of --services; `netstack nc` is the other way in. Every byte is
+compared: what is sent comes from a seeded generator, and its hash is known at both ends.
+"""
+import contextlib
+import hashlib
+import os
+import random
+import selectors
+import socket
+import struct
+import threading
+
+import pytest
+
+import netns
+from conftest import NETSTACK
+
+STACK = "10.0.0.2"
+ECHO, DISCARD, DAYTIME, CHARGEN = 7, 9, 13, 19
+MIB = 1 << 20
+BULK = int(os.environ.get("NETSTACK_TCP_MIB", "256")) * MIB
+MODES = {"tap": (), "tap-plain": ("--no-offload",), "tun": ("--tun",),
+         "tun-plain": ("--tun", "--no-offload")}
+
+
+class Data:
+    """A stream of bytes without end, always the same for a seed."""
+
+    def __init__(self, seed=1):
+        self.block = random.Random(seed).randbytes(MIB)
+
+    def pieces(self, size):
+        for at in range(0, size, MIB):
+            yield self.block[:min(MIB, size - at)]
+
+    def digest(self, size):
+        digest = hashlib.sha256()
+        for piece in self.pieces(size):
+            digest.update(piece)
+        return digest.hexdigest()
+
+
+@pytest.fixture
+def served(host):
+    """Starts a stack with services: served(*flags)."""
+    def start(*flags):
+        host.daemon = host.up("--services", *flags)
+        host.assert_answers()
+        return host
+    return start
+
+
+def tcp(host, cc="cubic", rcvbuf=None, sndbuf=None):
+    sock = host.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, cc.encode())
+    for option, size in ((socket.SO_RCVBUF, rcvbuf), (socket.SO_SNDBUF, sndbuf)):
+        if size:
+            sock.setsockopt(socket.SOL_SOCKET, option, size)
+    sock.settimeout(netns.PATIENCE)
+    return sock
+
+
+def connect(host, port, **options):
+    sock = tcp(host, **options)
+    sock.connect((STACK, port))
+    return sock
+
+
+def listen(host, **options):
+    sock = tcp(host, **options)
+    sock.bind(("10.0.0.1", 0))
+    sock.listen()
+    return sock, sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def sending(sock, pieces):
+    """Sends in the background, then ends that half; an error is raised at the end."""
+    failed = []
+
+    def run():
+        try:
+            for piece in pieces:
+                sock.sendall(piece)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+def receive(sock):
+    """Everything to the end: (length, digest)."""
+    digest, length = hashlib.sha256(), 0
+    while data := sock.recv(MIB):
+        digest.update(data)
+        length += len(data)
+    return length, digest.hexdigest()
+
+
+def assert_echoes(host, size, **options):
+    data = Data()
+    with connect(host, ECHO, **options) as sock, sending(sock, data.pieces(size)):
+        assert receive(sock) == (size, data.digest(size))
+
+
+def assert_forgotten(host):
+    """Nothing is left of any connection but TIME-WAIT, and no memory of packets."""
+    def left():
+        return [s for s in host.view("sockets")["sockets"]
+                if s["protocol"] == "tcp" and s["state"] not in ("listen", "time-wait")]
+    netns.until(lambda: not left(), "all connections have ended")
+    assert host.view("stats")["memory"]["used"] < 64 * 1024
+
+
+# ---- Bulk ---------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("cc", ["cubic", "reno"])
+def test_bulk_both_ways_at_once(served, cc):
+    """Echo: the same bytes go in and out, as fast as both sides can."""
+    host = served()
+    assert_echoes(host, BULK, cc=cc)
+    assert_forgotten(host)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bulk_in_every_mode(served, mode):
+    host = served(*MODES[mode])
+    assert_echoes(host, 32 * MIB)
+    assert_forgotten(host)
+
+
+@pytest.mark.parametrize("mode", ["tap", "tun-plain"])
+@pytest.mark.parametrize("mtu", [576, 1500, 9000, 65521])
+def test_mtu(served, mtu, mode):
+    host = served("--mtu", mtu, *MODES[mode])
+    assert_echoes(host, 8 * MIB)
+
+
+def test_nc_sends_and_receives_in_bulk(served, tmp_path):
+    """Through the daemon's descriptors: to a kernel's server, and from a kernel's client."""
+    host, data = served(), Data()
+    (tmp_path / "in").write_bytes(b"".join(data.pieces(BULK)))
+    listener, port = listen(host)
+    nc = host.spawn("sh", "-c", f"exec {NC} -N 10.0.0.1 {port} <{tmp_path}/in")
+    with listener, listener.accept()[0] as sock:
+        assert receive(sock) == (BULK, data.digest(BULK))
+    assert nc.wait() == 0, nc
+    nc = host.spawn("sh", "-c", f"exec {NC} -lv 5000 </dev/null >{tmp_path}/out")
+    nc.wait_for("Listening on 0.0.0.0 5000", "err")
+    with connect(host, 5000) as sock, sending(sock, data.pieces(BULK)):
+        assert sock.recv(1) == b""
+    assert nc.wait() == 0, nc
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "in").read_bytes()
+    assert_forgotten(host)
+
+
+# ---- Windows ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", [2304, 16 * MIB])
+def test_windows_tiny_and_huge(served, size):
+    """The kernel's least buffers, and its largest."""
+    host = served()
+    host.run("sysctl", "-qw", f"net.ipv4.tcp_rmem=4096 131072 {32 * MIB}")
+    assert_echoes(host, MIB if size < MIB else 64 * MIB, rcvbuf=size, sndbuf=size)
+
+
+def pattern(size):
+    """What chargen sends (RFC 864)."""
+    ring = bytes(range(32, 127))
+    lines = b"".join((ring + ring)[n:n + 72] + b"\r\n" for n in range(95))
+    return (lines * (size // len(lines) + 1))[:size]
+
+
+def test_reader_that_pauses(served):
+    """The window closes, and its opening is noticed: by the probes, if not by itself."""
+    host, size = served(), 4 * MIB
+    with connect(host, CHARGEN, rcvbuf=4096) as sock:
+        info = netns.until(lambda: stalled(host), "the window is closed")
+        assert info["notsent_bytes"] > 0
+        got = b""
+        while len(got) < size:
+            got += sock.recv(size - len(got))
+    assert got == pattern(size)
+    assert_forgotten(host)
+
+
+def stalled(host):
+    """The TCP_INFO of a connection of chargen whose timer probes a closed window."""
+    for s in host.view("sockets")["sockets"]:
+        info = s.get("info")
+        if s["local"]["port"] == CHARGEN and info and info["snd_wnd"] == 0 and info["backoff"] >= 2:
+            return info
+    return None
+
+
+# ---- Many ---------------------------------------------------------------------------------------
+
+def test_thousand_connections(served):
+    """All open at once, each with bytes of its own."""
+    host, n, size = served(), 1000, 20000
+    texts = [random.Random(i).randbytes(size) for i in range(n)]
+    socks = [connect(host, ECHO) for _ in range(n)]
+    open_now = [s for s in host.view("sockets")["sockets"] if s["state"] == "established"]
+    assert len(open_now) == n
+    selector, got = selectors.DefaultSelector(), [b""] * n
+    for i, sock in enumerate(socks):
+        sock.sendall(texts[i])
+        sock.shutdown(socket.SHUT_WR)
+        selector.register(sock, selectors.EVENT_READ, i)
+    while selector.get_map():
+        ready = selector.select(netns.PATIENCE)
+        assert ready, "no connection moves"
+        for key, _ in ready:
+            data = key.fileobj.recv(65536)
+            got[key.data] += data
+            if not data:
+                selector.unregister(key.fileobj)
+                key.fileobj.close()
+    assert got == texts
+    assert_forgotten(host)
+
+
+# ---- The end ------------------------------------------------------------------------------------
+
+def states(host, port):
+    return [s["state"] for s in host.view("sockets")["sockets"]
+            if s["local"]["port"] == port and s["state"] not in (None, "listen")]
+
+
+def test_peer_closes_first(served):
+    """CLOSE-WAIT, LAST-ACK: it is the peer who has to wait."""
+    host = served()
+    with connect(host, DISCARD) as sock:
+        sock.sendall(b"x" * 1000)
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(1) == b""
+    netns.until(lambda: not states(host, DISCARD), "nothing is left, TIME-WAIT neither")
+
+
+def test_stack_closes_first(served):
+    """FIN-WAIT-2 for as long as the peer likes, then TIME-WAIT."""
+    host = served()
+    with connect(host, DAYTIME) as sock:
+        assert sock.recv(100).endswith(b"-UTC\r\n")
+        assert sock.recv(100) == b""
+        netns.until(lambda: states(host, DAYTIME) == ["fin-wait-2"], "the peer's ACK")
+        sock.sendall(b"still talking")
+    netns.until(lambda: states(host, DAYTIME) == ["time-wait"], "the peer's FIN")
+
+
+def test_half_close_leaves_the_other_half(served):
+    """All of the answer comes after the question has ended."""
+    host = served()
+    with connect(host, ECHO, rcvbuf=4096) as sock:
+        sock.sendall(b"q" * 50000)
+        sock.shutdown(socket.SHUT_WR)
+        netns.until(lambda: states(host, ECHO) == ["close-wait"] or
+                    states(host, ECHO) == ["last-ack"], "the FIN has arrived")
+        assert receive(sock)[0] == 50000
+    assert_forgotten(host)
+
+
+@pytest.mark.parametrize("port", [ECHO, DISCARD, CHARGEN])
+def test_peer_resets(served, port):
+    host = served()
+    sock = connect(host, port)
+    sock.sendall(b"x" * 5000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+    netns.until(lambda: not states(host, port), "the reset ends it")
+    assert_forgotten(host)
+
+
+def test_closed_port_is_refused(served):
+    host = served()
+    with pytest.raises(ConnectionRefusedError):
+        connect(host, 99)
+
+
+def test_urgent_byte(served):
+    """It doesn't disturb the stream around it, in either direction of the kernel's reading."""
+    host = served()
+    with connect(host, ECHO) as sock:
+        sock.sendall(b"before")
+        assert sock.recv(6, socket.MSG_WAITALL) == b"before"
+        sock.send(b"!", socket.MSG_OOB)
+        sock.sendall(b"after")
+        sock.shutdown(socket.SHUT_WR)
+        got = b""
+        while data := sock.recv(100):
+            got += data
+    assert got in (b"after", b"!after")
+
+
+# ---- nc -----------------------------------------------------------------------------------------
+
+NC = f"{NETSTACK} nc"
+
+
+def nc(host, args, text):
+    return host.netstack("nc", *args, check=False, input=text)
+
+
+def test_nc_half_close(served):
+    """The peer ends first and still gets all that standard input has."""
+    host = served()
+    listener, port = listen(host)
+    process = host.spawn("sh", "-c", f"(echo one; echo two) | "
+                                     f"{NC} -N 10.0.0.1 {port}")
+    with listener, listener.accept()[0] as sock:
+        sock.sendall(b"bye\n")
+        sock.shutdown(socket.SHUT_WR)
+        assert receive(sock)[0] == len("one\ntwo\n")
+    assert process.wait() == 0, process
+    assert process.out == "bye\n"
+
+
+def test_nc_to_the_stack_itself(served):
+    host = served()
+    done = nc(host, ["-N", STACK, ECHO], "hello\n")
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+
+
+def test_nc_tells_why_not(served):
+    host = served()
+    done = nc(host, ["10.0.0.1", 9], "")
+    assert (done.returncode, done.stderr) == (1, "netstack: cannot connect: Connection refused\n")
+    done = nc(host, ["10.0.0.77", 9], "")
+    assert (done.returncode, done.stderr) == (1, "netstack: cannot connect: No route to host\n")
+    done = nc(host, ["-w", 1, "198.51.100.1", 9], "")
+    assert done.returncode == 1
+
+
+def test_nc_sees_a_reset(served):
+    """What was sent before arrives; but it is no good end."""
+    host = served()
+    listener, port = listen(host)
+    process = host.spawn("sh", "-c", f"sleep 1000 | {NC} 10.0.0.1 {port}")
+    with listener:
+        sock = listener.accept()[0]
+    sock.sendall(b"part")
+    process.wait_for("part")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+    process.wait_for("the connection broke: Connection reset by peer", "err")
+    assert_forgotten(host)
+
+
+def test_killed_client_ends_its_connection(served):
+    host = served()
+    process = host.spawn("sh", "-c", f"exec {NC} -v {STACK} {CHARGEN} >/dev/full")
+    assert process.wait() == 1
+    assert_forgotten(host)
+
+
+def test_nc_udp(served):
+    host = served()
+    done = nc(host, ["-u", "-w", 1, STACK, ECHO], "datagram")
+    assert (done.returncode, done.stdout) == (0, "datagram")
+    process = host.start("nc", "-u", "-l", "-v", "5001")
+    process.wait_for("Listening", "err")
+    with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"to a listener\n", (STACK, 5001))
+    process.wait_for("to a listener")
+
+
+def test_strangers_may_connect_but_not_serve_low_ports(served):
+    host = served()
+    run = ["setpriv", "--reuid=65534", "--clear-groups", NETSTACK, "nc"]
+    done = host.run(*run, "-N", STACK, ECHO, input="hello\n")
+    assert done.stdout == "hello\n"
+    done = host.run(*run, "-l", 80, check=False)
+    assert (done.returncode, "owner" in done.stderr) == (1, True)
+
+
+# ---- The services over UDP ----------------------------------------------------------------------
+
+def ask(host, port, data, source=0, to=STACK):
+    """The answer of a service, or None."""
+    with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        sock.bind(("10.0.0.1", source))
+        sock.settimeout(netns.PATIENCE)
+        sock.sendto(data, (to, port))
+        # Datagrams keep their order here: an answer would come before the one to an echo.
+        sock.sendto(b"end", (STACK, ECHO))
+        answer = sock.recv(65536) if source == 0 or source >= 1024 else None
+        return None if answer == b"end" else answer
+
+
+def test_udp_services(served):
+    host = served()
+    assert ask(host, ECHO, b"x" * 1400) == b"x" * 1400
+    assert ask(host, DAYTIME, b"").endswith(b"-UTC\r\n")
+    assert ask(host, DISCARD, b"x") is None
+
+
+def test_udp_services_are_no_weapon(served):
+    """Attack row 265: no broadcast is answered, no service's port, and chargen says little."""
+    host = served()
+    for port in (ECHO, DAYTIME, CHARGEN):
+        assert ask(host, port, b"x", to="10.0.0.255") is None
+        ask(host, port, b"x", source=CHARGEN)
+    assert len(ask(host, CHARGEN, b"abc")) == 3
+    assert len(ask(host, CHARGEN, b"x" * 1000)) <= 512
+    counters = {c["name"]: c["value"] for c in host.view("stats")["counters"]}
+    assert counters["udp.in"] > counters["udp.out"]
