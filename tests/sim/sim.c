@@ -241,6 +241,12 @@ void sim_port_set(struct sim_node *node, nst_link link, const struct sim_wire_co
     node->ports[link - 1]->rx.config = *rx;
 }
 
+bool sim_port_set_mtu(struct sim_node *node, nst_link link, uint32_t mtu)
+{
+    node->ports[link - 1]->frame_max = mtu + NST_ETH_HLEN;
+    return nst_link_set_mtu(node->stack, link, mtu) == 0;
+}
+
 void sim_port_stats(const struct sim_node *node, nst_link link, struct sim_wire_stats *tx,
                     struct sim_wire_stats *rx)
 {

@@ -97,6 +97,8 @@ nst_link sim_port_add(struct sim_node *node, unsigned to_switch, const struct ns
 /* Changes a wire from now on: outages, new rates. */
 void sim_port_set(struct sim_node *node, nst_link link, const struct sim_wire_config *tx,
                   const struct sim_wire_config *rx);
+/* Changes the MTU of the node's link. False if the stack refuses. */
+bool sim_port_set_mtu(struct sim_node *node, nst_link link, uint32_t mtu);
 void sim_port_stats(const struct sim_node *node, nst_link link, struct sim_wire_stats *tx,
                     struct sim_wire_stats *rx);
 

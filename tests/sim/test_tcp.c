@@ -61,6 +61,7 @@ struct world {
     /* The first host's wires are cut from `cut_at` to `cut_until`; then all is as it was. */
     struct sim_wire_config tx, rx;
     nst_time cut_at, cut_until;
+    nst_time shrink_at; /* then the first host's MTU is smaller; 0: never */
 };
 
 static uint64_t below(struct world *w, uint64_t bound)
@@ -420,6 +421,8 @@ static void troubles_make(struct world *w)
         w->cut_at = sim_now(w->sim) + below(w, 5 * NST_SEC);
         w->cut_until = w->cut_at + below(w, 30 * NST_SEC);
     }
+    if (one_in(w, 6))
+        w->shrink_at = sim_now(w->sim) + below(w, 2 * NST_SEC);
     if (w->rough && one_in(w, 4)) { /* the host dies */
         w->cut_at = sim_now(w->sim) + 1 + below(w, 5 * NST_SEC);
         w->cut_until = NST_TIME_NEVER;
@@ -434,6 +437,10 @@ static void troubles_run(struct world *w)
     const struct sim_wire_config cut = {.loss_ppm = SIM_PPM};
     nst_time now = sim_now(w->sim);
 
+    if (w->shrink_at && now >= w->shrink_at) {
+        SIM_REQUIRE(w->sim, sim_port_set_mtu(w->node[0], 1, 296 + (uint32_t)below(w, 500)));
+        w->shrink_at = 0;
+    }
     if (w->cut_at && now >= w->cut_at) {
         sim_port_set(w->node[0], 1, &cut, &cut);
         w->cut_at = 0;
@@ -572,7 +579,7 @@ static void run_until_ended(struct world *w)
     while (!all_ended(w) || (w->cut_until && w->cut_until != NST_TIME_NEVER)) {
         start_due(w);
         troubles_run(w);
-        sim_run(w->sim, sim_now(w->sim) + NST_SEC / 4, NULL, NULL);
+        sim_run(w->sim, sim_now(w->sim) + NST_SEC / 20, NULL, NULL);
         for (const struct tcp_end *e = w->ends; e; e = e->next)
             check_stall(w, e);
         REQUIRE(w, sim_now(w->sim) < end);

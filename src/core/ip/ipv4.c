@@ -263,6 +263,15 @@ static void send_to_hop(struct nst_ip *ip, struct nst_pkt *pkt, const struct nst
     nst_iface_output_take(iface, pkt);
 }
 
+/* The length that a packet will have with its IP header, or the largest of its segments. */
+static size_t largest_piece(const struct nst_pkt *pkt)
+{
+    const struct nst_offload *o = &pkt->offload;
+    size_t len = o->gso == NST_GSO_NONE ? pkt->len : (size_t)o->hdr_len + o->gso_size;
+
+    return nst_min(len, pkt->len) + NST_IPV4_HLEN + pkt->ip.options_len;
+}
+
 int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
 {
     size_t total = pkt->len + NST_IPV4_HLEN + pkt->ip.options_len;
@@ -276,8 +285,8 @@ int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
             return give_up(pkt, NST_DROP_no_source, err);
         pkt->ip.src = path.src;
     }
-    bool cut = total > path.mtu && pkt->offload.gso == NST_GSO_NONE;
-    if (total > NST_IPV4_LEN_MAX || (cut && pkt->ip.df)) /* 1122-135, 1191-5 */
+    if (total > NST_IPV4_LEN_MAX ||
+        (largest_piece(pkt) > path.mtu && pkt->ip.df)) /* 1122-135, 1191-5 */
         return give_up(pkt, NST_DROP_too_big, -EMSGSIZE);
     if (!push_header(ip, pkt, path.group))
         return give_up(pkt, NST_DROP_no_memory, -ENOBUFS);
