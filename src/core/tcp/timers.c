@@ -115,9 +115,9 @@ static void syn_timeout(struct nst_tcb *t)
     nst_tcb_wants_output(t);
 }
 
-/* A window that stays closed (MUST-35, MUST-36) is asked about for as long as the peer answers
- * (MUST-37), which sets `retries` back, unless nobody waits any more, or what waits is kept from
- * others (RFC 6429 §4). */
+/* A window that stays closed, or was taken back (MUST-35, MUST-36, SHLD-17), is asked about for as
+ * long as the peer answers (MUST-37), which sets `retries` back, unless nobody waits any more, or
+ * what waits is kept from others (RFC 6429 §4). */
 static bool has_probed_enough(const struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;

@@ -215,8 +215,8 @@ static void pass_mark(struct nst_tcb *t)
         t->urgent_byte = (uint16_t)(0x100 | byte);
 }
 
-/* The urgent byte, out of line and out of turn: once. -EINVAL when there is none, -EAGAIN when it
- * is announced but not here. */
+/* The urgent byte, out of line and out of turn: once (MUST-33: reads stop before it). -EINVAL when
+ * there is none, -EAGAIN when it is announced but not here. */
 static int64_t recv_urgent(struct nst_tcb *t, const struct nst_slice *data, uint32_t flags)
 {
     int64_t at = urgent_at(t);
