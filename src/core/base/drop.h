@@ -69,6 +69,9 @@
     X(tcp_accept_queue, "the listener's accept queue is full")                               \
     X(tcp_cookie, "final ACK of a handshake whose SYN cookie is not ours")                   \
     X(igmp, "IGMP, which needs no answer here")                                              \
+    X(igmp_short, "IGMP message shorter than its type's header or list of sources")          \
+    X(igmp_checksum, "wrong IGMP checksum")                                                  \
+    X(igmp_query, "IGMP query as no router on this link sends it (RFC 3376 9.1)")            \
     X(sock_rcvbuf, "the socket's receive queue is full")                                     \
     X(sock_closed, "the socket was closed with this in its queue")                           \
     X(no_route, "no route to the destination")                                               \
