@@ -482,6 +482,11 @@ enum nst_opt {
     NST_OPT_RECVERR,     /* errors go to a queue for NST_RECV_ERROR; they fail no other call */
     NST_OPT_ICMP_FILTER, /* raw ICMP: bit n set: type n (below 32) is not received */
 
+    /* Datagram and raw sockets, for what they send to multicast groups. */
+    NST_OPT_MULTICAST_TTL,  /* 1 to 255  [1] */
+    NST_OPT_MULTICAST_LOOP, /* this host's members of the group get it too  [1] */
+    NST_OPT_MULTICAST_LINK, /* the link that it goes out on; 0: the route's  [0] */
+
     /* Stream sockets: the BSD and Linux options of these names. */
     NST_OPT_NODELAY,
     NST_OPT_CORK,
@@ -499,9 +504,23 @@ enum nst_opt {
     NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
 };
 
-/* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -EBADF. */
+/* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
+ * link), -EBADF. */
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value);
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value);
+
+/* Joins a multicast group on a link (0: that of the route to it), for all that is sent to it or, if
+ * `source` is not NULL, for what that host sends to it; several sources are several calls. Leaving
+ * with link 0 is on all links, without a source for all of them; closing the socket leaves all. As
+ * in Linux with IP_MULTICAST_ALL, a socket that has not joined a group still receives what is sent
+ * to it and suits the socket's own address and port, if another socket has joined. join: -EINVAL
+ * (no group, no possible source, or joined already in the other way), -EADDRINUSE (joined already),
+ * -ENODEV, -ENOBUFS (too many groups, or sources in one), -ENOMEM, -ENOPROTOOPT (packet sockets),
+ * -EBADF. leave: -EADDRNOTAVAIL (not joined), -EBADF. */
+int nst_join(struct nst_stack *stack, nst_sock sock, nst_link link, const struct nst_addr *group,
+             const struct nst_addr *source);
+int nst_leave(struct nst_stack *stack, nst_sock sock, nst_link link, const struct nst_addr *group,
+              const struct nst_addr *source);
 
 /* RFC 9293 §3.3.2. */
 enum nst_tcp_state {

@@ -13,6 +13,7 @@
     X(l2_other, "frame addressed to another station")                                        \
     X(l2_self, "frame from our own MAC address")                                             \
     X(l2_source, "frame from a broadcast, multicast or zero MAC address")                    \
+    X(l2_group, "frame to a multicast MAC address that nobody here listens to")              \
     X(arp, "malformed ARP packet")                                                           \
     X(arp_other, "ARP for an address that is not ours, from nobody we ask for")              \
     X(arp_source, "ARP whose sender is no possible neighbour")                               \
@@ -28,6 +29,7 @@
     X(ip_source_route, "IPv4 source routing, which is refused (RFC 7126)")                   \
     X(ip_proto, "no such protocol above IP here")                                            \
     X(ip_other, "for another host, and this one does not forward")                           \
+    X(ip_group, "multicast that nobody here has asked for, not from this source")            \
     X(ip_l2_broadcast, "unicast IP in a broadcast or multicast frame (RFC 1122 3.3.6)")      \
     X(martian, "source or destination address that cannot be on this link")                  \
     X(no_tunnel, "IP in IP, which is not spoken here")                                       \

@@ -27,6 +27,9 @@
     X(icmp_errors_forbidden, "icmp.errors_forbidden") \
     X(icmp_errors_limited, "icmp.errors_limited")     \
     X(icmp_redirects, "icmp.redirects_followed")      \
+    X(igmp_in, "igmp.in")                             \
+    X(igmp_reports_sent, "igmp.reports_sent")         \
+    X(igmp_leaves_sent, "igmp.leaves_sent")           \
     X(udp_in, "udp.in")                               \
     X(udp_out, "udp.out")                             \
     X(tcp_in, "tcp.in")                               \

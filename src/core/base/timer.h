@@ -26,6 +26,9 @@ enum nst_timer_kind {
     NST_TIMER_TCP,
     NST_TIMER_TCP_REQ,
     NST_TIMER_TIMEWAIT,
+    NST_TIMER_GROUP,
+    NST_TIMER_IGMP_RESPONSE,
+    NST_TIMER_IGMP_CHANGE,
 };
 
 struct nst_timer {

@@ -39,13 +39,14 @@ struct nst_ip_verdict {
 /* Judges a packet that begins with its IP header; fills in pkt->ip and pkt->frag_off
  * and cuts link padding.
  * Drops: those of nst_ipv4_parse() and nst_ipv4_options_check(); ip_version, martian, ip_other,
- * ip_l2_broadcast, frag_proto. */
+ * ip_group, ip_l2_broadcast, frag_proto. */
 struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *iface,
                                    struct nst_pkt *pkt);
 
 /* Sends a payload to pkt->ip.dst: proto, df, tos and options are taken from pkt->ip; a ttl of 0
  * stands for the default (255.255.255.255 and multicast: 1), an unspecified src is chosen;
- * pkt->link, if not 0, is the interface to use. 0; -ENETUNREACH (no_route), -EADDRNOTAVAIL
+ * pkt->link, if not 0, is the interface to use; with pkt->loop_group, members of a multicast group
+ * on this host get a copy. 0; -ENETUNREACH (no_route), -EADDRNOTAVAIL
  * (no_source), -EMSGSIZE (too_big), -ENOBUFS (no_memory). The packet is gone in any case. What
  * happens later, at the neighbour or the device, is not told here. */
 int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt);

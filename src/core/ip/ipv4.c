@@ -45,12 +45,21 @@ static bool destination_is_martian(const struct nst_addr *dst)
            !nst_addr_is_limited_broadcast(dst);
 }
 
-/* Joined from the beginning (1122-162). */
-static bool is_all_hosts(const struct nst_addr *addr)
+/* A querier that has no address, such as a switch, asks from 0.0.0.0 (RFC 4541 §2.1.1). */
+static bool is_nameless_igmp(const struct nst_pkt_ip *d)
 {
-    const struct nst_addr all_hosts = nst_addr_v4(224, 0, 0, 1);
+    return d->proto == NST_IPPROTO_IGMP && nst_addr_is_any(&d->src) &&
+           nst_addr_is_multicast(&d->dst);
+}
 
-    return nst_addr_eq(addr, &all_hosts);
+/* Whether a packet to a group is for somebody here. IGMP is about whole groups, whatever sources
+ * their members want. */
+static enum nst_drop check_group(const struct nst_iface *iface, const struct nst_pkt_ip *d)
+{
+    bool heard = nst_group_hears(iface, &d->dst, &d->src) ||
+                 (d->proto == NST_IPPROTO_IGMP && nst_group_find(iface, &d->dst));
+
+    return heard ? NST_DROP_NONE : NST_DROP_ip_group;
 }
 
 /* Whether the packet is for this host at all; sets `dst_group`. A packet from outside must come in
@@ -61,13 +70,17 @@ static enum nst_drop check_addresses(const struct nst_ip *ip, const struct nst_i
 {
     const struct nst_addr *dst = &pkt->ip.dst;
 
+    pkt->ip.dst_group = nst_addr_is_multicast(dst);
     if (pkt->looped)
         return NST_DROP_NONE;
-    if (source_is_martian(ip, iface, &pkt->ip.src) || destination_is_martian(dst))
+    if ((source_is_martian(ip, iface, &pkt->ip.src) && !is_nameless_igmp(&pkt->ip)) ||
+        destination_is_martian(dst))
         return NST_DROP_martian;
-    pkt->ip.dst_group = nst_addr_is_multicast(dst) || nst_iface_addr_is_broadcast(iface, dst);
     if (pkt->ip.dst_group)
-        return nst_addr_is_multicast(dst) && !is_all_hosts(dst) ? NST_DROP_ip_other : NST_DROP_NONE;
+        return check_group(iface, &pkt->ip);
+    pkt->ip.dst_group = nst_iface_addr_is_broadcast(iface, dst);
+    if (pkt->ip.dst_group)
+        return NST_DROP_NONE;
     if (!nst_iface_addr_is_ours(iface, dst))
         return NST_DROP_ip_other;
     return pkt->l2_group ? NST_DROP_ip_l2_broadcast : NST_DROP_NONE;
@@ -249,6 +262,20 @@ static int loop_back(struct nst_ip *ip, struct nst_pkt *pkt)
     return 0;
 }
 
+/* Gives the members on this host a copy of what this host says to its group. */
+static void loop_to_members(struct nst_ip *ip, const struct nst_pkt *pkt,
+                            const struct nst_iface *iface)
+{
+    struct nst_pkt *copy;
+
+    if (!pkt->loop_group || !nst_group_hears(iface, &pkt->ip.dst, &pkt->ip.src))
+        return;
+    if (!(copy = nst_pkt_clone(pkt)))
+        return;
+    copy->link = iface->link;
+    loop_back(ip, copy);
+}
+
 /* Only a group's packet goes to a group's station (1122-157). */
 static void send_to_hop(struct nst_ip *ip, struct nst_pkt *pkt, const struct nst_path *path)
 {
@@ -292,6 +319,7 @@ int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
         return give_up(pkt, NST_DROP_no_memory, -ENOBUFS);
     if (path.ours)
         return loop_back(ip, pkt);
+    loop_to_members(ip, pkt, path.hop.iface);
     send_to_hop(ip, pkt, &path);
     return 0;
 }

@@ -13,6 +13,7 @@ void nst_iface_init(struct nst_iface *iface, struct nst_pool *pool, nst_link lin
                                 .up = !config->down,
                                 .txq_max = txq_max};
     nst_list_init(&iface->txq);
+    nst_groups_init(&iface->groups);
 }
 
 void nst_iface_fini(struct nst_iface *iface)
@@ -23,6 +24,7 @@ void nst_iface_fini(struct nst_iface *iface)
         nst_pkt_free(pkt);
     for (unsigned i = 0; i < iface->naddrs; i++)
         nst_timer_cancel(&iface->env->wheel, &iface->addrs[i].timer);
+    nst_groups_fini(iface);
 }
 
 void nst_iface_output_take(struct nst_iface *iface, struct nst_pkt *pkt)

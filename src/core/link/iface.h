@@ -1,11 +1,12 @@
-/* An interface: what it can do, the addresses it bears, and the queue of packets that wait for its
- * device. The queue holds whole network-layer packets with their next hop's MAC address; they
- * become frames (fragmented, checksummed, with a link header) only when the device has room for
- * them. */
+/* An interface: what it can do, the addresses it bears, the groups heard on it, and the queue of
+ * packets that wait for its device. The queue holds whole network-layer packets with their next
+ * hop's MAC address; they become frames (fragmented, checksummed, with a link header) only when the
+ * device has room for them. */
 #ifndef NST_LINK_IFACE_H
 #define NST_LINK_IFACE_H
 
 #include "core/base/env.h"
+#include "core/link/group.h"
 #include "core/pkt/pkt.h"
 
 #define NST_IFACE_ADDRS 16
@@ -34,6 +35,7 @@ struct nst_iface {
     uint32_t txq_pkts, txq_max;
     struct nst_ifaddr addrs[NST_IFACE_ADDRS];
     unsigned naddrs;
+    struct nst_groups groups;
     uint64_t rx_pkts, rx_bytes, tx_pkts, tx_bytes, rx_drops, tx_drops;
 };
 

@@ -44,6 +44,7 @@ struct nst_pkt {
     uint16_t frag_off;     /* in: of a fragment, bytes */
     bool framed;           /* out: a whole frame already, from a packet socket */
     bool looped;           /* in: from this host to itself, without a device */
+    bool loop_group;       /* out: a multicast of which this host's own members get a copy */
     struct nst_pkt_ip ip;
     struct nst_offload offload;
     struct nst_sock_error error; /* on a socket's error queue */

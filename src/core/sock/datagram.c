@@ -28,7 +28,7 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
         disconnect(s);
         return 0;
     }
-    nst_link link = peer->link ? peer->link : s->local.link;
+    nst_link link = peer->link ? peer->link : nst_sock_link_to(s, &peer->addr);
     if ((err = nst_ip_path(socks->ip, &peer->addr, link, &path)))
         return err;
     if (path.group && !nst_addr_is_multicast(&peer->addr) && !s->broadcast)
@@ -43,7 +43,8 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
     return 0;
 }
 
-/* Gives a datagram for a group to every socket that it suits; true if there was one. */
+/* Gives a datagram for a group to every socket that it suits; true if there was one. A socket that
+ * joined no group gets what others' memberships bring in. */
 static bool input_group(struct nst_socks *socks, const struct nst_pkt *pkt,
                         const struct nst_sockaddr *local, const struct nst_sockaddr *peer)
 {
@@ -51,8 +52,10 @@ static bool input_group(struct nst_socks *socks, const struct nst_pkt *pkt,
     bool any = false;
 
     while ((s = nst_sock_lookup_next(socks, s, pkt->ip.proto, local, peer))) {
-        struct nst_pkt *copy = nst_pkt_clone(pkt);
-        if (copy)
+        struct nst_pkt *copy;
+        if (!nst_sock_hears(s, pkt))
+            continue;
+        if ((copy = nst_pkt_clone(pkt)))
             nst_sock_rx_push_take(socks, s, copy);
         any = true;
     }

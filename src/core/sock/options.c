@@ -25,6 +25,10 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_DONTFRAG:
     case NST_OPT_RECVERR:
         return s->type != NST_SOCK_PACKET;
+    case NST_OPT_MULTICAST_TTL:
+    case NST_OPT_MULTICAST_LOOP:
+    case NST_OPT_MULTICAST_LINK:
+        return s->type == NST_SOCK_DGRAM || s->type == NST_SOCK_RAW;
     case NST_OPT_ICMP_FILTER:
         return is_raw_icmp(s);
     default:
@@ -41,13 +45,17 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_RCVBUF:
         return value >= 0;
     case NST_OPT_TTL:
+    case NST_OPT_MULTICAST_TTL:
         return value >= 1 && value <= 255;
     case NST_OPT_TOS:
         return value >= 0 && value <= 255;
     case NST_OPT_BROADCAST:
     case NST_OPT_DONTFRAG:
     case NST_OPT_RECVERR:
+    case NST_OPT_MULTICAST_LOOP:
         return value == 0 || value == 1;
+    case NST_OPT_MULTICAST_LINK:
+        return value >= 0 && value <= NST_IFACES_MAX;
     case NST_OPT_ICMP_FILTER:
     case NST_OPT_USER_TIMEOUT:
         return value >= 0 && value <= UINT32_MAX;
@@ -115,6 +123,15 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_ICMP_FILTER:
         s->icmp_filter = (uint32_t)value;
         break;
+    case NST_OPT_MULTICAST_TTL:
+        s->multicast_ttl = (uint8_t)value;
+        break;
+    case NST_OPT_MULTICAST_LOOP:
+        s->multicast_loop = value;
+        break;
+    case NST_OPT_MULTICAST_LINK:
+        s->multicast_link = (nst_link)value;
+        break;
     default:
         break;
     }
@@ -155,6 +172,15 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         break;
     case NST_OPT_ICMP_FILTER:
         *value = s->icmp_filter;
+        break;
+    case NST_OPT_MULTICAST_TTL:
+        *value = s->multicast_ttl;
+        break;
+    case NST_OPT_MULTICAST_LOOP:
+        *value = s->multicast_loop;
+        break;
+    case NST_OPT_MULTICAST_LINK:
+        *value = s->multicast_link;
         break;
     default:
         return -EINVAL; /* of a listener, which has no connection's options */

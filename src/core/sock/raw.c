@@ -41,7 +41,7 @@ static bool wants(const struct nst_socket *s, const struct nst_pkt *pkt)
     return s->proto == pkt->ip.proto && (!s->local.link || s->local.link == pkt->link) &&
            (!nst_addr_is_set(&s->local.addr) || nst_addr_eq(&s->local.addr, &pkt->ip.dst)) &&
            (!nst_addr_is_set(&s->peer.addr) || nst_addr_eq(&s->peer.addr, &pkt->ip.src)) &&
-           !filtered(s, pkt);
+           nst_sock_hears(s, pkt) && !filtered(s, pkt);
 }
 
 bool nst_raw_input(struct nst_socks *socks, const struct nst_pkt *pkt)

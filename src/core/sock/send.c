@@ -41,7 +41,7 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
     if (msg->options_len % 4 != 0 || msg->options_len > NST_IP_OPTIONS_MAX)
         return -EINVAL;
     if (!to->link)
-        to->link = s->local.link;
+        to->link = nst_sock_link_to(s, &to->addr);
     if ((err = nst_ip_path(socks->ip, &to->addr, to->link, path)))
         return err;
     if (path->group && !nst_addr_is_multicast(&to->addr) && !s->broadcast)
@@ -68,17 +68,27 @@ static int find_source(struct nst_socks *socks, const struct nst_socket *s,
     return nst_addr_is_loopback(&path->src) && !path->ours ? -EINVAL : 0;
 }
 
+static uint8_t ttl_for(const struct nst_socket *s, const struct nst_msg *msg, bool multicast)
+{
+    if (msg->ttl)
+        return msg->ttl;
+    return multicast ? s->multicast_ttl : s->ttl;
+}
+
 /* Notes in the packet how it is to travel (1122-172, 1122-173, 1122-186, 1122-187). */
 static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const struct nst_msg *msg,
                      const struct nst_sockaddr *to, const struct nst_path *path)
 {
+    bool multicast = nst_addr_is_multicast(&to->addr);
+
     pkt->link = to->link;
+    pkt->loop_group = multicast && s->multicast_loop;
     pkt->sport = s->local.port;
     pkt->dport = to->port;
     pkt->ip = (struct nst_pkt_ip){.src = path->src,
                                   .dst = to->addr,
                                   .proto = s->proto,
-                                  .ttl = msg->ttl ? msg->ttl : s->ttl,
+                                  .ttl = ttl_for(s, msg, multicast),
                                   .tos = msg->tos >= 0 ? (uint8_t)msg->tos : s->tos,
                                   .df = s->df,
                                   .options_len = msg->options_len};

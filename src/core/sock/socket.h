@@ -8,10 +8,11 @@
  * whose readiness rose stands on `changed` until the owner has asked for events.
  *
  * datagram.c, raw.c and packet.c are the kinds of sockets; table.c the handles and ports; queue.c
- * the queues and readiness. */
+ * the queues and readiness; member.c the multicast groups. */
 #ifndef NST_SOCK_SOCKET_H
 #define NST_SOCK_SOCKET_H
 
+#include "core/icmp/igmp.h"
 #include "core/ip/ip.h"
 #include "core/tcp/tcb.h"
 
@@ -30,6 +31,11 @@ struct nst_socket {
     uint8_t ttl, tos;      /* ttl 0: the stack's */
     bool broadcast, df, recverr;
     uint32_t icmp_filter;
+    uint8_t multicast_ttl;
+    bool multicast_loop;
+    nst_link multicast_link;     /* 0: the route's */
+    struct nst_list memberships; /* of struct nst_membership */
+    uint32_t nmemberships;
     struct nst_list rxq, txq, errq; /* of struct nst_pkt */
     size_t rx_mem, tx_mem, err_mem; /* memory that they hold */
     size_t rx_bytes, tx_bytes;      /* payload */
@@ -51,6 +57,7 @@ struct nst_socks {
     struct nst_env *env;
     struct nst_pool *pool;
     struct nst_ip *ip;
+    struct nst_igmp *igmp;
     struct nst_tcps *tcps;
     struct nst_siphash_key key;
     uint32_t max, count;
@@ -64,7 +71,7 @@ struct nst_socks {
 /* ---- table.c ----------------------------------------------------------------------------- */
 
 void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
-                    struct nst_tcps *tcps, uint32_t max);
+                    struct nst_igmp *igmp, struct nst_tcps *tcps, uint32_t max);
 void nst_socks_fini(struct nst_socks *socks);
 
 /* Aborts if they contradict themselves. */
@@ -189,6 +196,24 @@ bool nst_sock_output(struct nst_socks *socks);
  * packet from its transport header at `off` on, as far as known. False if nobody asked for it. */
 bool nst_sock_error(struct nst_socks *socks, const struct nst_pkt *pkt, size_t off,
                     const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
+
+/* ---- member.c ---------------------------------------------------------------------------- */
+
+/* As nst_join() and nst_leave(). */
+int nst_sock_join(struct nst_socks *socks, struct nst_socket *s, nst_link link,
+                  const struct nst_addr *group, const struct nst_addr *source);
+int nst_sock_leave(struct nst_socks *socks, struct nst_socket *s, nst_link link,
+                   const struct nst_addr *group, const struct nst_addr *source);
+
+/* Ends all memberships. */
+void nst_sock_leave_all(struct nst_socks *socks, struct nst_socket *s);
+
+/* Whether the socket's memberships let the packet through: one to a group that it has joined itself
+ * must be from a source that it wants; all else passes. */
+bool nst_sock_hears(const struct nst_socket *s, const struct nst_pkt *pkt);
+
+/* The link that the socket sends to `dst` over when the message names none; 0: the route's. */
+nst_link nst_sock_link_to(const struct nst_socket *s, const struct nst_addr *dst);
 
 /* ---- options.c --------------------------------------------------------------------------- */
 

@@ -12,9 +12,10 @@
 #define PORT_LAST  60999
 
 void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
-                    struct nst_tcps *tcps, uint32_t max)
+                    struct nst_igmp *igmp, struct nst_tcps *tcps, uint32_t max)
 {
-    *socks = (struct nst_socks){.env = pool->env, .pool = pool, .ip = ip, .tcps = tcps, .max = max};
+    *socks = (struct nst_socks){
+        .env = pool->env, .pool = pool, .ip = ip, .igmp = igmp, .tcps = tcps, .max = max};
     socks->key = nst_prng_key(pool->env->seed, "ports");
     nst_list_init(&socks->raws);
     nst_list_init(&socks->packets);
@@ -108,6 +109,9 @@ static void socket_init(struct nst_socket *s, enum nst_sock_type type, uint8_t p
     s->type = type;
     s->proto = protocol;
     s->rcvbuf = s->sndbuf = BUF_DEFAULT;
+    s->multicast_ttl = 1;
+    s->multicast_loop = true;
+    nst_list_init(&s->memberships);
     nst_list_init(&s->place);
     nst_list_init(&s->sending);
     nst_list_init(&s->changed);
@@ -150,6 +154,7 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
 
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
 {
+    nst_sock_leave_all(socks, s);
     nst_stream_close(socks, s);
     nst_sock_queues_free(s);
     nst_list_del(&s->place);

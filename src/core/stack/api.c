@@ -194,11 +194,31 @@ int nst_recv_consume(struct nst_stack *stack, nst_sock sock, size_t len)
 
 /* ---- Options and information ---------------------------------------------------------------- */
 
+int nst_join(struct nst_stack *stack, nst_sock sock, nst_link link, const struct nst_addr *group,
+             const struct nst_addr *source)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    return s ? nst_sock_join(&stack->socks, s, link, group, source) : -EBADF;
+}
+
+int nst_leave(struct nst_stack *stack, nst_sock sock, nst_link link, const struct nst_addr *group,
+              const struct nst_addr *source)
+{
+    struct nst_socket *s = find(stack, sock);
+
+    return s ? nst_sock_leave(&stack->socks, s, link, group, source) : -EBADF;
+}
+
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value)
 {
     struct nst_socket *s = find(stack, sock);
 
-    return s ? nst_sock_setopt(s, opt, value) : -EBADF;
+    if (!s)
+        return -EBADF;
+    if (opt == NST_OPT_MULTICAST_LINK && (uint64_t)value > stack->ifaces.n)
+        return -ENODEV;
+    return nst_sock_setopt(s, opt, value);
 }
 
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value)

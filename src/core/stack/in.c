@@ -67,6 +67,17 @@ static enum nst_drop deliver_udp(struct nst_stack *stack, struct nst_pkt *pkt)
     return drop ? drop : nst_dgram_input(&stack->socks, pkt);
 }
 
+/* Takes the packet unless it gives a drop reason. */
+static enum nst_drop deliver_igmp(struct nst_stack *stack, struct nst_iface *iface,
+                                  struct nst_pkt *pkt)
+{
+    enum nst_drop drop = nst_igmp_input(&stack->igmp, iface, pkt);
+
+    if (!drop)
+        nst_pkt_free(pkt);
+    return drop;
+}
+
 /* To whom the protocol belongs. Takes the packet unless it gives a drop reason. */
 static enum nst_drop demultiplex(struct nst_stack *stack, struct nst_iface *iface,
                                  struct nst_pkt *pkt)
@@ -79,7 +90,7 @@ static enum nst_drop demultiplex(struct nst_stack *stack, struct nst_iface *ifac
     case NST_IPPROTO_TCP:
         return deliver_tcp(stack, pkt);
     case NST_IPPROTO_IGMP:
-        return NST_DROP_igmp;
+        return deliver_igmp(stack, iface, pkt);
     case NST_IPPROTO_IPIP:
     case NST_IPPROTO_IPV6:
         return NST_DROP_no_tunnel;
@@ -161,6 +172,13 @@ static enum nst_drop check_stations(const struct nst_iface *iface, const struct 
     return NST_DROP_NONE;
 }
 
+/* The filter of group addresses that a device would have. It comes behind the packet sockets, which
+ * see all frames that the link carries to us. */
+static bool hears_station(const struct nst_iface *iface, const struct nst_mac *dst)
+{
+    return !nst_mac_is_group(dst) || nst_mac_is_broadcast(dst) || nst_group_hears_mac(iface, dst);
+}
+
 /* The packet behind the link header. Takes it unless it gives a drop reason. */
 static enum nst_drop input_payload(struct nst_stack *stack, struct nst_iface *iface,
                                    struct nst_pkt *pkt, uint16_t type)
@@ -194,6 +212,8 @@ static enum nst_drop input_ethernet(struct nst_stack *stack, struct nst_iface *i
     if (drop)
         return drop;
     nst_packet_input(&stack->socks, pkt, eth.type);
+    if (!hears_station(iface, &eth.dst))
+        return NST_DROP_l2_group;
     pkt->mac = eth.src;
     pkt->l2_group = nst_mac_is_group(&eth.dst); /* 1122-13 */
     nst_pkt_pull(pkt, eth.hlen);

@@ -7,6 +7,7 @@
  * does not, and the link header written. */
 #include <assert.h>
 
+#include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/ip/fragment.h"
 #include "core/link/acd.h"
@@ -40,6 +41,16 @@ static void run_timer(struct nst_stack *stack, struct nst_timer *timer)
         break;
     case NST_TIMER_ROUTE:
         nst_route_timeout(&stack->ip.routes, NST_CONTAINER(timer, struct nst_route_entry, timer));
+        break;
+    case NST_TIMER_GROUP:
+        nst_igmp_group_timeout(&stack->igmp, NST_CONTAINER(timer, struct nst_group, timer));
+        break;
+    case NST_TIMER_IGMP_RESPONSE:
+        nst_igmp_response_timeout(&stack->igmp,
+                                  NST_CONTAINER(timer, struct nst_igmp_link, response));
+        break;
+    case NST_TIMER_IGMP_CHANGE:
+        nst_igmp_change_timeout(&stack->igmp, NST_CONTAINER(timer, struct nst_igmp_link, change));
         break;
     }
 }
@@ -92,6 +103,12 @@ static void report_expired_take(struct nst_stack *stack, struct nst_pkt *first)
     nst_pkt_drop(first, NST_DROP_frag_timeout);
 }
 
+/* A multicast comes in where it went out; what the host says to itself, anywhere. */
+static struct nst_iface *iface_of_looped(const struct nst_stack *stack, const struct nst_pkt *pkt)
+{
+    return nst_iface_of(&stack->ifaces, nst_addr_is_multicast(&pkt->ip.dst) ? pkt->link : 1);
+}
+
 void nst_stack_drain(struct nst_stack *stack)
 {
     struct nst_list *e;
@@ -99,7 +116,7 @@ void nst_stack_drain(struct nst_stack *stack)
     while ((e = nst_list_pop_front(&stack->ip.loop))) {
         struct nst_pkt *pkt = NST_CONTAINER(e, struct nst_pkt, node);
         stack->ip.looped--;
-        nst_stack_input_ip_take(stack, nst_iface_of(&stack->ifaces, 1), pkt);
+        nst_stack_input_ip_take(stack, iface_of_looped(stack, pkt), pkt);
     }
     while ((e = nst_list_pop_front(&stack->ip.reassembly.expired)))
         report_expired_take(stack, NST_CONTAINER(e, struct nst_pkt, node));

@@ -54,7 +54,8 @@ static int layers_init(struct nst_stack *stack, const struct nst_config *config)
     nst_pool_init(&stack->pool, env, l->memory_bytes);
     nst_ip_init(&stack->ip, env, &stack->ifaces, &stack->neighbours, l, config->ttl);
     nst_icmp_init(&stack->icmp, &stack->ip, l, config->flags);
-    nst_socks_init(&stack->socks, &stack->pool, &stack->ip, &stack->tcps, l->sockets);
+    nst_igmp_init(&stack->igmp, &stack->ip);
+    nst_socks_init(&stack->socks, &stack->pool, &stack->ip, &stack->igmp, &stack->tcps, l->sockets);
     for (unsigned i = 0; i < NST_IFACES_MAX; i++)
         nst_list_init(&stack->ready[i]);
     return nst_tcp_init(&stack->tcps, &stack->pool, &stack->ip, 0);
@@ -131,6 +132,7 @@ int nst_link_add(struct nst_stack *stack, nst_link *out, const struct nst_link_c
     *out = ifaces->n + 1;
     nst_iface_init(iface, &stack->pool, *out, config, stack->limits.link_pkts);
     ifaces->list[ifaces->n++] = iface;
+    nst_igmp_link_init(&stack->igmp, iface);
     return 0;
 }
 
@@ -157,6 +159,7 @@ int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up)
     iface->up = up;
     for (unsigned i = 0; i < iface->naddrs; i++)
         nst_acd_carrier(&iface->addrs[i]);
+    nst_igmp_carrier(&stack->igmp, iface);
     return 0;
 }
 
@@ -307,6 +310,7 @@ void nst_stack_check(const struct nst_stack *stack)
         const struct nst_iface *iface = stack->ifaces.list[i];
         assert(pkts_check(&iface->txq) == iface->txq_pkts && iface->txq_pkts <= iface->txq_max);
         assert(iface->naddrs <= NST_IFACE_ADDRS);
+        nst_groups_check(iface);
         pkts_check(&stack->ready[i]);
     }
     assert(pkts_check(&stack->ip.loop) == stack->ip.looped);

@@ -7,6 +7,7 @@
 #define NST_STACK_STACK_H
 
 #include "core/icmp/icmp.h"
+#include "core/icmp/igmp.h"
 #include "core/sock/socket.h"
 
 struct nst_stack {
@@ -17,6 +18,7 @@ struct nst_stack {
     struct nst_neigh_table neighbours;
     struct nst_ip ip;
     struct nst_icmp icmp;
+    struct nst_igmp igmp;
     struct nst_tcps tcps;
     struct nst_socks socks;
     bool streams_next; /* whose turn it is to send: connections', or datagram sockets' */

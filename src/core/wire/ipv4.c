@@ -182,6 +182,18 @@ enum nst_drop nst_ipv4_options_check(const struct nst_ipv4 *ip, uint8_t *pointer
     return NST_DROP_NONE;
 }
 
+bool nst_ipv4_options_have(const struct nst_ipv4 *ip, enum nst_ipv4_opt kind)
+{
+    size_t len;
+
+    for (size_t at = 0; is_option(ip, at); at += len) {
+        len = option_len(ip, at);
+        if (len == 0 || ip->options[at] == kind)
+            return len > 0;
+    }
+    return false;
+}
+
 void nst_ipv4_options_keep_copied(struct nst_ipv4 *ip)
 {
     size_t kept = 0, len;

@@ -68,6 +68,9 @@ enum nst_ipv4_opt {
  * parameter problem); ip_source_route. */
 enum nst_drop nst_ipv4_options_check(const struct nst_ipv4 *ip, uint8_t *pointer);
 
+/* Whether there is an option of this kind; the options were checked. */
+bool nst_ipv4_options_have(const struct nst_ipv4 *ip, enum nst_ipv4_opt kind);
+
 /* Keeps only what goes into fragments behind the first (791-5), padded again. */
 void nst_ipv4_options_keep_copied(struct nst_ipv4 *ip);
 

@@ -5,8 +5,9 @@
  * to be sent, or exactly the ICMP message that the RFCs allow; afterwards an unrelated ping is
  * answered. Floods and fragments are in test_floods.c and test_fragments.c.
  *
- * Rows: 4 25 38 40 44 45 47 48 49 52 78 79 80 83 86 87 88 96 98 101 104 112 113 117 118 123 137
- * 149 159 167 180 187 189 190 195 196 205 216 229 258 264 265 273 279 280 308 310 326 328 329 330.
+ * Rows: 4 25 38 40 44 45 47 48 49 52 78 79 80 83 86 87 88 96 98 101 104 107 112 113 117 118 123 137
+ * 149 159 167 180 187 189 190 195 196 205 216 229 258 264 265 273 279 280 281 307 308 310 326 328
+ * 329 330.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,15 @@ static void tcp_syn(struct frame *f)
 static void igmp_query(struct frame *f)
 {
     static const uint8_t query[8] = {0x11, 100, 0xee, 0x9b};
+
+    frame_ip(f, &(struct frame_ip){.proto = 2, .dst = "224.0.0.1", .mac_dst = "01:00:5e:00:00:01"},
+             query, sizeof query);
+}
+
+static void igmp_v3_query(struct frame *f)
+{
+    static const uint8_t query[20] = {0x11, 100, 0,   0, 0xe8, 1, 2,   3, 2, 125,
+                                      0,    2,   192, 0, 2,    7, 192, 0, 2, 8};
 
     frame_ip(f, &(struct frame_ip){.proto = 2, .dst = "224.0.0.1", .mac_dst = "01:00:5e:00:00:01"},
              query, sizeof query);
@@ -343,7 +353,7 @@ static const struct row rows[] = {
     MARTIAN_DST(0xfffffffe, "255.255.255.254"),
     {329, "not ours", "a neighbour's address", udp, {P32(IP_DST, 0xc0000203)}, 0, DROP(ip_other)},
     {329, "not ours", "a group that nobody joined", udp, {P32(IP_DST, 0xe0000005)}, 0,
-     DROP(ip_other)},
+     DROP(ip_group)},
     {330, "1122-158", "unicast IP in a broadcast frame", udp,
      {P16(ETH_DST, 0xffff), P32(ETH_DST + 2, 0xffffffff)}, 0, DROP(ip_l2_broadcast)},
     {330, "RFC 1122 4.2.3.10", "TCP in a multicast frame", tcp_syn,
@@ -357,8 +367,22 @@ static const struct row rows[] = {
      DROP_ICMP(no_tunnel, ICMP_3(2))},
     {187, "CVE-2009-0687", "ICMPv6 in IPv4", icmpv6_in_ipv4, {{0}}, 0,
      DROP_ICMP(ip_proto, ICMP_3(2))},
-    {101, "CVE-2019-12259", "IGMPv3 query", igmp_query, {{0}}, 0, DROP(igmp)},
-    {101, "CVE-2019-12259", "IGMP of no bytes", igmp_query, {P16(IP_LEN, 20)}, 0, DROP(igmp)},
+    {101, "CVE-2019-12259", "IGMP of no bytes", igmp_query, {P16(IP_LEN, 20)}, 0,
+     DROP(igmp_short)},
+    {101, "CVE-2019-12259", "IGMPv2 query without router alert", igmp_query, {{0}}, 0,
+     DROP(igmp_query)},
+    {101, "CVE-2019-12259", "wrong IGMP checksum", igmp_query, {P16(L4 + 2, 1)}, 0, true,
+     DROP(igmp_checksum)},
+    {101, "CVE-2019-12259", "IGMPv3 query of 11 bytes", igmp_v3_query, {P16(IP_LEN, 20 + 11)}, 0,
+     DROP(igmp_short)},
+    {107, "CVE-2019-12265", "IGMPv3 query, one source more than there are", igmp_v3_query,
+     {P16(L4 + 10, 3)}, 0, DROP(igmp_short)},
+    {107, "CVE-2019-12265", "IGMPv3 query in a fragment", igmp_v3_query, {P16(IP_FRAG, 0x2000)}, 0,
+     DROP(frag_proto)},
+    {307, "IGMP flood", "IGMPv3 query of 65535 sources", igmp_v3_query, {P16(L4 + 10, 65535)}, 0,
+     DROP(igmp_short)},
+    {281, "CVE-1999-0918 IGMP nuke", "a later fragment of IGMP", igmp_query, {P16(IP_FRAG, 185)}, 0,
+     DROP(frag_proto)},
 
     /* ---- ICMP */
     {113, "CVE-2018-16527", "7 of 8 bytes", echo, {P16(IP_LEN, 27)}, 0, DROP(icmp_short)},
