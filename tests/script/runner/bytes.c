@@ -79,6 +79,15 @@ static size_t put_udp(const struct packet *p, uint8_t *out)
     return len;
 }
 
+static size_t put_igmp(const struct packet *p, uint8_t *out)
+{
+    const struct packet_value *v = &p->fields[FIELD_IGMP];
+
+    memcpy(out, v->bytes, v->len);
+    nst_store16(out + 2, spoilt(p, FIELD_SUM_BAD, nst_csum_finish(nst_csum_sum(out, v->len))));
+    return v->len;
+}
+
 static size_t put_tcp(const struct packet *p, uint8_t *out)
 {
     const struct packet_value *options = &p->fields[FIELD_TCP_OPTIONS];
@@ -106,6 +115,8 @@ size_t packet_build_message(const struct packet *p, uint8_t *out)
     switch (packet_number(p, FIELD_IP_PROTO, 0)) {
     case NST_IPPROTO_ICMP:
         return p->fields[FIELD_ICMP_TYPE].set ? put_icmp(p, out) : put_pattern(p, out);
+    case NST_IPPROTO_IGMP:
+        return p->fields[FIELD_IGMP].set ? put_igmp(p, out) : put_pattern(p, out);
     case NST_IPPROTO_UDP:
         return p->fields[FIELD_UDP_DPORT].set ? put_udp(p, out) : put_pattern(p, out);
     case NST_IPPROTO_TCP:
@@ -141,7 +152,7 @@ static size_t put_ip(const struct packet *p, uint8_t *out)
         .frag_off = (uint16_t)packet_number(p, FIELD_IP_OFF, 0),
         .options_len = (uint8_t)((options->len + 3) / 4 * 4)};
 
-    memcpy(ip.options, options->bytes, sizeof ip.options);
+    memcpy(ip.options, options->bytes, ip.options_len);
     size_t hlen = nst_ipv4_hlen(&ip);
     size_t len = packet_build_message(p, out + hlen);
     len = hlen + keep_fragment(&ip, p, out + hlen, len);
@@ -245,6 +256,19 @@ static const char *take_udp(struct packet *p, const uint8_t *data, size_t len)
     return NULL;
 }
 
+static const char *take_igmp(struct packet *p, const uint8_t *data, size_t len)
+{
+    struct packet_value *v = &p->fields[FIELD_IGMP];
+
+    if (len < 8 || len > sizeof v->bytes)
+        return "an IGMP message of a strange length";
+    *v = (struct packet_value){.set = true, .len = len};
+    memcpy(v->bytes, data, len);
+    nst_store16(v->bytes + 2, 0);
+    packet_set(p, FIELD_SUM_BAD, nst_csum_finish(nst_csum_sum(data, len)) != 0);
+    return NULL;
+}
+
 /* All of the header but what an ICMP error's quotation may lack. */
 static const char *take_tcp_rest(struct packet *p, const uint8_t *data, size_t len, size_t whole)
 {
@@ -287,6 +311,8 @@ static const char *take_transport(struct packet *p, const uint8_t *data, size_t 
     switch (packet_number(p, FIELD_IP_PROTO, 0)) {
     case NST_IPPROTO_ICMP:
         return take_icmp(p, data, len, whole);
+    case NST_IPPROTO_IGMP:
+        return take_igmp(p, data, len);
     case NST_IPPROTO_UDP:
         return take_udp(p, data, len);
     case NST_IPPROTO_TCP:

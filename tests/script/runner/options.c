@@ -27,8 +27,8 @@ bool options_begin(const struct script *s)
 
 static void put_bytes(struct script *s, struct packet_value *v, const void *p, size_t len, bool any)
 {
-    if (v->len + len > sizeof v->bytes)
-        script_fail(s, "more than %zu bytes of options", sizeof v->bytes);
+    if (v->len + len > sizeof v->any)
+        script_fail(s, "more than %zu bytes of options", sizeof v->any);
     memcpy(v->bytes + v->len, p, len);
     memset(v->any + v->len, any, len);
     v->len += len;

@@ -1,5 +1,5 @@
 /* A packet's fields, from words and compared. */
-#include "packet.h"
+#include "igmp.h"
 
 #include <string.h>
 
@@ -115,7 +115,7 @@ static void read_value(struct script *s, struct packet *p, const struct word *w)
     else if (fields[w->field].kind == KIND_ADDR)
         v->addr = script_addr(s);
     else
-        v->len = script_hex(s, v->bytes, sizeof v->bytes);
+        v->len = script_hex(s, v->bytes, NST_IP_OPTIONS_MAX);
     if (packet_number(p, FIELD_LEN, 0) > PACKET_LEN_MAX)
         script_fail(s, "a payload of at most %d bytes", PACKET_LEN_MAX);
 }
@@ -191,6 +191,22 @@ static void read_udp(struct script *s, struct packet *p)
         continue;
 }
 
+/* Unless the line says otherwise, it travels as RFC 3376 §4 wants it. */
+static void read_igmp(struct script *s, struct packet *p)
+{
+    static const struct packet_value router_alert = {
+        .set = true, .len = 4, .bytes = {NST_IPV4_OPT_RA, 4}};
+    struct packet_value *options = &p->fields[FIELD_IP_OPTIONS];
+
+    packet_set(p, FIELD_IP_PROTO, NST_IPPROTO_IGMP);
+    packet_set(p, FIELD_IP_TTL, packet_number(p, FIELD_IP_TTL, 1));
+    packet_set(p, FIELD_IP_TOS, packet_number(p, FIELD_IP_TOS, 0xc0));
+    if (!options->set)
+        *options = router_alert;
+    igmp_read(s, &p->fields[FIELD_IGMP]);
+    READ_WORDS(s, p, payload_words);
+}
+
 static const char flag_letters[] = "FSRP.UEW"; /* from the lowest bit */
 
 const char *packet_print_flags(char *buf, uint8_t flags)
@@ -244,6 +260,8 @@ static void read_transport(struct script *s, struct packet *p)
 {
     if (script_accept(s, "icmp"))
         read_icmp(s, p);
+    else if (script_accept(s, "igmp"))
+        read_igmp(s, p);
     else if (script_accept(s, "udp"))
         read_udp(s, p);
     else if (script_accept(s, "tcp"))
@@ -419,6 +437,8 @@ static const char *value_print(char *buf, size_t cap, enum packet_kind kind,
         for (size_t i = 0; i < v->len && n + 3 < cap; i++)
             n += (size_t)snprintf(buf + n, cap - n, "%02x", v->bytes[i]);
         break;
+    case KIND_IGMP:
+        return igmp_print(buf, cap, v);
     case KIND_FLAGS:
         return packet_print_flags(buf, (uint8_t)v->number);
     case KIND_OPTIONS:
@@ -450,6 +470,7 @@ static bool value_eq(enum packet_kind kind, const struct packet_value *a,
     case KIND_MAC:
         return nst_mac_eq(&a->mac, &b->mac);
     case KIND_BYTES:
+    case KIND_IGMP:
         return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
     case KIND_OPTIONS:
         return options_eq(a, b);

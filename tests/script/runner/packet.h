@@ -12,7 +12,15 @@
 #include "core/wire/ipv4.h"
 #include "script.h"
 
-enum packet_kind { KIND_NUMBER, KIND_ADDR, KIND_MAC, KIND_BYTES, KIND_FLAGS, KIND_OPTIONS };
+enum packet_kind {
+    KIND_NUMBER,
+    KIND_ADDR,
+    KIND_MAC,
+    KIND_BYTES,
+    KIND_IGMP,
+    KIND_FLAGS,
+    KIND_OPTIONS
+};
 
 /* X(symbol, kind, what failures call it). What comes behind IP stands behind IP_SUM_BAD: a later
  * fragment has none of it. */
@@ -45,6 +53,7 @@ enum packet_kind { KIND_NUMBER, KIND_ADDR, KIND_MAC, KIND_BYTES, KIND_FLAGS, KIN
     X(ICMP_POINTER, NUMBER, "pointer")                     \
     X(ICMP_GATEWAY, ADDR, "gateway")                       \
     X(ICMP_QUOTE_LEN, NUMBER, "length of the quotation")   \
+    X(IGMP, IGMP, "IGMP message")                          \
     X(UDP_SPORT, NUMBER, "source port")                    \
     X(UDP_DPORT, NUMBER, "destination port")               \
     X(UDP_NO_SUM, NUMBER, "absence of a checksum")         \
@@ -70,13 +79,15 @@ enum packet_field {
         FIELD_COUNT
 };
 
+#define PACKET_BYTES_MAX 256 /* of IP options, or an IGMP message */
+
 struct packet_value {
     bool set;
     uint64_t number;
     struct nst_addr addr;
     struct nst_mac mac;
     size_t len; /* of bytes */
-    uint8_t bytes[NST_IP_OPTIONS_MAX];
+    uint8_t bytes[PACKET_BYTES_MAX];
     bool any[NST_IP_OPTIONS_MAX]; /* KIND_OPTIONS: the byte does not matter */
 };
 

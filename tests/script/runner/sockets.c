@@ -278,6 +278,34 @@ static void cmd_error(struct world *w)
     command_result(w, result);
 }
 
+typedef int membership_call(struct nst_stack *stack, nst_sock sock, nst_link link,
+                            const struct nst_addr *group, const struct nst_addr *source);
+
+/* join|leave NAME GROUP [source ADDR] [link NAME] */
+static void membership(struct world *w, membership_call *call)
+{
+    nst_sock sock = command_sock(w);
+    struct nst_addr group = script_addr(w->s), source;
+    bool has_source = script_accept(w->s, "source");
+    nst_link link = 0;
+
+    if (has_source)
+        source = script_addr(w->s);
+    if (script_accept(w->s, "link"))
+        link = world_link(w, script_word(w->s))->link;
+    command_result(w, call(w->stack, sock, link, &group, has_source ? &source : NULL));
+}
+
+static void cmd_join(struct world *w)
+{
+    membership(w, nst_join);
+}
+
+static void cmd_leave(struct world *w)
+{
+    membership(w, nst_leave);
+}
+
 static const char *const option_names[] = {
     [NST_OPT_ERROR] = "error",
     [NST_OPT_SNDBUF] = "sndbuf",
@@ -288,6 +316,9 @@ static const char *const option_names[] = {
     [NST_OPT_DONTFRAG] = "dontfrag",
     [NST_OPT_RECVERR] = "recverr",
     [NST_OPT_ICMP_FILTER] = "icmp-filter",
+    [NST_OPT_MULTICAST_TTL] = "multicast-ttl",
+    [NST_OPT_MULTICAST_LOOP] = "multicast-loop",
+    [NST_OPT_MULTICAST_LINK] = "multicast-link",
     [NST_OPT_OOBINLINE] = "oobinline",
     [NST_OPT_DEFER_ACCEPT] = "defer-accept",
     [NST_OPT_QUICKACK] = "quickack",
@@ -338,6 +369,7 @@ bool sockets_run(struct world *w, const char *name)
         {"listen", cmd_listen},   {"accept", cmd_accept}, {"shutdown", cmd_shutdown},
         {"connect", cmd_connect}, {"send", cmd_send},     {"recv", cmd_recv},
         {"error", cmd_error},     {"setopt", cmd_setopt}, {"getopt", cmd_getopt},
+        {"join", cmd_join},       {"leave", cmd_leave},
     };
 
     return command_run_one(w, table, NST_ARRAY_LEN(table), name);
