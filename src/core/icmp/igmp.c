@@ -191,7 +191,7 @@ static void send_old_report(struct nst_igmp *igmp, struct nst_group *group, unsi
 
     nst_igmp_emit(version == 1 ? NST_IGMP_V1_REPORT : NST_IGMP_V2_REPORT, &group->addr, msg);
     send_to(igmp, group->iface, &group->addr, msg, sizeof msg);
-    group->last_reporter = true;
+    group->spoken_for = false;
     NST_COUNT(igmp->env, igmp_reports_sent);
 }
 
@@ -263,20 +263,21 @@ static void changed(struct nst_igmp *igmp, struct nst_group *group)
 {
     struct nst_igmp_link *link = link_of(igmp, group->iface);
     bool wanted = nst_group_is_wanted(group), told = group->told;
+    bool can_report = group->iface->up && !nst_group_is_all_hosts(&group->addr);
 
     group->told = wanted;
-    if (group->iface->up && link->version == 3 && !nst_group_is_all_hosts(&group->addr)) {
+    if (can_report && link->version == 3) {
         if (group->fresh)
             arm(igmp, &link->change, 0);
         nst_group_release(group);
         return;
     }
     nst_group_forget_news(group);
-    if (wanted && !told && group->iface->up && is_reported(group)) {
+    if (wanted && !told && can_report) {
         group->repeats = group->iface->groups.robustness;
         arm(igmp, &group->timer, 0);
     }
-    if (!wanted && link->version == 2 && group->last_reporter && group->iface->up)
+    if (!wanted && told && link->version == 2 && !group->spoken_for && can_report)
         send_leave(igmp, group);
     nst_group_release(group);
 }
@@ -309,7 +310,7 @@ void nst_igmp_carrier(struct nst_igmp *igmp, struct nst_iface *iface)
     iface->groups.robustness = ROBUSTNESS;
     NST_LIST_FOREACH_SAFE (e, &iface->groups.list) {
         struct nst_group *group = group_of(e);
-        group->told = group->last_reporter = false;
+        group->told = group->spoken_for = false;
         nst_group_renew(group);
         changed(igmp, group);
     }
@@ -440,7 +441,7 @@ static enum nst_drop input_report(struct nst_igmp *igmp, struct nst_igmp_link *l
         return NST_DROP_igmp;
     nst_timer_cancel(&igmp->env->wheel, &group->timer);
     group->repeats = 0;
-    group->last_reporter = false;
+    group->spoken_for = true;
     return NST_DROP_NONE;
 }
 

@@ -46,9 +46,9 @@ struct nst_group {
     bool fresh;   /* some news has not been told at all */
     /* Where telling the routers stands: icmp/igmp.c. */
     struct nst_timer timer;
-    bool told;          /* that somebody here wants it */
-    bool last_reporter; /* of all hosts on the link it was us who said so last */
-    uint8_t repeats;    /* unsolicited reports that are left */
+    bool told;                                /* that somebody here wants it */
+    bool spoken_for;                          /* another host was the last to say so */
+    uint8_t repeats;                          /* unsolicited reports that are left */
     struct nst_addr asked[NST_GROUP_SOURCES]; /* sources that the query to answer is about; none: */
     unsigned nasked;                          /* it is about the group */
 };
