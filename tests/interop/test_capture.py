@@ -81,7 +81,7 @@ def test_capinfos_and_tcpdump(stack, capture):
 
 def test_on_a_pipe(stack):
     """As `netstack capture -w - | tshark -i -`."""
-    pipe = stack.spawn("sh", "-c", '"$0" capture -w - | tshark -n -l -i - -c 8', NETSTACK)
+    pipe = stack.spawn("sh", "-c", '"$0" capture -w - | tshark -n -l -i - -c 20', NETSTACK)
     until(lambda: stack.ping("-c", "2", "-i", "0.01") and pipe.popen.poll() is not None,
           "tshark has seen enough")
     assert pipe.wait() == 0
@@ -90,16 +90,16 @@ def test_on_a_pipe(stack):
 
 def test_tun_has_no_link_header(host):
     host.up("--tun")
-    recorder = record(host, "-c", "4")
-    host.ping("-c", "5", "-i", "0.01")
+    recorder = record(host, "-c", "30")
+    host.ping("-c", "30", "-i", "0.01")
     assert recorder.wait() == 0
     assert "Raw IP" in host.run("capinfos", "-E", "/run/x.pcapng").stdout
     assert "Echo (ping) reply" in tshark(host)
 
 
 def test_snap_length(stack, capture):
-    recorder = capture("-s", "60", "-c", "4")
-    stack.ping("-c", "4", "-i", "0.01", "-s", "1000")
+    recorder = capture("-s", "60", "-c", "30")
+    stack.ping("-c", "30", "-i", "0.01", "-s", "1000")
     assert recorder.wait() == 0
     lengths = tshark(stack, "-Y", "ip", "-T", "fields", "-e", "frame.len", "-e", "frame.cap_len")
     assert "1042\t60" in lengths
