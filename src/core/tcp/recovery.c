@@ -10,8 +10,7 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
-#define DUP_THRESH       3
-#define LIMITED_TRANSMIT 2 /* segments, RFC 3042 */
+#define DUP_THRESH 3
 
 static uint32_t flight(const struct nst_tcb *t)
 {
@@ -42,7 +41,6 @@ static void enter_recovery(struct nst_tcb *t)
     t->recovery_point = t->snd.nxt;
     t->cc.cwnd = t->cc.ssthresh;
     t->rexmit_now = true; /* RFC 6675 §5 (4.3) */
-    t->rtt_time = 0;
 }
 
 /* RFC 6582 §3.2: without SACK, duplicate ACKs are counted; a partial acknowledgement takes away as
@@ -126,7 +124,6 @@ void nst_recovery_timeout(struct nst_tcb *t)
     t->cc.cwnd = t->snd_mss;
     t->cc.cwnd_cnt = 0;
     t->dupacks = 0;
-    t->rtt_time = 0;
     nst_board_mark_all_lost(t);
     cc_prepare(t);
     t->cc.ops->timeout(&t->cc);

@@ -166,8 +166,7 @@ struct nst_tcb {
     struct nst_cc cc;
     struct nst_tcp_board board;
     nst_seq recovery_point;
-    nst_seq rtt_seq;   /* without timestamps: the byte whose ACK is timed ... */
-    nst_time rtt_time; /* ... since; 0: none */
+    nst_time rtt_time; /* when our SYN first went out, until its answer has come; 0: not known */
     uint32_t dupacks;
     uint32_t prior_cwnd;
     struct nst_tcp_sack dsack;
@@ -185,9 +184,8 @@ struct nst_tcb {
     struct nst_ooo *ooo;
     uint32_t rcvbuf, sndbuf;
     bool rcvbuf_fixed, sndbuf_fixed; /* by the owner: no auto-tuning */
-    nst_seq tune_seq;                /* receive-buffer tuning: copied to the owner since ... */
-    nst_time tune_time;
-    uint32_t tune_bytes;
+    nst_time tune_time;              /* receive-buffer tuning: when this round began ... */
+    uint32_t tune_bytes;             /* ... and what the owner has taken since */
 
     /* The owner's options. */
     bool nodelay, cork, keepalive, oobinline, defer_accept;
