@@ -116,7 +116,9 @@ static void input(struct script *s, nst_link link, const uint8_t *bytes, size_t 
 static void any_frame(struct script *s)
 {
     nst_link link = take_link(s);
-    struct nst_offload offload = {.csum = take8(s) % 3};
+    uint8_t how = take8(s);
+    struct nst_offload offload = {
+        .csum = how % 3, .gso = how & 128 ? NST_GSO_UDP : NST_GSO_NONE, .gso_size = how % 32};
     size_t len = take_block(s, s->frame, sizeof s->frame);
 
     input(s, link, s->frame, len, offload);
@@ -310,6 +312,8 @@ static void send_message(struct script *s)
         msg.local = take_name(s);
     if (how & 4)
         msg.ttl = take8(s);
+    if ((how & 0x18) == 0x10)
+        msg.segment_bytes = take8(s);
     if ((how & 0xf8) == 0xf8) {
         msg.options_len = take8(s) % 48;
         take_block(s, msg.options, NST_IP_OPTIONS_MAX);
@@ -334,7 +338,7 @@ static void receive_message(struct script *s)
 static void set_option(struct script *s)
 {
     nst_sock sock = *take_sock(s);
-    enum nst_opt opt = take8(s) % 10;
+    enum nst_opt opt = take8(s) % 16;
     bool flag = take8(s) < 128;
     int64_t value = flag ? take8(s) % 2 : take16(s);
 
