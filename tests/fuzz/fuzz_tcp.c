@@ -292,7 +292,9 @@ static void icmp_error(struct script *s)
 
 /* ---- Out ------------------------------------------------------------------------------------- */
 
-/* What the stack says is what its owner wrote, and lies inside what it says that it has sent. */
+/* What the stack says is what its owner wrote, and lies inside what it says that it has sent.
+ * (Without text, it may be an answer that had to wait for the device, from before the connection.)
+ */
 static void judge(struct script *s, struct call *c, const struct nst_tcp *h, const uint8_t *text,
                   size_t len)
 {
@@ -303,7 +305,7 @@ static void judge(struct script *s, struct call *c, const struct nst_tcp *h, con
     if (h->flags & NST_TCP_RST)
         return;
     c->last_seq = h->seq.v + (uint32_t)len + !!(h->flags & (NST_TCP_SYN | NST_TCP_FIN));
-    if (!v.tcb || v.tcb->state == NST_TCP_SYN_SENT)
+    if (!v.tcb || len == 0)
         return;
     assert(!nst_seq_gt(nst_seq_of(c->last_seq), v.tcb->snd.nxt));
     for (size_t i = 0; i < len; i++)
@@ -349,11 +351,11 @@ static void hear(struct script *s, const struct nst_pkt *pkt, bool answer)
     }
 }
 
-static void pull(struct script *s, unsigned max, bool answer)
+static void pull(struct script *s, bool answer)
 {
     struct nst_pkt *pkt;
 
-    while (max-- > 0 && nst_output(s->stack, s->link, &pkt, 1, s->now) == 1) {
+    while (nst_output(s->stack, s->link, &pkt, 1, s->now) == 1) {
         hear(s, pkt, answer);
         nst_pkt_free(pkt);
     }
@@ -361,9 +363,7 @@ static void pull(struct script *s, unsigned max, bool answer)
 
 static void output(struct script *s)
 {
-    uint8_t how = take8(s);
-
-    pull(s, how & 64 ? 1 + how % 8 : 64, how & 128);
+    pull(s, take8(s) >= 128);
 }
 
 static void wait_a_while(struct script *s)
@@ -376,7 +376,7 @@ static void wait_a_while(struct script *s)
         s->now = nst_max(s->now, deadline);
     else
         s->now += take8(s) * units[how % NST_ARRAY_LEN(units)];
-    pull(s, 64, false);
+    pull(s, false);
 }
 
 static void fail_allocation(struct script *s)
@@ -388,7 +388,7 @@ static void change_mtu(struct script *s)
 {
     uint32_t mtu = take16(s);
 
-    pull(s, 64, false); /* what has been cut for the old one */
+    pull(s, false); /* what has been cut for the old one */
     if (nst_link_set_mtu(s->stack, s->link, mtu) == 0)
         s->mtu = mtu;
 }
@@ -566,7 +566,7 @@ static void shake_hands(struct script *s)
 
     take_options(s, &(struct view){0}, c, &syn);
     send_segment(s, c, &syn, 0, 0);
-    pull(s, 64, true);
+    pull(s, true);
     c->iss += 100000;
     accept_call(s);
 }
@@ -626,11 +626,11 @@ static void finish(struct script *s)
     (void)nst_close(s->stack, s->listener);
     for (unsigned i = 0; i < CALLS; i++)
         owner_has(s, &s->calls[i], 0);
-    pull(s, UINT32_MAX, false);
+    pull(s, false);
     while (nst_deadline(s->stack) != NST_TIME_NEVER && s->stack->tcps.nflows > 0) {
         assert(steps++ < END_STEPS);
         s->now = nst_max(s->now, nst_deadline(s->stack));
-        pull(s, UINT32_MAX, false);
+        pull(s, false);
     }
     assert(s->stack->tcps.nflows == 0);
     nst_stack_check(s->stack);
