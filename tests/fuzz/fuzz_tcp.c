@@ -533,6 +533,8 @@ static void set_option(struct script *s)
     enum nst_opt opt = (enum nst_opt)(take8(s) % 40);
     int64_t value = (int64_t)take_distance(s);
 
+    if (opt == NST_OPT_USER_TIMEOUT) /* it may be 49 days, which finish() would have to wait */
+        value %= 100000;
     (void)nst_setopt(s->stack, take8(s) == 255 ? s->listener : sock, opt, value - 1);
     (void)nst_getopt(s->stack, sock, opt, &value);
 }
