@@ -39,7 +39,7 @@ struct call {
     uint16_t lport, pport;
     nst_sock sock;
     uint64_t written, read; /* by the stack's owner */
-    bool urgent;            /* the peer sent some: reading skips it */
+    bool urgent;            /* the peer has sent some: reading skips it */
     uint32_t iss;           /* of the peer's next attempt */
     uint32_t last_seq;      /* behind the last that the stack sent */
     uint32_t last_ts, ts;   /* the timestamps of both sides */
@@ -400,7 +400,6 @@ static void owner_has(struct script *s, struct call *c, nst_sock sock)
     (void)nst_close(s->stack, c->sock);
     c->sock = sock;
     c->written = c->read = 0;
-    c->urgent = false;
 }
 
 static void open_listener(struct script *s)
@@ -435,6 +434,7 @@ static void connect_call(struct script *s)
     if (nst_socket(s->stack, &sock, NST_AF_INET, NST_SOCK_STREAM, 0, 0) != 0)
         return;
     owner_has(s, c, sock);
+    c->urgent = false;
     if (nst_bind(s->stack, sock, &local) == 0)
         (void)nst_connect(s->stack, sock, &peer);
     c->iss += 100000;
