@@ -40,14 +40,14 @@
 #define OFFSET_ARCH       ((uint32_t)offsetof(struct seccomp_data, arch))
 #define REFUSE(err)       (SECCOMP_RET_ERRNO | (uint32_t)(err))
 #define SHIM_ARGUMENT     5
+#define ADDRESS_ARGUMENT  4 /* of sendto() and recvfrom() */
 
 /* When a call is trapped. */
 enum rule {
-    UNLESS_SHIM,    /* always, but for the shim's own */
-    WITH_ADDRESS,   /* if argument 1 is an address, but for the shim's own */
-    WITH_ADDRESS_4, /* if argument 4 is an address: six arguments, so the shim takes another way */
-    OPTION,         /* unless it is a mere hint, or the shim's */
-    SOCKET,         /* by family and type */
+    UNLESS_SHIM,  /* always, but for the shim's own */
+    WITH_ADDRESS, /* if argument 4 is an address: six arguments, so the shim takes another way */
+    OPTION,       /* unless it is a mere hint, or the shim's */
+    SOCKET,       /* by family and type */
 };
 
 static const struct {
@@ -55,9 +55,9 @@ static const struct {
     enum rule rule;
 } RULES[] = {
     {SYS_socket, SOCKET},           {SYS_connect, UNLESS_SHIM},     {SYS_bind, UNLESS_SHIM},
-    {SYS_listen, UNLESS_SHIM},      {SYS_accept, WITH_ADDRESS},     {SYS_accept4, WITH_ADDRESS},
+    {SYS_listen, UNLESS_SHIM},      {SYS_accept, UNLESS_SHIM},      {SYS_accept4, UNLESS_SHIM},
     {SYS_getsockname, UNLESS_SHIM}, {SYS_getpeername, UNLESS_SHIM}, {SYS_setsockopt, OPTION},
-    {SYS_getsockopt, UNLESS_SHIM},  {SYS_sendto, WITH_ADDRESS_4},   {SYS_recvfrom, WITH_ADDRESS_4},
+    {SYS_getsockopt, UNLESS_SHIM},  {SYS_sendto, WITH_ADDRESS},     {SYS_recvfrom, WITH_ADDRESS},
     {SYS_sendmsg, UNLESS_SHIM},     {SYS_recvmsg, UNLESS_SHIM},     {SYS_sendmmsg, UNLESS_SHIM},
     {SYS_recvmmsg, UNLESS_SHIM},
 };
@@ -126,14 +126,14 @@ static void ret_trap_unless_shim(struct nst_run_filter *f)
     ret(f, SECCOMP_RET_USER_NOTIF);
 }
 
-/* Allows the call if its argument `i` is NULL. */
-static void ret_allow_without(struct nst_run_filter *f, unsigned i)
+static void ret_trap_with_address(struct nst_run_filter *f)
 {
-    load_arg(f, i, false);
+    load_arg(f, ADDRESS_ARGUMENT, false);
     jump_if(f, 0, 0, 3);
-    load_arg(f, i, true);
+    load_arg(f, ADDRESS_ARGUMENT, true);
     jump_if(f, 0, 0, 1);
     ret(f, SECCOMP_RET_ALLOW);
+    ret(f, SECCOMP_RET_USER_NOTIF);
 }
 
 /* Options that ask for what a stack in the daemon does anyway: set, with no trap for them. Servers
@@ -173,12 +173,7 @@ static void push_rule(struct nst_run_filter *f, uint32_t nr, enum rule rule)
         ret_family(f, SECCOMP_RET_USER_NOTIF);
         break;
     case WITH_ADDRESS:
-        ret_allow_without(f, 1);
-        ret_trap_unless_shim(f);
-        break;
-    case WITH_ADDRESS_4:
-        ret_allow_without(f, 4);
-        ret(f, SECCOMP_RET_USER_NOTIF);
+        ret_trap_with_address(f);
         break;
     case OPTION:
         ret_hints(f);

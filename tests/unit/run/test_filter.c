@@ -85,10 +85,10 @@ static bool is_one_of(uint32_t nr, const uint32_t *list, size_t n)
     return false;
 }
 
-static const uint32_t ALWAYS[] = {SYS_connect,     SYS_bind,       SYS_listen,     SYS_getsockname,
-                                  SYS_getpeername, SYS_setsockopt, SYS_getsockopt, SYS_sendmsg,
-                                  SYS_recvmsg,     SYS_sendmmsg,   SYS_recvmmsg};
-static const uint32_t ACCEPT[] = {SYS_accept, SYS_accept4};
+static const uint32_t ALWAYS[] = {SYS_accept,     SYS_accept4,     SYS_connect,     SYS_bind,
+                                  SYS_listen,     SYS_getsockname, SYS_getpeername, SYS_setsockopt,
+                                  SYS_getsockopt, SYS_sendmsg,     SYS_recvmsg,     SYS_sendmmsg,
+                                  SYS_recvmmsg};
 static const uint32_t TRANSFER[] = {SYS_sendto, SYS_recvfrom};
 
 /* What is due to call `nr` of our own architecture with these arguments, if it isn't socket(). */
@@ -100,8 +100,6 @@ static uint32_t native_rule(uint32_t nr, const uint64_t args[6])
         return ERR(ENOSYS);
     if (is_one_of(nr, ALWAYS, NST_ARRAY_LEN(ALWAYS)))
         return shim ? ALLOW : TRAP;
-    if (is_one_of(nr, ACCEPT, NST_ARRAY_LEN(ACCEPT)))
-        return shim || args[1] == 0 ? ALLOW : TRAP;
     if (is_one_of(nr, TRANSFER, NST_ARRAY_LEN(TRANSFER)))
         return args[4] == 0 ? ALLOW : TRAP;
     return ALLOW;
