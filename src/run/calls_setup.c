@@ -109,8 +109,14 @@ void nst_run_getsockname(struct nst_run_call *call)
 
 void nst_run_getpeername(struct nst_run_call *call)
 {
-    call->request.op = NST_CLIENT_GETPEERNAME;
-    nst_run_call_ask(call, on_name);
+    struct sockaddr_storage addr = {0};
+    socklen_t len = sizeof addr;
+    int err = nst_client_peername(call->fd, (struct sockaddr *)&addr, &len);
+
+    if (err)
+        nst_run_call_return(call, err);
+    else
+        return_name(call, &addr, len);
 }
 
 /* ---- Options ------------------------------------------------------------------------------ */

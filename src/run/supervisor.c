@@ -36,7 +36,7 @@ struct nst_run_supervisor {
     struct seccomp_notif *notif; /* of the size that the kernel wants */
     size_t notif_len;
     struct nst_run_pidfds pidfds;
-    struct nst_list calls, by_tid[BUCKETS];
+    struct nst_list calls, by_tid[BUCKETS], lines[BUCKETS];
     struct nst_loop_timer sweep;
     struct kept kept[KEPT_MAX]; /* the oldest first */
     size_t nkept;
@@ -63,12 +63,48 @@ static const struct {
     {SYS_recvmmsg, nst_run_recvmmsg},
 };
 
+/* ---- Lines: those who wait for descriptors, by socket -------------------------------------- */
+
+static struct nst_list *line_of(const struct nst_run_call *call)
+{
+    return &call->supervisor->lines[call->name.token.id % BUCKETS];
+}
+
+static bool wants_same(const struct nst_run_call *a, const struct nst_run_call *b)
+{
+    return a->events == b->events &&
+           memcmp(&a->name.token, &b->name.token, sizeof a->name.token) == 0;
+}
+
+/* Sees to it that the first of those who want what `like` wants is watched for. */
+static void watch_first(const struct nst_run_call *like)
+{
+    NST_LIST_FOREACH (e, line_of(like)) {
+        struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, in_line);
+        if (!wants_same(call, like))
+            continue;
+        if (!call->ready.loop &&
+            nst_loop_fd_add(call->supervisor->loop, &call->ready, call->fd, call->events) != 0)
+            continue; /* no memory for it: the next one, then */
+        return;
+    }
+}
+
+static void leave_line(struct nst_run_call *call)
+{
+    if (!nst_list_linked(&call->in_line))
+        return;
+    nst_list_del(&call->in_line);
+    nst_loop_fd_del(&call->ready);
+    watch_first(call);
+}
+
 /* ---- A call's life ------------------------------------------------------------------------ */
 
 static void call_free(struct nst_run_call *call)
 {
+    leave_line(call);
     nst_client_cancel(&call->request);
-    nst_loop_fd_del(&call->ready);
     nst_loop_timer_stop(&call->timeout);
     nst_list_del(&call->node);
     nst_list_del(&call->by_tid);
@@ -151,7 +187,6 @@ static bool on_ready(struct nst_loop *loop, struct nst_loop_fd *source, unsigned
     struct nst_run_call *call = source->arg;
 
     (void)loop, (void)events, (void)budget;
-    nst_loop_fd_del(source);
     if (nst_run_call_stands(call))
         call->resume(call);
     else
@@ -162,13 +197,15 @@ static bool on_ready(struct nst_loop *loop, struct nst_loop_fd *source, unsigned
 void nst_run_call_wait(struct nst_run_call *call, unsigned events, nst_run_handler *resume,
                        int late)
 {
+    if (nst_list_linked(&call->in_line)) /* it was its turn, but somebody else was faster */
+        return;
     call->resume = resume;
+    call->events = events;
     call->ready.fn = on_ready;
     call->ready.arg = call;
     nst_run_call_limit(call, events & NST_LOOP_IN ? SO_RCVTIMEO : SO_SNDTIMEO, late);
-    int err = nst_loop_fd_add(call->supervisor->loop, &call->ready, call->fd, events);
-    if (err)
-        nst_run_call_return(call, err);
+    nst_list_push_back(line_of(call), &call->in_line);
+    watch_first(call);
 }
 
 static void on_late(struct nst_loop *loop, struct nst_loop_timer *timer)
@@ -333,6 +370,7 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
         call->args[i] = notif->data.args[i];
     nst_list_push_back(&s->calls, &call->node);
     nst_list_push_back(bucket, &call->by_tid);
+    nst_list_init(&call->in_line);
     if (!s->sweep.loop)
         nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
     begin(call);
@@ -402,8 +440,10 @@ int nst_run_supervise(int notify, const char *name)
     struct rlimit files;
 
     nst_list_init(&s.calls);
-    for (size_t i = 0; i < BUCKETS; i++)
+    for (size_t i = 0; i < BUCKETS; i++) {
         nst_list_init(&s.by_tid[i]);
+        nst_list_init(&s.lines[i]);
+    }
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* one for each call that is parked */
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
