@@ -80,6 +80,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_KEEPCNT:
     case NST_OPT_SYNCNT:
         return value >= 1 && value <= 127;
+    case NST_OPT_ECN:
+        return value >= NST_TCP_ECN_OFF && value <= NST_TCP_ECN_ACCEPT;
     case NST_OPT_LINGER:
     case NST_OPT_LINGER2:
         return value >= -1 && value <= INT16_MAX;
@@ -117,8 +119,8 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         break;
     case NST_OPT_TOS:
         s->tos = (uint8_t)value;
-        if (s->tcb) /* SHLD-21 */
-            s->tcb->tos = s->tos;
+        if (s->tcb) /* SHLD-21; the ECN field is TCP's own */
+            s->tcb->tos = s->tos & 0xfc;
         break;
     case NST_OPT_DONTFRAG:
         s->df = value;
