@@ -202,7 +202,7 @@ static const struct {
     const char *op;
     bool owner_only;
     json_t *(*answer)(struct nst_daemon *d);
-    nst_client_call *act;
+    nst_session_call *act;
 } calls[] = {
     {"status", false, call_status, NULL},
     {"addr", false, call_addr, NULL},
@@ -210,13 +210,13 @@ static const struct {
     {"neigh", false, call_neigh, NULL},
     {"stats", false, call_stats, NULL},
     {"sockets", false, NULL, nst_socklist_call},
-    {"socket", false, NULL, nst_client_socket},
-    {"bind", false, NULL, nst_client_bind},
-    {"connect", false, NULL, nst_client_connect},
-    {"listen", false, NULL, nst_client_listen},
-    {"accept", false, NULL, nst_client_accept},
-    {"setopt", false, NULL, nst_client_setopt},
-    {"close", false, NULL, nst_client_close},
+    {"socket", false, NULL, nst_session_socket},
+    {"bind", false, NULL, nst_session_bind},
+    {"connect", false, NULL, nst_session_connect},
+    {"listen", false, NULL, nst_session_listen},
+    {"accept", false, NULL, nst_session_accept},
+    {"setopt", false, NULL, nst_session_setopt},
+    {"close", false, NULL, nst_session_close},
     {"capture", true, NULL, nst_capture_call},
     {"down", true, call_down, NULL},
 };
@@ -242,7 +242,7 @@ static void on_call(void *ctx, struct nst_ipc_peer *peer, uint32_t id, const cha
 
 static void on_opened(void *ctx, struct nst_ipc_peer *peer)
 {
-    nst_ipc_peer_set(peer, nst_client_new(ctx, peer));
+    nst_ipc_peer_set(peer, nst_session_new(ctx, peer));
 }
 
 static void on_closed(void *ctx, struct nst_ipc_peer *peer)
@@ -250,9 +250,9 @@ static void on_closed(void *ctx, struct nst_ipc_peer *peer)
     struct nst_daemon *d = ctx;
 
     nst_capture_forget(d->capture, peer);
-    nst_client_free(nst_ipc_peer_data(peer));
+    nst_session_free(nst_ipc_peer_data(peer));
     nst_ipc_peer_set(peer, NULL);
 }
 
 const struct nst_ipc_ops nst_control_ops = {
-    .opened = on_opened, .call = on_call, .datagram = nst_client_datagram, .closed = on_closed};
+    .opened = on_opened, .call = on_call, .datagram = nst_session_datagram, .closed = on_closed};

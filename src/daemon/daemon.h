@@ -59,7 +59,7 @@ struct nst_daemon {
     int ping_pid;       /* of --ping; 0: none */
 };
 
-struct nst_client;
+struct nst_session;
 
 /* ---- pump.c ------------------------------------------------------------------------------ */
 
@@ -77,23 +77,23 @@ extern const struct nst_ipc_ops nst_control_ops;
 
 /* ---- sockets.c, streams.c ----------------------------------------------------------------- */
 
-/* A client's data is its struct nst_client; it may be NULL for want of memory. */
-struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer);
-void nst_client_free(struct nst_client *client); /* with all its sockets; NULL is allowed */
+/* A client's data is its struct nst_session; it may be NULL for want of memory. */
+struct nst_session *nst_session_new(struct nst_daemon *d, struct nst_ipc_peer *peer);
+void nst_session_free(struct nst_session *client); /* with all its sockets; NULL is allowed */
 
 /* A call of a client's that acts for it, and answers itself, now or later. */
-typedef void nst_client_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                             const json_t *args);
-nst_client_call nst_client_socket, nst_client_bind, nst_client_connect, nst_client_listen,
-    nst_client_accept, nst_client_setopt, nst_client_close;
+typedef void nst_session_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                              const json_t *args);
+nst_session_call nst_session_socket, nst_session_bind, nst_session_connect, nst_session_listen,
+    nst_session_accept, nst_session_setopt, nst_session_close;
 
 /* The client whose socket the cookie of a socket's events stands for; NULL if it is none. */
-const struct ucred *nst_client_cred(uint64_t cookie);
+const struct ucred *nst_session_cred(uint64_t cookie);
 
 /* As struct nst_ipc_ops' `datagram`: one to be sent. */
-void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
-                         const struct nst_ipc_datagram *datagram, const uint8_t *payload,
-                         size_t len);
+void nst_session_datagram(void *ctx, struct nst_ipc_peer *peer,
+                          const struct nst_ipc_datagram *datagram, const uint8_t *payload,
+                          size_t len);
 
 /* ---- services.c -------------------------------------------------------------------------- */
 
@@ -106,7 +106,7 @@ const char *nst_services_name(uint64_t cookie);
 
 /* ---- socklist.c --------------------------------------------------------------------------- */
 
-nst_client_call nst_socklist_call;
+nst_session_call nst_socklist_call;
 
 /* ---- capture.c --------------------------------------------------------------------------- */
 

@@ -22,9 +22,9 @@
 
 static void on_ready(struct nst_handler *handler, uint32_t ready);
 
-struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer)
+struct nst_session *nst_session_new(struct nst_daemon *d, struct nst_ipc_peer *peer)
 {
-    struct nst_client *c = calloc(1, sizeof *c);
+    struct nst_session *c = calloc(1, sizeof *c);
 
     if (c) {
         c->daemon = d;
@@ -34,12 +34,12 @@ struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *pee
     return c;
 }
 
-static struct nst_client_sock *sock_of(struct nst_list *e)
+static struct nst_session_sock *sock_of(struct nst_list *e)
 {
-    return NST_CONTAINER(e, struct nst_client_sock, node);
+    return NST_CONTAINER(e, struct nst_session_sock, node);
 }
 
-void nst_client_sock_free(struct nst_client_sock *s)
+void nst_session_sock_free(struct nst_session_sock *s)
 {
     if (s->sock)
         nst_close(s->client->daemon->stack, s->sock);
@@ -49,16 +49,16 @@ void nst_client_sock_free(struct nst_client_sock *s)
     free(s);
 }
 
-void nst_client_free(struct nst_client *client)
+void nst_session_free(struct nst_session *client)
 {
     if (!client)
         return;
     NST_LIST_FOREACH_SAFE (e, &client->sockets)
-        nst_client_sock_free(sock_of(e));
+        nst_session_sock_free(sock_of(e));
     free(client);
 }
 
-static struct nst_client_sock *sock_find(struct nst_client *client, json_int_t id)
+static struct nst_session_sock *sock_find(struct nst_session *client, json_int_t id)
 {
     if (!client)
         return NULL;
@@ -68,10 +68,10 @@ static struct nst_client_sock *sock_find(struct nst_client *client, json_int_t i
     return NULL;
 }
 
-struct nst_client_sock *nst_client_sock_named(struct nst_ipc_peer *peer, uint32_t id,
-                                              const json_t *args)
+struct nst_session_sock *nst_session_sock_named(struct nst_ipc_peer *peer, uint32_t id,
+                                                const json_t *args)
 {
-    struct nst_client_sock *s =
+    struct nst_session_sock *s =
         sock_find(nst_ipc_peer_data(peer), json_integer_value(json_object_get(args, "sock")));
 
     if (!s)
@@ -79,18 +79,19 @@ struct nst_client_sock *nst_client_sock_named(struct nst_ipc_peer *peer, uint32_
     return s;
 }
 
-const struct ucred *nst_client_cred(uint64_t cookie)
+const struct ucred *nst_session_cred(uint64_t cookie)
 {
     const struct nst_handler *h = (const struct nst_handler *)(uintptr_t)cookie;
 
-    if (h->ready != on_ready && h->ready != nst_client_stream_ready)
+    if (h->ready != on_ready && h->ready != nst_session_stream_ready)
         return NULL;
-    return nst_ipc_peer_cred(NST_CONTAINER(h, const struct nst_client_sock, handler)->client->peer);
+    return nst_ipc_peer_cred(
+        NST_CONTAINER(h, const struct nst_session_sock, handler)->client->peer);
 }
 
 /* ---- socket ------------------------------------------------------------------------------- */
 
-static int open_echo(struct nst_client_sock *s)
+static int open_echo(struct nst_session_sock *s)
 {
     struct nst_stack *stack = s->client->daemon->stack;
     const struct nst_sockaddr any = {0};
@@ -103,7 +104,7 @@ static int open_echo(struct nst_client_sock *s)
     return err ? err : nst_bind(stack, s->sock, &any);
 }
 
-static int open_udp(struct nst_client_sock *s)
+static int open_udp(struct nst_session_sock *s)
 {
     struct nst_stack *stack = s->client->daemon->stack;
     int err = nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, 0, (uintptr_t)&s->handler);
@@ -111,15 +112,15 @@ static int open_udp(struct nst_client_sock *s)
     return err ? err : nst_setopt(stack, s->sock, NST_OPT_RECVERR, 1);
 }
 
-static int open_stream(struct nst_client_sock *s)
+static int open_stream(struct nst_session_sock *s)
 {
     struct nst_stack *stack = s->client->daemon->stack;
 
-    s->handler.ready = nst_client_stream_ready;
+    s->handler.ready = nst_session_stream_ready;
     return nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_STREAM, 0, (uintptr_t)&s->handler);
 }
 
-static int open_packet(struct nst_client_sock *s, json_int_t ethertype)
+static int open_packet(struct nst_session_sock *s, json_int_t ethertype)
 {
     struct nst_daemon *d = s->client->daemon;
     const struct nst_sockaddr local = {.port = (uint16_t)ethertype, .link = d->link};
@@ -129,12 +130,12 @@ static int open_packet(struct nst_client_sock *s, json_int_t ethertype)
     return err ? err : nst_bind(d->stack, s->sock, &local);
 }
 
-static json_t *describe(const struct nst_client_sock *s)
+static json_t *describe(const struct nst_session_sock *s)
 {
     const struct nst_daemon *d = s->client->daemon;
     char mac[NST_MAC_TEXT], addr[NST_ADDR_TEXT];
 
-    if (s->kind != NST_CLIENT_PACKET)
+    if (s->kind != NST_SESSION_PACKET)
         return json_pack("{s:I}", "sock", (json_int_t)s->id);
     return json_pack("{s:I, s:s, s:s, s:s}", "sock", (json_int_t)s->id, "link",
                      nst_device_name(d->device), "mac", nst_mac_print(mac, &d->mac), "address",
@@ -143,22 +144,22 @@ static json_t *describe(const struct nst_client_sock *s)
 
 /* What a client asks for. */
 struct wish {
-    enum nst_client_sock_kind kind;
+    enum nst_session_sock_kind kind;
     const char *link;
     json_int_t ethertype;
 };
 
-static bool parse_kind(const json_t *args, enum nst_client_sock_kind *out)
+static bool parse_kind(const json_t *args, enum nst_session_sock_kind *out)
 {
-    static const char *const names[] = {[NST_CLIENT_ICMP] = "icmp",
-                                        [NST_CLIENT_PACKET] = "packet",
-                                        [NST_CLIENT_UDP] = "udp",
-                                        [NST_CLIENT_STREAM] = "stream"};
+    static const char *const names[] = {[NST_SESSION_ICMP] = "icmp",
+                                        [NST_SESSION_PACKET] = "packet",
+                                        [NST_SESSION_UDP] = "udp",
+                                        [NST_SESSION_STREAM] = "stream"};
     const char *type = json_string_value(json_object_get(args, "type"));
 
     for (size_t i = 0; type && i < NST_ARRAY_LEN(names); i++) {
         if (strcmp(type, names[i]) == 0) {
-            *out = (enum nst_client_sock_kind)i;
+            *out = (enum nst_session_sock_kind)i;
             return true;
         }
     }
@@ -166,11 +167,11 @@ static bool parse_kind(const json_t *args, enum nst_client_sock_kind *out)
 }
 
 /* Whether the client may have such a socket; answers with an error if not. */
-static bool may_open(struct nst_client *client, uint32_t id, const struct wish *wish)
+static bool may_open(struct nst_session *client, uint32_t id, const struct wish *wish)
 {
     const struct nst_daemon *d = client->daemon;
     struct nst_ipc_peer *peer = client->peer;
-    bool packet = wish->kind == NST_CLIENT_PACKET;
+    bool packet = wish->kind == NST_SESSION_PACKET;
 
     if (packet && !nst_ipc_peer_is_owner(peer))
         nst_ipc_error(peer, id, -EPERM,
@@ -189,9 +190,10 @@ static bool may_open(struct nst_client *client, uint32_t id, const struct wish *
     return false;
 }
 
-static struct nst_client_sock *sock_new(struct nst_client *client, enum nst_client_sock_kind kind)
+static struct nst_session_sock *sock_new(struct nst_session *client,
+                                         enum nst_session_sock_kind kind)
 {
-    struct nst_client_sock *s = calloc(1, sizeof *s);
+    struct nst_session_sock *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
@@ -205,28 +207,28 @@ static struct nst_client_sock *sock_new(struct nst_client *client, enum nst_clie
     return s;
 }
 
-static int sock_open(struct nst_client_sock *s, const struct wish *wish)
+static int sock_open(struct nst_session_sock *s, const struct wish *wish)
 {
     switch (s->kind) {
-    case NST_CLIENT_ICMP:
+    case NST_SESSION_ICMP:
         return open_echo(s);
-    case NST_CLIENT_PACKET:
+    case NST_SESSION_PACKET:
         return open_packet(s, wish->ethertype);
-    case NST_CLIENT_UDP:
+    case NST_SESSION_UDP:
         return open_udp(s);
-    case NST_CLIENT_STREAM:
+    case NST_SESSION_STREAM:
         return open_stream(s);
     }
     return -EINVAL;
 }
 
-void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args)
+void nst_session_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                        const json_t *args)
 {
-    struct nst_client *client = nst_ipc_peer_data(peer);
+    struct nst_session *client = nst_ipc_peer_data(peer);
     struct wish wish = {.link = json_string_value(json_object_get(args, "link")),
                         .ethertype = json_integer_value(json_object_get(args, "ethertype"))};
-    struct nst_client_sock *s = NULL;
+    struct nst_session_sock *s = NULL;
 
     (void)d;
     if (!parse_kind(args, &wish.kind)) {
@@ -242,14 +244,14 @@ void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
         return;
     }
     if (s)
-        nst_client_sock_free(s);
+        nst_session_sock_free(s);
     nst_ipc_error(peer, id, err, "cannot open a socket: %s", strerror(-err));
 }
 
 /* ---- bind ----------------------------------------------------------------------------------- */
 
-bool nst_client_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
-                           struct nst_sockaddr *out)
+bool nst_session_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
+                            struct nst_sockaddr *out)
 {
     const char *addr = json_string_value(json_object_get(args, "address"));
     json_int_t port = json_integer_value(json_object_get(args, "port"));
@@ -264,8 +266,8 @@ bool nst_client_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t 
     return false;
 }
 
-json_t *nst_client_name_json(const char *addr_key, const char *port_key,
-                             const struct nst_sockaddr *name)
+json_t *nst_session_name_json(const char *addr_key, const char *port_key,
+                              const struct nst_sockaddr *name)
 {
     char text[NST_ADDR_TEXT];
     bool set = nst_addr_is_set(&name->addr);
@@ -274,23 +276,23 @@ json_t *nst_client_name_json(const char *addr_key, const char *port_key,
                      port_key, name->port);
 }
 
-void nst_client_reply_local(struct nst_client_sock *s, uint32_t id)
+void nst_session_reply_local(struct nst_session_sock *s, uint32_t id)
 {
     struct nst_sock_info info = {0};
 
     nst_info(s->client->daemon->stack, s->sock, &info);
-    nst_ipc_reply_take(s->client->peer, id, nst_client_name_json("address", "port", &info.local));
+    nst_ipc_reply_take(s->client->peer, id, nst_session_name_json("address", "port", &info.local));
 }
 
-void nst_client_bind(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                     const json_t *args)
+void nst_session_bind(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                      const json_t *args)
 {
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct nst_session_sock *s = nst_session_sock_named(peer, id, args);
     struct nst_sockaddr local;
 
-    if (!s || !nst_client_parse_name(peer, id, args, &local))
+    if (!s || !nst_session_parse_name(peer, id, args, &local))
         return;
-    if (s->kind != NST_CLIENT_STREAM && s->kind != NST_CLIENT_UDP) {
+    if (s->kind != NST_SESSION_STREAM && s->kind != NST_SESSION_UDP) {
         nst_ipc_error(peer, id, -EOPNOTSUPP, "this kind of socket has no port");
         return;
     }
@@ -303,13 +305,13 @@ void nst_client_bind(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t i
     if (err)
         nst_ipc_error(peer, id, err, "cannot bind to port %u: %s", local.port, strerror(-err));
     else
-        nst_client_reply_local(s, id);
+        nst_session_reply_local(s, id);
 }
 
 /* ---- setopt, close -------------------------------------------------------------------------- */
 
-void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args)
+void nst_session_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                        const json_t *args)
 {
     static const struct {
         const char *name;
@@ -319,7 +321,7 @@ void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
                    {"broadcast", NST_OPT_BROADCAST},
                    {"rcvbuf", NST_OPT_RCVBUF},
                    {"sndbuf", NST_OPT_SNDBUF}};
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct nst_session_sock *s = nst_session_sock_named(peer, id, args);
     const char *name = json_string_value(json_object_get(args, "option"));
     json_int_t value = json_integer_value(json_object_get(args, "value"));
     size_t i = 0;
@@ -340,28 +342,28 @@ void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
         nst_ipc_reply_take(peer, id, json_object());
 }
 
-void nst_client_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                      const json_t *args)
+void nst_session_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                       const json_t *args)
 {
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct nst_session_sock *s = nst_session_sock_named(peer, id, args);
 
     (void)d;
     if (!s)
         return;
     if (s->waiting)
         nst_ipc_error(peer, s->call, -ECANCELED, "the socket was closed");
-    nst_client_sock_free(s);
+    nst_session_sock_free(s);
     nst_ipc_reply_take(peer, id, json_object());
 }
 
 /* ---- Datagrams ------------------------------------------------------------------------------ */
 
-void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
-                         const struct nst_ipc_datagram *datagram, const uint8_t *payload,
-                         size_t len)
+void nst_session_datagram(void *ctx, struct nst_ipc_peer *peer,
+                          const struct nst_ipc_datagram *datagram, const uint8_t *payload,
+                          size_t len)
 {
     struct nst_daemon *d = ctx;
-    struct nst_client_sock *s = sock_find(nst_ipc_peer_data(peer), datagram->sock);
+    struct nst_session_sock *s = sock_find(nst_ipc_peer_data(peer), datagram->sock);
     struct nst_slice data = {(void *)(uintptr_t)payload, len};
     struct nst_msg msg = {.data = &data,
                           .ndata = 1,
@@ -369,7 +371,7 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
                           .ttl = datagram->ttl,
                           .tos = (int16_t)(datagram->tos ? datagram->tos : -1)};
 
-    if (!s || s->kind == NST_CLIENT_STREAM)
+    if (!s || s->kind == NST_SESSION_STREAM)
         return;
     int64_t sent = nst_send(d->stack, s->sock, &msg);
     if (sent >= 0)
@@ -382,12 +384,12 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
     nst_ipc_datagram_send(peer, &report, &data, 1);
 }
 
-static void pass_on(struct nst_client_sock *s, const struct nst_msg *msg, size_t len, bool error)
+static void pass_on(struct nst_session_sock *s, const struct nst_msg *msg, size_t len, bool error)
 {
     struct nst_ipc_datagram out = {.sock = s->id, .time = msg->time};
     struct nst_slice data = {msg->data[0].base, nst_min(len, msg->data[0].len)};
 
-    if (s->kind != NST_CLIENT_PACKET) {
+    if (s->kind != NST_SESSION_PACKET) {
         out.peer = msg->peer.addr;
         out.port = msg->peer.port;
         out.ttl = msg->ttl;
@@ -406,7 +408,7 @@ static void pass_on(struct nst_client_sock *s, const struct nst_msg *msg, size_t
     nst_ipc_datagram_send(s->client->peer, &out, &data, 1);
 }
 
-static void receive_all(struct nst_client_sock *s, uint32_t flags)
+static void receive_all(struct nst_session_sock *s, uint32_t flags)
 {
     static uint8_t buffer[DATAGRAM_MAX];
     struct nst_slice data = {buffer, sizeof buffer};
@@ -419,7 +421,7 @@ static void receive_all(struct nst_client_sock *s, uint32_t flags)
 
 static void on_ready(struct nst_handler *handler, uint32_t ready)
 {
-    struct nst_client_sock *s = NST_CONTAINER(handler, struct nst_client_sock, handler);
+    struct nst_session_sock *s = NST_CONTAINER(handler, struct nst_session_sock, handler);
 
     if (ready & NST_READY_IN)
         receive_all(s, 0);

@@ -5,28 +5,28 @@
 #include "core/base/list.h"
 #include "daemon/daemon.h"
 
-struct nst_client {
+struct nst_session {
     struct nst_daemon *daemon;
     struct nst_ipc_peer *peer;
     struct nst_list sockets;
     uint32_t nsockets, last_id;
 };
 
-enum nst_client_sock_kind {
-    NST_CLIENT_ICMP,
-    NST_CLIENT_PACKET,
-    NST_CLIENT_UDP,
-    NST_CLIENT_STREAM,
+enum nst_session_sock_kind {
+    NST_SESSION_ICMP,
+    NST_SESSION_PACKET,
+    NST_SESSION_UDP,
+    NST_SESSION_STREAM,
 };
 
 /* One socket of a client. A stream is one until it is connected: then it is a relay's. */
-struct nst_client_sock {
+struct nst_session_sock {
     struct nst_handler handler;
     struct nst_list node;
-    struct nst_client *client;
+    struct nst_session *client;
     nst_sock sock;
     uint32_t id;
-    enum nst_client_sock_kind kind;
+    enum nst_session_sock_kind kind;
     bool waiting; /* stream: for the connection, or the next one; the answer is owed to `call` */
     uint32_t call;
 };
@@ -34,27 +34,27 @@ struct nst_client_sock {
 /* ---- sockets.c --------------------------------------------------------------------------- */
 
 /* The socket that the call names with "sock"; answers with an error if there is none. */
-struct nst_client_sock *nst_client_sock_named(struct nst_ipc_peer *peer, uint32_t id,
-                                              const json_t *args);
+struct nst_session_sock *nst_session_sock_named(struct nst_ipc_peer *peer, uint32_t id,
+                                                const json_t *args);
 
 /* The end that the call names with "address" (optional) and "port"; answers with an error if that
  * is none. */
-bool nst_client_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
-                           struct nst_sockaddr *out);
+bool nst_session_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
+                            struct nst_sockaddr *out);
 
 /* An object with the two members. */
-json_t *nst_client_name_json(const char *addr_key, const char *port_key,
-                             const struct nst_sockaddr *name);
+json_t *nst_session_name_json(const char *addr_key, const char *port_key,
+                              const struct nst_sockaddr *name);
 
 /* Answers with the socket's own name. */
-void nst_client_reply_local(struct nst_client_sock *s, uint32_t id);
+void nst_session_reply_local(struct nst_session_sock *s, uint32_t id);
 
 /* Ends it for the client; with its socket of the stack, unless that is 0. */
-void nst_client_sock_free(struct nst_client_sock *s);
+void nst_session_sock_free(struct nst_session_sock *s);
 
 /* ---- streams.c --------------------------------------------------------------------------- */
 
 /* As struct nst_handler's `ready`, for streams. */
-void nst_client_stream_ready(struct nst_handler *handler, uint32_t ready);
+void nst_session_stream_ready(struct nst_handler *handler, uint32_t ready);
 
 #endif

@@ -121,7 +121,7 @@ static const char *state_name(const struct nst_sock_info *s)
 static json_t *json_owner(uint64_t cookie)
 {
     const char *service = cookie ? nst_services_name(cookie) : NULL;
-    const struct ucred *cred = cookie ? nst_client_cred(cookie) : NULL;
+    const struct ucred *cred = cookie ? nst_session_cred(cookie) : NULL;
 
     if (service)
         return json_pack("{s:s}", "service", service);

@@ -19,8 +19,8 @@
 
 static json_t *describe(const struct nst_sock_info *info)
 {
-    json_t *json = nst_client_name_json("address", "port", &info->local);
-    json_t *peer = nst_client_name_json("peer_address", "peer_port", &info->peer);
+    json_t *json = nst_session_name_json("address", "port", &info->local);
+    json_t *peer = nst_session_name_json("peer_address", "peer_port", &info->peer);
 
     if (json_object_update(json, peer) != 0) {
         json_decref(json);
@@ -31,7 +31,7 @@ static json_t *describe(const struct nst_sock_info *info)
 }
 
 /* Answers the call with the connection, whose relay is ready. */
-static void hand_over(struct nst_client *client, uint32_t call, struct nst_relay *relay,
+static void hand_over(struct nst_session *client, uint32_t call, struct nst_relay *relay,
                       nst_sock sock, int fd)
 {
     struct nst_sock_info info = {0};
@@ -41,7 +41,7 @@ static void hand_over(struct nst_client *client, uint32_t call, struct nst_relay
     nst_ipc_reply_pass_take(client->peer, call, describe(&info), fd);
 }
 
-static int relay_for(struct nst_client *client, struct nst_relay **out)
+static int relay_for(struct nst_session *client, struct nst_relay **out)
 {
     int err = nst_relay_allowed(client->daemon, client->peer);
 
@@ -51,16 +51,16 @@ static int relay_for(struct nst_client *client, struct nst_relay **out)
 /* ---- connect ----------------------------------------------------------------------------------
  */
 
-static void connect_failed(struct nst_client_sock *s, uint32_t call, int err)
+static void connect_failed(struct nst_session_sock *s, uint32_t call, int err)
 {
     nst_ipc_error(s->client->peer, call, err, "cannot connect: %s", strerror(-err));
-    if (s->kind == NST_CLIENT_STREAM)
-        nst_client_sock_free(s);
+    if (s->kind == NST_SESSION_STREAM)
+        nst_session_sock_free(s);
 }
 
-static void connected(struct nst_client_sock *s)
+static void connected(struct nst_session_sock *s)
 {
-    struct nst_client *client = s->client;
+    struct nst_session *client = s->client;
     nst_sock sock = s->sock;
     struct nst_relay *relay;
     int fd = relay_for(client, &relay);
@@ -71,11 +71,11 @@ static void connected(struct nst_client_sock *s)
     }
     uint32_t call = s->call;
     s->sock = 0;
-    nst_client_sock_free(s);
+    nst_session_sock_free(s);
     hand_over(client, call, relay, sock, fd);
 }
 
-static void connect_stream(struct nst_client_sock *s, uint32_t id, const struct nst_sockaddr *to)
+static void connect_stream(struct nst_session_sock *s, uint32_t id, const struct nst_sockaddr *to)
 {
     if (s->waiting) {
         nst_ipc_error(s->client->peer, id, -EALREADY, "the socket is busy with another call");
@@ -90,24 +90,24 @@ static void connect_stream(struct nst_client_sock *s, uint32_t id, const struct 
     s->call = id;
 }
 
-void nst_client_connect(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                        const json_t *args)
+void nst_session_connect(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                         const json_t *args)
 {
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct nst_session_sock *s = nst_session_sock_named(peer, id, args);
     struct nst_sockaddr to;
 
-    if (!s || !nst_client_parse_name(peer, id, args, &to))
+    if (!s || !nst_session_parse_name(peer, id, args, &to))
         return;
     if (!nst_addr_is_set(&to.addr) || to.port == 0) {
         nst_ipc_error(peer, id, -EINVAL, "whom to connect to is an \"address\" and a \"port\"");
-    } else if (s->kind == NST_CLIENT_STREAM) {
+    } else if (s->kind == NST_SESSION_STREAM) {
         connect_stream(s, id, &to);
-    } else if (s->kind == NST_CLIENT_UDP) {
+    } else if (s->kind == NST_SESSION_UDP) {
         int err = nst_connect(d->stack, s->sock, &to);
         if (err)
             connect_failed(s, id, err);
         else
-            nst_client_reply_local(s, id);
+            nst_session_reply_local(s, id);
     } else {
         nst_ipc_error(peer, id, -EOPNOTSUPP, "this kind of socket is not connected");
     }
@@ -116,22 +116,22 @@ void nst_client_connect(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_
 /* ---- listen, accept ---------------------------------------------------------------------------
  */
 
-static struct nst_client_sock *stream_named(struct nst_ipc_peer *peer, uint32_t id,
-                                            const json_t *args)
+static struct nst_session_sock *stream_named(struct nst_ipc_peer *peer, uint32_t id,
+                                             const json_t *args)
 {
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct nst_session_sock *s = nst_session_sock_named(peer, id, args);
 
-    if (s && s->kind != NST_CLIENT_STREAM) {
+    if (s && s->kind != NST_SESSION_STREAM) {
         nst_ipc_error(peer, id, -EOPNOTSUPP, "only a stream socket listens");
         return NULL;
     }
     return s;
 }
 
-void nst_client_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args)
+void nst_session_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                        const json_t *args)
 {
-    struct nst_client_sock *s = stream_named(peer, id, args);
+    struct nst_session_sock *s = stream_named(peer, id, args);
     const json_t *given = json_object_get(args, "backlog");
     json_int_t backlog = given ? json_integer_value(given) : BACKLOG;
 
@@ -141,11 +141,11 @@ void nst_client_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
     if (err)
         nst_ipc_error(peer, id, err, "cannot listen: %s", strerror(-err));
     else
-        nst_client_reply_local(s, id);
+        nst_session_reply_local(s, id);
 }
 
 /* Answers the waiting call if a connection is there. */
-static void accept_waiting(struct nst_client_sock *s)
+static void accept_waiting(struct nst_session_sock *s)
 {
     struct nst_stack *stack = s->client->daemon->stack;
     struct nst_relay *relay;
@@ -164,10 +164,10 @@ static void accept_waiting(struct nst_client_sock *s)
         nst_ipc_error(s->client->peer, s->call, err, "cannot accept: %s", strerror(-err));
 }
 
-void nst_client_accept(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args)
+void nst_session_accept(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                        const json_t *args)
 {
-    struct nst_client_sock *s = stream_named(peer, id, args);
+    struct nst_session_sock *s = stream_named(peer, id, args);
 
     (void)d;
     if (!s)
@@ -183,9 +183,9 @@ void nst_client_accept(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
 /* ---- Events -----------------------------------------------------------------------------------
  */
 
-void nst_client_stream_ready(struct nst_handler *handler, uint32_t ready)
+void nst_session_stream_ready(struct nst_handler *handler, uint32_t ready)
 {
-    struct nst_client_sock *s = NST_CONTAINER(handler, struct nst_client_sock, handler);
+    struct nst_session_sock *s = NST_CONTAINER(handler, struct nst_session_sock, handler);
     struct nst_stack *stack = s->client->daemon->stack;
     struct nst_sock_info info = {0};
     int64_t error = 0;
