@@ -7,7 +7,7 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/base/timer.h"
-#include "daemon/daemon.h"
+#include "daemon/lent.h"
 #include "daemon/log.h"
 
 #define LIST_MAX 4096 /* entries in an answer */
@@ -154,6 +154,7 @@ static json_t *list_counters(const struct nst_daemon *d)
         {"ipc.refused", ipc.refused},
         {"ipc.malformed", ipc.malformed},
         {"ipc.dropped", ipc.dropped},
+        {"ipc.over_quota", d->lent_refused},
     };
     for (size_t i = 0; i < NST_ARRAY_LEN(own); i++)
         json_array_append_new(
@@ -211,10 +212,16 @@ static const struct {
     {"stats", false, call_stats, NULL},
     {"sockets", false, NULL, nst_socklist_call},
     {"socket", false, NULL, nst_session_socket},
-    {"bind", false, NULL, nst_session_bind},
-    {"connect", false, NULL, nst_session_connect},
-    {"listen", false, NULL, nst_session_listen},
-    {"accept", false, NULL, nst_session_accept},
+    {"open", false, NULL, nst_lent_call_open},
+    {"bind", false, NULL, nst_lent_call_bind},
+    {"connect", false, NULL, nst_lent_call_connect},
+    {"begin", false, NULL, nst_lent_call_begin},
+    {"listen", false, NULL, nst_lent_call_listen},
+    {"name", false, NULL, nst_lent_call_name},
+    {"setsockopt", false, NULL, nst_lent_call_setopt},
+    {"getsockopt", false, NULL, nst_lent_call_getopt},
+    {"sweep", false, NULL, nst_lent_call_sweep},
+    {"kill", false, NULL, nst_lent_call_kill},
     {"setopt", false, NULL, nst_session_setopt},
     {"close", false, NULL, nst_session_close},
     {"capture", true, NULL, nst_capture_call},
@@ -252,6 +259,7 @@ static void on_closed(void *ctx, struct nst_ipc_peer *peer)
     nst_capture_forget(d->capture, peer);
     nst_session_free(nst_ipc_peer_data(peer));
     nst_ipc_peer_set(peer, NULL);
+    nst_lender_sweep(d->lender); /* with the client, programs may have gone */
 }
 
 const struct nst_ipc_ops nst_control_ops = {

@@ -18,6 +18,7 @@ struct nst_settings {
     bool addresses_are_flags;       /* so the file's are forgotten already */
     struct nst_up_address *address; /* that an [Address] section describes */
     struct nst_up_route *route;     /* that a [Route] section describes */
+    struct nst_up_person *person;   /* that a [User] section describes */
 };
 
 struct nst_setting {
