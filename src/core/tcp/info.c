@@ -103,6 +103,12 @@ static bool has_socket(const struct nst_flow *flow)
     return flow->kind == NST_FLOW_TCB && t->owner && !t->unaccepted;
 }
 
+static bool is_over(const struct nst_tcps *tcps, const struct nst_flow *flow)
+{
+    return flow->kind == NST_FLOW_TIMEWAIT &&
+           nst_timewait_is_over(tcps, NST_CONTAINER(flow, const struct nst_tcp_timewait, flow));
+}
+
 static void describe_flow(const struct nst_flow *flow, struct nst_tcp_orphan *out)
 {
     *out = (struct nst_tcp_orphan){.id = flow->id};
@@ -135,7 +141,7 @@ bool nst_tcp_orphan_next(const struct nst_tcps *tcps, uint64_t *at, struct nst_t
     for (; bucket <= tcps->mask; bucket++, skip = 0) {
         i = 0;
         for (const struct nst_flow *f = tcps->buckets[bucket]; f; f = f->next, i++) {
-            if (i < skip || has_socket(f))
+            if (i < skip || has_socket(f) || is_over(tcps, f))
                 continue;
             describe_flow(f, out);
             *at = bucket << CHAIN_BITS | (i + 1);

@@ -56,7 +56,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     nst_list_init(&tcps->changed);
     nst_list_init(&tcps->changed_listeners);
     nst_list_init(&tcps->orphans);
-    nst_list_init(&tcps->timewaits);
+    tcps->sweep_next = NST_TIME_NEVER;
     nst_timer_init(&tcps->timewait_timer, NST_TIMER_TIMEWAIT);
     tcps->buckets = buckets_new(tcps->env, BUCKETS_FIRST);
     tcps->mask = BUCKETS_FIRST - 1;
@@ -103,6 +103,13 @@ struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *
 
     while (flow && memcmp(&flow->id, id, sizeof *id) != 0)
         flow = flow->next;
+    if (flow && flow->kind == NST_FLOW_TIMEWAIT) {
+        struct nst_tcp_timewait *w = NST_CONTAINER(flow, struct nst_tcp_timewait, flow);
+        if (nst_timewait_is_over(tcps, w)) {
+            nst_timewait_free(tcps, w);
+            return NULL;
+        }
+    }
     return flow;
 }
 

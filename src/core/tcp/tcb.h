@@ -252,12 +252,11 @@ struct nst_tcp_req {
 
 struct nst_tcp_timewait {
     struct nst_flow flow;
-    struct nst_list age; /* oldest first: all wait equally long */
-    nst_time until;
     nst_seq snd_nxt, rcv_nxt;
-    uint32_t ts_recent, ts_offset;
-    uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
-    bool ts_ok;
+    uint32_t ts_recent;
+    uint32_t until : 20;      /* in ticks (timewait.c) */
+    uint32_t challenged : 11; /* when last (RFC 5961 §7), in ticks; 0: never */
+    uint32_t ts_ok : 1;
 };
 
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
@@ -292,8 +291,9 @@ struct nst_tcps {
     struct nst_list changed; /* of struct nst_tcb */
     struct nst_list changed_listeners;
     struct nst_list orphans; /* closed by their owners, not at their end yet */
-    struct nst_list timewaits;
     struct nst_timer timewait_timer;
+    uint32_t sweep_at;   /* the bucket that the sweep for TIME-WAIT records comes to next */
+    nst_time sweep_next; /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -318,6 +318,7 @@ struct nst_tcp_seg {
 int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
                  uint32_t max_flows);
 void nst_tcp_fini(struct nst_tcps *tcps);
+/* NULL if there is none (any more). */
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
 int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
@@ -505,6 +506,7 @@ void nst_timewait_enter(struct nst_tcb *t);
  * then the record is gone. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop);
+bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_timewait *w);
 void nst_timewait_timeout(struct nst_tcps *tcps);
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 
