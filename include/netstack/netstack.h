@@ -509,6 +509,14 @@ enum nst_opt {
     NST_OPT_LINGER,       /* seconds; -1: off; 0: close resets */
     NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
     NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
+    NST_OPT_ECN,          /* enum nst_tcp_ecn_mode, for a connection or listener to be */
+};
+
+/* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
+enum nst_tcp_ecn_mode {
+    NST_TCP_ECN_OFF,
+    NST_TCP_ECN_ASK,    /* ask for it, and accept it */
+    NST_TCP_ECN_ACCEPT, /* accept it when the peer asks: the default */
 };
 
 /* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
@@ -574,10 +582,11 @@ size_t nst_sock_list(const struct nst_stack *stack, uint64_t *cursor, struct nst
 
 /* How a sender takes its losses. */
 enum nst_tcp_phase {
-    NST_TCP_OPEN,     /* no loss in sight */
-    NST_TCP_DISORDER, /* duplicate ACKs or SACKs: perhaps reordering */
-    NST_TCP_RECOVERY, /* fast recovery, until all that was out at its start is acknowledged */
-    NST_TCP_LOSS,     /* the same after a retransmission timeout */
+    NST_TCP_OPEN,      /* no loss in sight */
+    NST_TCP_DISORDER,  /* duplicate ACKs or SACKs: perhaps reordering */
+    NST_TCP_CONGESTED, /* the window was reduced because the network said so (ECN) */
+    NST_TCP_RECOVERY,  /* fast recovery, until all that was out at its start is acknowledged */
+    NST_TCP_LOSS,      /* the same after a retransmission timeout */
 };
 
 /* What Linux calls TCP_INFO: the same names where the meaning is the same, but windows and what is
@@ -586,7 +595,9 @@ struct nst_tcp_info {
     enum nst_tcp_state state;
     enum nst_tcp_phase ca_state;
     const char *congestion;                  /* the algorithm, as in TCP_CONGESTION */
-    bool timestamps, sack, wscale;           /* what both ends agreed on */
+    bool timestamps, sack, wscale, ecn;      /* what both ends agreed on */
+    bool ecn_seen;                           /* segments marked ECT or CE have come */
+    uint8_t rcv_tos;                         /* DSCP and ECN of the segment that came last */
     uint8_t snd_wscale, rcv_wscale;          /* shifts of the peer's and of our windows */
     uint8_t retransmits;                     /* expiries of the timer since the last progress */
     uint8_t probes;                          /* keep-alive probes without an answer */
@@ -604,6 +615,7 @@ struct nst_tcp_info {
     uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
     uint32_t total_retrans; /* segments */
     uint32_t dsack_dups, reord_seen, rcv_ooopack;
+    uint32_t rcv_ce; /* segments that came marked CE */
 };
 
 /* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */

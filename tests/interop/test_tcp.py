@@ -3,44 +3,24 @@
 The stack runs the small services of --services; `netstack nc` is the other way in. Every byte is
 compared: what is sent comes from a seeded generator, and its hash is known at both ends.
 """
-import contextlib
-import hashlib
 import os
 import random
 import selectors
 import socket
 import struct
-import threading
 
 import pytest
 
 import netns
 from conftest import NETSTACK
+from streams import MIB, Data, receive, sending
 
 STACK = "10.0.0.2"
 ECHO, DISCARD, DAYTIME, CHARGEN = 7, 9, 13, 19
 UDP_SEGMENT, UDP_GRO = 103, 104
-MIB = 1 << 20
 BULK = int(os.environ.get("NETSTACK_TCP_MIB", "256")) * MIB
 MODES = {"tap": (), "tap-plain": ("--no-offload",), "tun": ("--tun",),
          "tun-plain": ("--tun", "--no-offload")}
-
-
-class Data:
-    """A stream of bytes without end, always the same for a seed."""
-
-    def __init__(self, seed=1):
-        self.block = random.Random(seed).randbytes(MIB)
-
-    def pieces(self, size):
-        for at in range(0, size, MIB):
-            yield self.block[:min(MIB, size - at)]
-
-    def digest(self, size):
-        digest = hashlib.sha256()
-        for piece in self.pieces(size):
-            digest.update(piece)
-        return digest.hexdigest()
 
 
 @pytest.fixture
@@ -74,36 +54,6 @@ def listen(host, **options):
     sock.bind(("10.0.0.1", 0))
     sock.listen()
     return sock, sock.getsockname()[1]
-
-
-@contextlib.contextmanager
-def sending(sock, pieces):
-    """Sends in the background, then ends that half; an error is raised at the end."""
-    failed = []
-
-    def run():
-        try:
-            for piece in pieces:
-                sock.sendall(piece)
-            sock.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    thread.join()
-    if failed:
-        raise failed[0]
-
-
-def receive(sock):
-    """Everything to the end: (length, digest)."""
-    digest, length = hashlib.sha256(), 0
-    while data := sock.recv(MIB):
-        digest.update(data)
-        length += len(data)
-    return length, digest.hexdigest()
 
 
 def assert_echoes(host, size, **options):

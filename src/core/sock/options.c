@@ -80,6 +80,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_KEEPCNT:
     case NST_OPT_SYNCNT:
         return value >= 1 && value <= 127;
+    case NST_OPT_ECN:
+        return value >= NST_TCP_ECN_OFF && value <= NST_TCP_ECN_ACCEPT;
     case NST_OPT_LINGER:
     case NST_OPT_LINGER2:
         return value >= -1 && value <= INT16_MAX;

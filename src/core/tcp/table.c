@@ -29,6 +29,7 @@ static const struct nst_tcp_config defaults = {
     .sack = true,
     .wscale = true,
     .cookies = true,
+    .ecn = NST_TCP_ECN_ACCEPT,
     .cc = &nst_cc_cubic,
 };
 
@@ -188,6 +189,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .keep_count = 9,
         .linger2_s = 60,
         .linger_s = -1,
+        .ecn = tcps->config.ecn,
     };
     t->started = tcps->env->now;
     return t;

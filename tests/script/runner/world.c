@@ -179,6 +179,7 @@ static void keep_frame(struct world *w, const struct world_link *link, struct ns
         memcpy(f->data + at, slices[i].base, slices[i].len);
     const struct nst_offload *offload = nst_pkt_offload(pkt);
     complete_checksum(offload, f->data, f->len);
+    f->gso_ecn = offload->gso_ecn;
     f->gso_size = offload->gso ? offload->gso_size : 0;
     w->npending++;
     nst_pkt_free(pkt);
@@ -417,6 +418,9 @@ static void expect_frame(struct world *w, const struct world_link *link,
     if (actual.shape == SHAPE_IP && actual.fields[FIELD_TCP_FLAGS].set) {
         talk_outgoing(&w->talks, &actual, expected->fields[FIELD_TCP_ISN].set);
         talk_relative(&w->talks, &actual);
+        bool cwr = actual.fields[FIELD_TCP_FLAGS].number & NST_TCP_CWR;
+        if (f->gso_size && f->gso_ecn != cwr)
+            script_fail(w->s, "the device is told something else about CWR: %s", text);
     }
     packet_set(&actual, FIELD_GSO, f->gso_size);
     if (!packet_check(expected, &actual, why, sizeof why))
