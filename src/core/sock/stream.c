@@ -121,6 +121,9 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     l->oobinline = t->oobinline;
     l->defer = t->defer_accept;
     l->cc = t->cc.ops;
+    l->pacing = t->pace.on;
+    l->hystart = t->cc.hystart;
+    l->pacing_rate_max = t->pace.rate_max;
     l->ttl = s->ttl;
     l->tos = s->tos;
     return l;
@@ -270,6 +273,17 @@ int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_USER_TIMEOUT:
         t->user_timeout_ms = (uint32_t)value;
         break;
+    case NST_OPT_PACING:
+        t->pace.on = value;
+        nst_pace_update(t);
+        break;
+    case NST_OPT_HYSTART:
+        t->cc.hystart = value;
+        break;
+    case NST_OPT_MAX_PACING_RATE:
+        t->pace.rate_max = (uint64_t)value;
+        nst_pace_update(t);
+        break;
     case NST_OPT_SNDBUF:
         t->sndbuf = (uint32_t)nst_max((size_t)value, 4096);
         t->sndbuf_fixed = true;
@@ -334,6 +348,15 @@ int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *val
         return 0;
     case NST_OPT_USER_TIMEOUT:
         *value = t->user_timeout_ms;
+        return 0;
+    case NST_OPT_PACING:
+        *value = t->pace.on;
+        return 0;
+    case NST_OPT_HYSTART:
+        *value = t->cc.hystart;
+        return 0;
+    case NST_OPT_MAX_PACING_RATE:
+        *value = (int64_t)t->pace.rate_max;
         return 0;
     case NST_OPT_SNDBUF:
         *value = t->sndbuf;

@@ -166,6 +166,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     struct nst_tcp_acked a = {.acked = 0};
     bool new_sack = false;
 
+    nst_rate_begin(t);
+
     if (!old) {
         bool window_changed = update_window(t, seg);
         a.duplicate = is_duplicate(t, seg, window_changed);
@@ -176,6 +178,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
         new_sack = process_sacks(t, seg);
     if (moves || a.duplicate || new_sack)
         nst_recovery_acked(t, &a);
+    nst_rate_end(t);
+    nst_chrono_update(t);
     tune_sndbuf(t);
     tell_writable(t);
     restart_timer(t, moves || (closed && t->snd.wnd));

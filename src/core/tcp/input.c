@@ -39,6 +39,17 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->snd.wl2 = seg->h.ack;
 }
 
+/* Without memory for its model an algorithm gives way to one that needs none. */
+static void cc_begin(struct nst_tcb *t)
+{
+    if (t->cc.ops->model_bytes &&
+        !(t->cc.model = nst_env_alloc(t->tcps->env, t->cc.ops->model_bytes)))
+        t->cc.ops = &nst_cc_newreno;
+    nst_recovery_prepare(t);
+    t->cc.ops->init(&t->cc);
+    nst_pace_update(t);
+}
+
 /* The handshake is done. */
 void nst_tcb_establish(struct nst_tcb *t)
 {
@@ -57,8 +68,7 @@ void nst_tcb_establish(struct nst_tcb *t)
     nst_board_init(&t->board, t->snd.una);
     t->cc.mss = t->snd_mss;
     t->cc.cwnd = syn_lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
-    t->cc.now = t->tcps->env->now;
-    t->cc.ops->init(&t->cc);
+    cc_begin(t);
     t->quick = QUICK_ACKS;
     nst_tcb_clear(t, NST_TCP_DL_RTO);
     nst_tcb_keepalive_restart(t);

@@ -278,6 +278,9 @@ static void inherit(struct nst_tcb *t, const struct nst_tcp_listener *l)
     t->keepalive = l->keepalive;
     t->oobinline = l->oobinline;
     t->cc.ops = l->cc;
+    t->pace.on = l->pacing;
+    t->cc.hystart = l->hystart;
+    t->pace.rate_max = l->pacing_rate_max;
     t->ttl = l->ttl;
     t->tos = l->tos;
 }

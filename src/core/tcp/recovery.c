@@ -17,18 +17,21 @@ static uint32_t flight(const struct nst_tcb *t)
     return (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una);
 }
 
-static void cc_prepare(struct nst_tcb *t)
+void nst_recovery_prepare(struct nst_tcb *t)
 {
     t->cc.now = t->tcps->env->now;
     t->cc.mss = t->snd_mss;
     t->cc.srtt = t->rtt.srtt;
     t->cc.min_rtt = t->rtt.min_rtt;
+    t->cc.una = t->snd.una;
+    t->cc.nxt = t->snd.nxt;
+    t->cc.paced = t->pace.bytes_per_sec != 0;
     t->cc.cwnd_limited = t->cwnd_was_full;
 }
 
 static void shrink(struct nst_tcb *t)
 {
-    cc_prepare(t);
+    nst_recovery_prepare(t);
     t->prior_cwnd = t->cc.cwnd;
     t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight(t));
 }
@@ -39,7 +42,8 @@ static void enter_recovery(struct nst_tcb *t)
     shrink(t);
     t->phase = NST_TCP_RECOVERY;
     t->recovery_point = t->snd.nxt;
-    t->cc.cwnd = t->cc.ssthresh;
+    if (!t->cc.ops->control)
+        t->cc.cwnd = t->cc.ssthresh;
     t->rexmit_now = true; /* RFC 6675 §5 (4.3) */
 }
 
@@ -80,9 +84,11 @@ static void sack_acked(struct nst_tcb *t)
 /* Everything that was out at its beginning is acknowledged (6582-1, 6582-4, 6675-8). */
 static void leave_recovery(struct nst_tcb *t)
 {
-    if (t->phase == NST_TCP_RECOVERY)
+    if (t->phase == NST_TCP_RECOVERY && !t->cc.ops->control)
         t->cc.cwnd = nst_min32(t->cc.cwnd, nst_max32(t->cc.ssthresh, t->snd_mss));
     t->phase = NST_TCP_OPEN;
+    if (t->cc.ops->recovered)
+        t->cc.ops->recovered(&t->cc);
     t->dupacks = 0;
 }
 
@@ -92,10 +98,10 @@ static void grow(struct nst_tcb *t, uint32_t delivered)
 {
     if (t->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->phase == NST_TCP_RECOVERY)
+    if (delivered == 0 || t->phase == NST_TCP_RECOVERY || t->cc.ops->control)
         return;
-    cc_prepare(t);
-    t->cc.ops->acked(&t->cc, delivered, t->rtt.srtt);
+    nst_recovery_prepare(t);
+    t->cc.ops->acked(&t->cc, delivered, t->tcps->ack.rtt);
 }
 
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
@@ -125,7 +131,7 @@ void nst_recovery_timeout(struct nst_tcb *t)
     t->cc.cwnd_cnt = 0;
     t->dupacks = 0;
     nst_board_mark_all_lost(t);
-    cc_prepare(t);
+    nst_recovery_prepare(t);
     t->cc.ops->timeout(&t->cc);
 }
 
@@ -133,7 +139,7 @@ void nst_recovery_restart(struct nst_tcb *t)
 {
     nst_time idle = t->tcps->env->now - t->idle_since;
 
-    cc_prepare(t);
+    nst_recovery_prepare(t);
     t->cc.ops->restart(&t->cc, idle);
     if (t->tcps->config.restart_idle && idle > t->rtt.rto)
         nst_cc_slow_start_restart(&t->cc); /* 5681-9 */

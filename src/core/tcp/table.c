@@ -29,6 +29,8 @@ static const struct nst_tcp_config defaults = {
     .sack = true,
     .wscale = true,
     .cookies = true,
+    .pacing = true,
+    .hystart = true,
     .cc = &nst_cc_cubic,
 };
 
@@ -61,6 +63,30 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->buckets = buckets_new(tcps->env, BUCKETS_FIRST);
     tcps->mask = BUCKETS_FIRST - 1;
     return tcps->buckets ? 0 : -ENOMEM;
+}
+
+int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name)
+{
+    const struct nst_cc_ops *ops = nst_cc_find(name);
+
+    if (!ops)
+        return -ENOENT;
+    tcps->config.cc = ops;
+    return 0;
+}
+
+int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value)
+{
+    bool *on = opt == NST_OPT_PACING    ? &tcps->config.pacing
+               : opt == NST_OPT_HYSTART ? &tcps->config.hystart
+                                        : NULL;
+
+    if (!on)
+        return -EBADF;
+    if (value != 0 && value != 1)
+        return -EINVAL;
+    *on = value;
+    return 0;
 }
 
 /* Ends one flow of whatever kind, silently. */
@@ -176,6 +202,8 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     nst_recvq_init(&t->recvq);
     t->cc.ops = tcps->config.cc;
     t->cc.ssthresh = t->cc.cwnd_max = UINT32_MAX;
+    t->pace.on = tcps->config.pacing;
+    t->cc.hystart = tcps->config.hystart;
     t->rcvbuf = tcps->config.rcvbuf_initial;
     t->sndbuf = tcps->config.sndbuf_initial;
     t->syn_retries = tcps->config.syn_retries;
@@ -193,6 +221,8 @@ void nst_tcb_release(struct nst_tcb *t)
     struct nst_tcps *tcps = t->tcps;
 
     nst_sendq_free(&t->sendq, tcps->pool);
+    nst_env_free(tcps->env, t->cc.model, t->cc.ops->model_bytes);
+    t->cc.model = NULL;
     nst_board_free(t);
     tcps->ooo_bytes -= nst_ooo_mem(t->ooo);
     nst_ooo_free(&t->ooo, tcps->env);

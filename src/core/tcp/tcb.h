@@ -25,6 +25,9 @@
 #include "core/base/tree.h"
 #include "core/ip/ip.h"
 #include "core/tcp/cc.h"
+#include "core/tcp/chrono.h"
+#include "core/tcp/pace.h"
+#include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
 #include "core/tcp/recvq.h"
 #include "core/tcp/rtt.h"
@@ -63,6 +66,7 @@ enum nst_tcp_deadline {
     NST_TCP_DL_KEEPALIVE, /* idle, or waiting for the answer to a probe */
     NST_TCP_DL_CORK,      /* a partial segment has been held back long enough */
     NST_TCP_DL_FIN_WAIT,  /* FIN-WAIT-2 without an owner */
+    NST_TCP_DL_PACE,      /* pacing lets the next segment go */
     NST_TCP_DL_CHALLENGE, /* not a timer: no challenge ACK before */
     NST_TCP_DLS,
 };
@@ -71,8 +75,9 @@ enum nst_tcp_deadline {
 struct nst_tcp_sent {
     struct nst_tree_node node;
     nst_seq start, end;
-    nst_time time; /* of the last transmission */
-    uint8_t flags; /* enum nst_tcp_sent_flag */
+    nst_time time;              /* of the last transmission */
+    struct nst_rate_stamp rate; /* as of then */
+    uint8_t flags;              /* enum nst_tcp_sent_flag */
 };
 
 enum nst_tcp_sent_flag {
@@ -156,7 +161,7 @@ struct nst_tcb {
     bool rexmit_now : 1;    /* one lost segment goes whatever the window says */
     bool push_now : 1;      /* a small segment may go now */
     bool more : 1;          /* the last write said that more follows */
-    bool cwnd_was_full : 1; /* the last flight was held back by cwnd */
+    bool cwnd_was_full : 1; /* cwnd holds this flight back, or the one before did */
     bool dsack_due : 1;
     bool tx_blocked : 1; /* a send was refused for lack of room */
     bool passive : 1;    /* from LISTEN */
@@ -164,9 +169,13 @@ struct nst_tcb {
 
     struct nst_rtt rtt;
     struct nst_cc cc;
+    struct nst_rate rate;
+    struct nst_pace pace;
+    struct nst_chrono chrono;
     struct nst_tcp_board board;
     nst_seq recovery_point;
-    nst_time rtt_time; /* when our SYN first went out, until its answer has come; 0: not known */
+    nst_seq flight_end; /* of the flight that cwnd_was_full is about */
+    nst_time rtt_time;  /* when our SYN first went out, until its answer has come; 0: not known */
     uint32_t dupacks;
     uint32_t prior_cwnd;
     struct nst_tcp_sack dsack;
@@ -219,7 +228,8 @@ struct nst_tcp_listener {
     uint32_t rcvbuf, sndbuf; /* inherited; 0: the stack's */
     uint16_t user_mss;
     const struct nst_cc_ops *cc;
-    bool nodelay, keepalive, oobinline;
+    uint64_t pacing_rate_max;
+    bool pacing, hystart, nodelay, keepalive, oobinline;
     uint8_t ttl, tos;
 };
 
@@ -266,6 +276,8 @@ struct nst_tcp_config {
     uint8_t syn_retries, synack_retries, retries1, retries2, orphan_retries;
     bool timestamps, sack, wscale, cookies;
     bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
+    bool pacing;       /* of window-based congestion control, too */
+    bool hystart;      /* RFC 9406 */
     const struct nst_cc_ops *cc;
 };
 
@@ -284,6 +296,7 @@ struct nst_tcps {
     struct nst_list orphans; /* closed by their owners, not at their end yet */
     struct nst_list timewaits;
     struct nst_timer timewait_timer;
+    struct nst_rate_ack ack; /* while one is processed */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -308,6 +321,11 @@ struct nst_tcp_seg {
 int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
                  uint32_t max_flows);
 void nst_tcp_fini(struct nst_tcps *tcps);
+/* Of the connections to come. -ENOENT. */
+int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name);
+/* What connections to come begin with, as for socket 0 of nst_setopt(). -EBADF (none of those),
+ * -EINVAL. */
+int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value);
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
 int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
@@ -389,6 +407,8 @@ struct nst_tcp_acked {
 };
 
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* Tells the congestion control what it may know before it is called. */
+void nst_recovery_prepare(struct nst_tcb *t);
 void nst_recovery_timeout(struct nst_tcb *t);
 /* Sending begins again after nothing was out. */
 void nst_recovery_restart(struct nst_tcb *t);

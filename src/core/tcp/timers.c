@@ -35,9 +35,11 @@ static bool is_out(const struct nst_tcb *t)
     return nst_seq_lt(t->snd.una, t->snd.nxt);
 }
 
-/* Something waits that only a window update can set free. */
+/* Something waits that only a window update can set free, not the time. */
 static bool is_blocked(const struct nst_tcb *t)
 {
+    if (t->deadlines[NST_TCP_DL_PACE] != NST_TIME_NEVER)
+        return false;
     return nst_seq_lt(t->snd.nxt, t->sendq.end) || (t->fin_queued && !t->fin_sent);
 }
 
@@ -223,6 +225,8 @@ void nst_tcb_timeout(struct nst_tcb *t)
         nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_CORK)) {
         t->push_now = true;
+        nst_tcb_wants_output(t);
+    } else if (is_due(t, NST_TCP_DL_PACE)) {
         nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_FIN_WAIT)) {
         nst_tcb_ended(t, 0);

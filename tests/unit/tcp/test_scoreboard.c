@@ -21,7 +21,7 @@ static int setup(void **state)
     (void)state;
     test_core_init(&core);
     tcps = (struct nst_tcps){.env = &core.env};
-    t = (struct nst_tcb){.tcps = &tcps, .snd_mss = MSS, .sack_ok = true};
+    t = (struct nst_tcb){.tcps = &tcps, .snd_mss = MSS, .sack_ok = true, .cc.ops = &nst_cc_newreno};
     t.snd.una = t.snd.nxt = nst_seq_of(UINT32_MAX - 5000); /* it wraps */
     nst_board_init(&t.board, t.snd.una);
     memset(model, 0, sizeof model);
