@@ -7,7 +7,7 @@
 #define WINDOW_MAX ((uint32_t)1 << 30)
 
 /* What may be chosen (MAY-18). */
-static const struct nst_cc_ops *const algorithms[] = {&nst_cc_cubic, &nst_cc_newreno};
+static const struct nst_cc_ops *const algorithms[] = {&nst_cc_cubic, &nst_cc_newreno, &nst_cc_bbr};
 
 const struct nst_cc_ops *nst_cc_find(const char *name)
 {

@@ -90,6 +90,7 @@ struct nst_cc_ops {
 
 extern const struct nst_cc_ops nst_cc_newreno; /* RFC 5681, "reno" */
 extern const struct nst_cc_ops nst_cc_cubic;   /* RFC 9438, "cubic" */
+extern const struct nst_cc_ops nst_cc_bbr;     /* draft-ietf-ccwg-bbr, "bbr" */
 
 /* The algorithm called `name`; NULL if there is none. */
 const struct nst_cc_ops *nst_cc_find(const char *name);
