@@ -33,7 +33,7 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
 {
     int err;
 
-    *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->peer;
+    *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->dgram->peer;
     if (!nst_addr_is_set(&to->addr) || (is_udp(s) && to->port == 0))
         return -EDESTADDRREQ;
     if (to->addr.family != NST_AF_INET)
@@ -72,7 +72,7 @@ static uint8_t ttl_for(const struct nst_socket *s, const struct nst_msg *msg, bo
 {
     if (msg->ttl)
         return msg->ttl;
-    return multicast ? s->multicast_ttl : s->ttl;
+    return multicast ? s->dgram->multicast_ttl : s->ttl;
 }
 
 /* Notes in the packet how it is to travel (1122-172, 1122-173, 1122-186, 1122-187). */
@@ -82,7 +82,7 @@ static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const stru
     bool multicast = nst_addr_is_multicast(&to->addr);
 
     pkt->link = to->link;
-    pkt->loop_group = multicast && s->multicast_loop;
+    pkt->loop_group = multicast && s->dgram->multicast_loop;
     pkt->sport = s->local.port;
     pkt->dport = to->port;
     pkt->ip = (struct nst_pkt_ip){.src = path->src,
@@ -153,10 +153,10 @@ bool nst_sock_output(struct nst_socks *socks)
 
     if (!e)
         return false;
-    struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, sending);
+    struct nst_socket *s = NST_CONTAINER(e, struct nst_dgram, sending)->socket;
     struct nst_pkt *pkt = nst_sock_tx_pull(socks, s);
-    if (!nst_list_empty(&s->txq))
-        nst_list_push_back(&socks->sending, &s->sending);
+    if (!nst_list_empty(&s->dgram->txq))
+        nst_list_push_back(&socks->sending, &s->dgram->sending);
     output_take(socks, s, pkt);
     return true;
 }
@@ -213,9 +213,9 @@ bool nst_sock_error(struct nst_socks *socks, const struct nst_pkt *pkt, size_t o
         any = true;
     }
     NST_LIST_FOREACH (e, &socks->raws) {
-        s = NST_CONTAINER(e, struct nst_socket, place);
-        if (s->proto != quoted->proto ||
-            (nst_addr_is_set(&s->peer.addr) && !nst_addr_eq(&s->peer.addr, &quoted->dst)))
+        s = NST_CONTAINER(e, struct nst_dgram, place)->socket;
+        if (s->proto != quoted->proto || (nst_addr_is_set(&s->dgram->peer.addr) &&
+                                          !nst_addr_eq(&s->dgram->peer.addr, &quoted->dst)))
             continue;
         nst_sock_error_push_take(socks, s, quote_for(pkt, off, quoted, 0, 0), error);
         any = true;

@@ -12,6 +12,7 @@
 #include "netstack/netstack.h"
 
 #define NST_CC_STATE_BYTES 88
+#define NST_CC_KEPT_WORDS  2
 
 /* What algorithms see and change of a connection. */
 struct nst_cc {
@@ -23,7 +24,8 @@ struct nst_cc {
     uint32_t cwnd_max;      /* a limit of the owner's; UINT32_MAX: none */
     nst_time now;           /* set by the caller before each call */
     nst_time srtt, min_rtt; /* 0: not measured yet */
-    nst_seq una, nxt;       /* what is out */
+    uint32_t kept[NST_CC_KEPT_WORDS]; /* what the algorithm wants to remember while at rest */
+    nst_seq una, nxt;                 /* what is out */
     bool cwnd_limited; /* the window, not the application or the peer, held the last flight back */
     bool hystart;      /* slow start may end before there is a loss (RFC 9406) */
     bool paced;        /* what is sent goes out evenly (pace.h) */
@@ -58,10 +60,21 @@ struct nst_cc_loss {
     bool app_limited;      /* when it was sent */
 };
 
+/* What remains of it while nothing moves. */
+struct nst_cc_kept {
+    const struct nst_cc_ops *ops;
+    uint32_t cwnd, ssthresh;
+    uint32_t kept[NST_CC_KEPT_WORDS];
+};
+
 struct nst_cc_ops {
     const char *name; /* as in TCP_CONGESTION */
     size_t model_bytes;
+    /* The connection begins, or goes on after a rest: then `kept` is what `rest` left there, else
+     * zero. */
     void (*init)(struct nst_cc *cc);
+    /* Nothing moves for a while: all but cwnd, ssthresh and `kept` will be gone. */
+    void (*rest)(struct nst_cc *cc);
     /* Takes each ACK that reports something, after all else, and sets cwnd and pacing_rate: then
      * nobody else sets them, in fast recovery neither. NULL: the window follows from the others. */
     void (*control)(struct nst_cc *cc, const struct nst_cc_sample *sample);
@@ -94,6 +107,11 @@ extern const struct nst_cc_ops nst_cc_bbr;     /* draft-ietf-ccwg-bbr, "bbr" */
 
 /* The algorithm called `name`; NULL if there is none. */
 const struct nst_cc_ops *nst_cc_find(const char *name);
+
+/* Congestion control begins to work from what was kept, except for what changes from call to call
+ * and `init`, which are the caller's to do; and rests. `model` is there already. */
+void nst_cc_begin(struct nst_cc *cc, const struct nst_cc_kept *kept);
+void nst_cc_rest(struct nst_cc *cc, struct nst_cc_kept *kept);
 
 /* Every name, for the owner's information: NULL past the last. */
 const char *nst_cc_name(size_t index);

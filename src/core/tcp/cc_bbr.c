@@ -715,6 +715,26 @@ static void control(struct nst_cc *cc, const struct nst_cc_sample *s)
     set_cwnd(cc, b, s);
 }
 
+/* After a rest the path is thought to be as fast as it was. */
+static void resume(struct nst_cc *cc, struct bbr *b)
+{
+    const struct nst_cc_sample nothing = {.delivered = 0};
+
+    b->max_bw[0] = (uint64_t)cc->kept[0] * 1024;
+    b->full_bw_reached = true;
+    bound_bw_for_model(b);
+    start_down(cc, b, &nothing);
+    start_cruise(b);
+    set_pacing_rate_with_gain(cc, b, b->pacing_gain);
+}
+
+static void rest(struct nst_cc *cc)
+{
+    const struct bbr *b = model_of(cc);
+
+    cc->kept[0] = b->full_bw_reached ? (uint32_t)nst_min(max_bw(b) / 1024, UINT32_MAX) : 0;
+}
+
 static void init(struct nst_cc *cc)
 {
     struct bbr *b = model_of(cc);
@@ -726,6 +746,10 @@ static void init(struct nst_cc *cc)
     b->inflight_long = INFINITE;
     reset_short_term_model(b);
     enter_startup(b);
+    if (cc->kept[0]) {
+        resume(cc, b);
+        return;
+    }
     cc->pacing_rate = nst_cc_initial_window(cc->mss) * NST_SEC / srtt * STARTUP_PACING_GAIN / 256;
 }
 
@@ -814,6 +838,7 @@ const struct nst_cc_ops nst_cc_bbr = {
     .name = "bbr",
     .model_bytes = sizeof(struct bbr),
     .init = init,
+    .rest = rest,
     .control = control,
     .lost = lost,
     .ssthresh = ssthresh,

@@ -6,12 +6,12 @@
 static enum nst_chrono_kind kind_of(const struct nst_tcb *t)
 {
     int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
-    int32_t waiting = nst_seq_diff(t->sendq.end, t->snd.nxt);
+    int32_t waiting = nst_seq_diff(t->act->sendq.end, t->snd.nxt);
 
     if (nst_tcb_unacked(t) == 0)
         return NST_CHRONO_IDLE;
     if (waiting > 0 && wnd < waiting && wnd < t->snd_mss &&
-        nst_board_pipe(t) + t->snd_mss <= t->cc.cwnd)
+        nst_board_pipe(t) + t->snd_mss <= t->act->cc.cwnd)
         return NST_CHRONO_RWND_LIMITED;
     if (waiting <= 0 && t->tx_blocked && !t->cwnd_was_full)
         return NST_CHRONO_SNDBUF_LIMITED;
@@ -20,7 +20,7 @@ static enum nst_chrono_kind kind_of(const struct nst_tcb *t)
 
 void nst_chrono_update(struct nst_tcb *t)
 {
-    struct nst_chrono *c = &t->chrono;
+    struct nst_chrono *c = &t->act->chrono;
     enum nst_chrono_kind kind = kind_of(t);
 
     if (kind == c->kind)
@@ -30,10 +30,18 @@ void nst_chrono_update(struct nst_tcb *t)
     c->kind = (uint8_t)kind;
 }
 
+void nst_chrono_rest(struct nst_tcb *t)
+{
+    for (unsigned kind = NST_CHRONO_BUSY; kind < NST_CHRONO_KINDS; kind++)
+        t->chrono.ms[kind - 1] = (uint32_t)(nst_chrono_time(t, kind) / NST_MS);
+}
+
 nst_time nst_chrono_time(const struct nst_tcb *t, enum nst_chrono_kind kind)
 {
-    const struct nst_chrono *c = &t->chrono;
-    nst_time running = c->kind == kind ? t->tcps->env->now - c->since : 0;
+    const struct nst_chrono *c = t->act ? &t->act->chrono : NULL;
+    nst_time before = t->chrono.ms[kind - 1] * NST_MS;
 
-    return c->sum[kind] + running;
+    if (!c)
+        return before;
+    return before + c->sum[kind] + (c->kind == kind ? t->tcps->env->now - c->since : 0);
 }

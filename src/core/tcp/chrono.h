@@ -22,10 +22,18 @@ struct nst_chrono {
     uint8_t kind;
 };
 
+/* The sums of NST_CHRONO_BUSY and the two below it, in milliseconds, up to the last rest. */
+struct nst_chrono_kept {
+    uint32_t ms[NST_CHRONO_KINDS - 1];
+};
+
 struct nst_tcb;
 
-/* What holds the connection back may have changed. */
+/* What holds the connection back may have changed; while it is active. */
 void nst_chrono_update(struct nst_tcb *t);
+
+/* Its activity ends: the sums are kept. */
+void nst_chrono_rest(struct nst_tcb *t);
 
 /* Time spent so far, ns. */
 nst_time nst_chrono_time(const struct nst_tcb *t, enum nst_chrono_kind kind);

@@ -10,20 +10,20 @@
 /* What the window is worth: cwnd is at most 2^30, so nothing overflows. */
 static uint64_t rate_of_window(const struct nst_tcb *t)
 {
-    uint64_t rate = t->rtt.srtt ? t->cc.cwnd * NST_SEC / t->rtt.srtt : 0;
+    uint64_t rate = t->rtt.srtt ? t->act->cc.cwnd * NST_SEC / t->rtt.srtt : 0;
 
-    return t->cc.cwnd < t->cc.ssthresh / 2 ? 2 * rate : rate + rate / 5;
+    return t->act->cc.cwnd < t->act->cc.ssthresh / 2 ? 2 * rate : rate + rate / 5;
 }
 
 void nst_pace_update(struct nst_tcb *t)
 {
-    struct nst_pace *p = &t->pace;
-    uint64_t rate = t->cc.pacing_rate;
+    struct nst_pace *p = &t->act->pace;
+    uint64_t rate = t->act->cc.pacing_rate;
 
-    if (!rate && p->on)
+    if (!rate && t->opt.pacing)
         rate = rate_of_window(t);
-    if (p->rate_max)
-        rate = rate ? nst_min(rate, p->rate_max) : p->rate_max;
+    if (t->opt.max_pacing_rate)
+        rate = rate ? nst_min(rate, t->opt.max_pacing_rate) : t->opt.max_pacing_rate;
     p->bytes_per_sec = rate;
 }
 
@@ -34,7 +34,7 @@ static bool is_new(const struct nst_tcb *t)
 
 uint32_t nst_pace_quantum(const struct nst_tcb *t)
 {
-    uint64_t rate = t->pace.bytes_per_sec, mss = t->snd_mss;
+    uint64_t rate = t->act->pace.bytes_per_sec, mss = t->snd_mss;
     uint64_t least = rate < SLOW ? mss : 2 * mss;
 
     if (!rate || is_new(t))
@@ -44,10 +44,10 @@ uint32_t nst_pace_quantum(const struct nst_tcb *t)
 
 bool nst_pace_holds(struct nst_tcb *t)
 {
-    if (!t->pace.bytes_per_sec || t->tcps->env->now >= t->pace.at)
+    if (!t->act->pace.bytes_per_sec || t->tcps->env->now >= t->act->pace.at)
         return false;
-    if (t->deadlines[NST_TCP_DL_PACE] != t->pace.at)
-        nst_tcb_set(t, NST_TCP_DL_PACE, t->pace.at);
+    if (nst_tcb_deadline(t, NST_TCP_DL_PACE) != t->act->pace.at)
+        nst_tcb_set(t, NST_TCP_DL_PACE, t->act->pace.at);
     if (!nst_tcb_waits(t))
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     return true;
@@ -56,11 +56,11 @@ bool nst_pace_holds(struct nst_tcb *t)
 void nst_pace_sent(struct nst_tcb *t, uint32_t len)
 {
     nst_time now = t->tcps->env->now;
-    uint64_t rate = t->pace.bytes_per_sec;
+    uint64_t rate = t->act->pace.bytes_per_sec;
 
     nst_tcb_clear(t, NST_TCP_DL_PACE);
     if (!rate || is_new(t))
         return;
     uint64_t burst = nst_max(nst_cc_initial_window(t->snd_mss) * NST_SEC / rate, QUANTUM_TIME);
-    t->pace.at = nst_max(t->pace.at, now - nst_min(now, burst)) + len * NST_SEC / rate;
+    t->act->pace.at = nst_max(t->act->pace.at, now - nst_min(now, burst)) + len * NST_SEC / rate;
 }

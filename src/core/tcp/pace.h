@@ -17,9 +17,7 @@
 
 struct nst_pace {
     nst_time at;            /* not before then; 0: at once */
-    uint64_t rate_max;      /* of the owner's, bytes a second; 0: none */
     uint64_t bytes_per_sec; /* now; 0: not paced */
-    bool on;                /* wanted, even if the congestion control doesn't need it */
 };
 
 struct nst_tcb;

@@ -186,7 +186,7 @@ static void test_cookie_keeps_options_in_timestamp(void **state)
     assert_int_equal(dialogue_state(&d), NST_TCP_ESTABLISHED);
     const struct nst_tcb *t = dialogue_tcb(&d);
     assert_true(t->ws_ok && t->sack_ok && t->ts_ok);
-    assert_int_equal(t->snd.wscale, 7);
+    assert_int_equal(t->snd_wscale, 7);
     assert_int_equal(t->snd.wnd, 1000 << 7);
     assert_int_equal(t->peer_mss, 1460);
 }
