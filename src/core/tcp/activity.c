@@ -48,6 +48,7 @@ bool nst_tcb_activate(struct nst_tcb *t)
         act->idle_since = env->now - (nst_tcp_ms(t->tcps) - t->last_snd_ms) * NST_MS;
     t->act = act;
     nst_recovery_begin(t);
+    nst_rate_app_limited(t);
     nst_tcb_set(t, NST_TCP_DL_REST, env->now + REST_AFTER);
     return true;
 }

@@ -27,17 +27,12 @@ void nst_pace_update(struct nst_tcb *t)
     p->bytes_per_sec = rate;
 }
 
-static bool is_new(const struct nst_tcb *t)
-{
-    return t->count.data_segs_out < FIRST_SEGMENTS;
-}
-
 uint32_t nst_pace_quantum(const struct nst_tcb *t)
 {
     uint64_t rate = t->act->pace.bytes_per_sec, mss = t->snd_mss;
     uint64_t least = rate < SLOW ? mss : 2 * mss;
 
-    if (!rate || is_new(t))
+    if (!rate || t->count.data_segs_out < FIRST_SEGMENTS)
         return UINT32_MAX;
     return (uint32_t)nst_min(nst_max(rate / (NST_SEC / QUANTUM_TIME), least), UINT32_MAX);
 }
@@ -59,7 +54,7 @@ void nst_pace_sent(struct nst_tcb *t, uint32_t len)
     uint64_t rate = t->act->pace.bytes_per_sec;
 
     nst_tcb_clear(t, NST_TCP_DL_PACE);
-    if (!rate || is_new(t))
+    if (!rate)
         return;
     uint64_t burst = nst_max(nst_cc_initial_window(t->snd_mss) * NST_SEC / rate, QUANTUM_TIME);
     t->act->pace.at = nst_max(t->act->pace.at, now - nst_min(now, burst)) + len * NST_SEC / rate;

@@ -4,12 +4,12 @@
  * What goes at a time is a quantum, about a millisecond's worth at the rate: large enough that a
  * fast connection still sends large segments, and that timers are few. After each the connection's
  * next time to send lies by its length at the rate in the future; until then it is not held on the
- * list `ready` but by the one timer that it has. An owner who comes late loses nothing: up to a
- * quantum's time is credited, so that the mean is the rate.
+ * list `ready` but by the one timer that it has. What was not used up of late is credited, up to an
+ * initial window or a quantum: so a short answer goes at once, as it may (RFC 6928), and an owner
+ * who comes late loses nothing.
  *
  * The rate is set by the congestion control, or follows from its window: twice what the window
- * gives in slow start, so that it can double, and 1.2 times later. As in Linux the first ten
- * segments go at once. */
+ * gives in slow start, so that it can double, and 1.2 times later. */
 #ifndef NST_TCP_PACE_H
 #define NST_TCP_PACE_H
 
