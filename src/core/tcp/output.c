@@ -342,7 +342,7 @@ static uint32_t burst_max(const struct nst_tcb *t)
     return most / t->snd_mss * t->snd_mss;
 }
 
-/* Whether the congestion window is what limits the flight (5681-12, RFC 7661 §4): it is if that
+/* Whether the congestion window is what limits the flight (5681-12, 7661-1): it is if that
  * held something back at any time of it. Slow start goes on while more than half of the window
  * is used. */
 static void note_use(struct nst_tcb *t, uint32_t used, bool full)
