@@ -25,6 +25,8 @@ struct nst_dgram {
     struct nst_list place;   /* in its bucket, or on the list of its kind */
     struct nst_list sending; /* on the table's list, while txq is not empty */
     struct nst_sockaddr peer;
+    uint16_t segment_bytes; /* UDP: what is sent is cut into such datagrams; 0: not at all */
+    bool gro;               /* UDP: what comes as one is received as one */
     uint32_t icmp_filter;
     uint8_t multicast_ttl;
     bool multicast_loop;

@@ -300,8 +300,11 @@ static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value
     case NST_OPT_TTL:
         o->ttl = (uint8_t)value;
         break;
-    case NST_OPT_TOS: /* SHLD-21 */
-        o->tos = (uint8_t)value;
+    case NST_OPT_TOS: /* SHLD-21; the ECN field is TCP's own */
+        o->tos = (uint8_t)(value & 0xfc);
+        break;
+    case NST_OPT_ECN:
+        o->ecn = (uint8_t)value;
         break;
     case NST_OPT_SNDBUF:
         o->sndbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
@@ -402,6 +405,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         return 0;
     case NST_OPT_TOS:
         *value = o->tos;
+        return 0;
+    case NST_OPT_ECN:
+        *value = o->ecn;
         return 0;
     case NST_OPT_SNDBUF:
         *value = o->sndbuf;

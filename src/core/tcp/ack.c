@@ -163,7 +163,7 @@ static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
 {
     bool new_sack = seg->h.opts.nsacks && process_sacks(t, seg);
 
-    if (moves || a->duplicate || new_sack)
+    if (moves || a->duplicate || new_sack || a->congested)
         nst_recovery_acked(t, a);
     nst_rate_end(t);
     nst_chrono_update(t);
@@ -186,6 +186,7 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     if (t->act)
         nst_rate_begin(t);
     if (!old) {
+        a.congested = t->act && nst_ecn_congested(t, seg);
         bool window_changed = update_window(t, seg);
         a.duplicate = is_duplicate(t, seg, window_changed);
         if (moves)

@@ -44,6 +44,8 @@ bool nst_tcb_activate(struct nst_tcb *t)
     nst_board_init(&act->board, t->snd.una);
     nst_recvq_init(&act->recvq);
     act->rate.delivered = t->count.bytes_acked;
+    act->ecn_held = t->ecn_cwr_due;
+    act->ecn_point = t->snd.nxt;
     if (t->last_snd_ms)
         act->idle_since = env->now - (nst_tcp_ms(t->tcps) - t->last_snd_ms) * NST_MS;
     t->act = act;

@@ -89,6 +89,10 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         .timestamps = t->ts_ok,
         .sack = t->sack_ok,
         .wscale = t->ws_ok,
+        .ecn = t->ecn_ok,
+        .ecn_seen = t->ecn_seen,
+        .rcv_tos = t->rcv_tos,
+        .rcv_ce = t->ce_segs,
         .probes = t->probes,
         .last_data_sent = ago(t, t->last_snd_ms),
         .last_data_recv = ago(t, t->last_rcv_ms),
@@ -117,6 +121,12 @@ static bool has_socket(const struct nst_flow *flow)
     const struct nst_tcb *t = NST_CONTAINER(flow, const struct nst_tcb, flow);
 
     return flow->kind == NST_FLOW_TCB && t->owner && !t->unaccepted;
+}
+
+static bool is_over(const struct nst_tcps *tcps, const struct nst_flow *flow)
+{
+    return flow->kind == NST_FLOW_TIMEWAIT &&
+           nst_timewait_is_over(tcps, NST_CONTAINER(flow, const struct nst_tcp_timewait, flow));
 }
 
 static void describe_flow(const struct nst_flow *flow, struct nst_tcp_orphan *out)
@@ -151,7 +161,7 @@ bool nst_tcp_orphan_next(const struct nst_tcps *tcps, uint64_t *at, struct nst_t
     for (; bucket <= tcps->mask; bucket++, skip = 0) {
         i = 0;
         for (const struct nst_flow *f = tcps->buckets[bucket]; f; f = f->next, i++) {
-            if (i < skip || has_socket(f))
+            if (i < skip || has_socket(f) || is_over(tcps, f))
                 continue;
             describe_flow(f, out);
             *at = bucket << CHAIN_BITS | (i + 1);

@@ -38,6 +38,7 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
         t->ts_recent_s = clock_s(t);
     }
     nst_tcb_set_mss(t);
+    nst_ecn_answered(t, seg->h.flags);
     /* The window of a SYN is never scaled (7323-3). */
     t->snd.wnd = t->snd.max_wnd = seg->h.wnd;
     t->snd.wl1 = seg->h.seq;
@@ -415,7 +416,7 @@ static enum nst_drop input_text(struct nst_tcb *t, struct nst_tcp_seg *seg)
  * True if the connection is gone. */
 static bool check_fin(struct nst_tcb *t)
 {
-    if (!t->fin_known || t->fin_received || !nst_seq_eq(t->fin_at, t->rcv.nxt))
+    if (!t->fin_known || t->fin_received || !nst_seq_eq(t->act->fin_at, t->rcv.nxt))
         return false;
     t->fin_received = true;
     t->rcv.nxt = nst_seq_add(t->rcv.nxt, 1);
@@ -442,16 +443,18 @@ static void note_fin(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
     nst_seq at = nst_seq_add(seg->seq, seg->len);
 
-    if (!(seg->h.flags & NST_TCP_FIN) || t->fin_known || nst_seq_gt(at, t->rcv.adv))
-        return;
+    if (!(seg->h.flags & NST_TCP_FIN) || t->fin_known || nst_seq_gt(at, t->rcv.adv) ||
+        !nst_tcb_activate(t))
+        return; /* without memory it comes again */
     t->fin_known = true;
-    t->fin_at = at;
+    t->act->fin_at = at;
 }
 
 /* Any sign of life starts the keep-alive's clock anew (MUST-26, MUST-29). */
-static void hear(struct nst_tcb *t)
+static void hear(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
     t->count.segs_in++;
+    t->rcv_tos = seg->pkt->ip.tos;
     t->probes = 0;
     if (t->opt.keepalive)
         nst_tcb_keepalive_restart(t);
@@ -478,7 +481,7 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
 
     if (drop)
         return drop;
-    hear(t);
+    hear(t, seg);
     if (h->flags & NST_TCP_RST)
         return check_rst(t, seg);
     if (h->flags & NST_TCP_SYN) { /* fourth: 5961-3 */
@@ -502,6 +505,7 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
     }
     check_urgent(t, seg);
     note_fin(t, seg);
+    nst_ecn_data_input(t, seg);
     drop = input_text(t, seg);
     check_fin(t);
     return drop;

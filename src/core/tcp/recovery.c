@@ -1,6 +1,7 @@
 /* When the sender believes that segments are lost, and how much it may have in flight.
  *
  *     OPEN -> DISORDER   duplicate ACKs or SACKs, not enough of them yet
+ *     -> CONGESTED       the network says that it is congested (ECN): the window shrinks once
  *     -> RECOVERY        three segments' worth above a hole (RFC 6675), or three duplicate ACKs
  * where SACK is off (RFC 6582): the window shrinks once, what is lost is sent again
  *     -> LOSS            the retransmission timer expired: everything not SACKed is taken as lost
@@ -42,17 +43,30 @@ void nst_recovery_begin(struct nst_tcb *t)
     nst_pace_update(t);
 }
 
-static void shrink(struct nst_tcb *t)
+static void shrink(struct nst_tcb *t, uint32_t flight_bytes)
 {
     nst_recovery_prepare(t);
     t->act->prior_cwnd = t->act->cc.cwnd;
-    t->act->cc.ssthresh = t->act->cc.ops->ssthresh(&t->act->cc, flight(t));
+    t->act->cc.ssthresh = t->act->cc.ops->ssthresh(&t->act->cc, flight_bytes);
+    nst_ecn_reduced(t);
 }
 
-/* The window shrinks once (5681-7). */
+/* As by a loss, but nothing is (3168-6); not again in a window that did already. */
+static void congested(struct nst_tcb *t, uint32_t acked)
+{
+    if (t->act->phase >= NST_TCP_CONGESTED)
+        return;
+    shrink(t, flight(t) + acked);
+    t->act->phase = NST_TCP_CONGESTED;
+    t->act->recovery_point = t->snd.nxt;
+    t->act->cc.cwnd = nst_min32(t->act->cc.cwnd, t->act->cc.ssthresh);
+}
+
+/* The window shrinks once (5681-7), which it may have done by now. */
 static void enter_recovery(struct nst_tcb *t)
 {
-    shrink(t);
+    if (t->act->phase != NST_TCP_CONGESTED)
+        shrink(t, flight(t));
     t->act->phase = NST_TCP_RECOVERY;
     t->act->recovery_point = t->snd.nxt;
     if (!t->act->cc.ops->control)
@@ -107,13 +121,16 @@ static void leave_recovery(struct nst_tcb *t)
     t->act->dupacks = 0;
 }
 
-/* Growth: not in fast recovery, nor by the ACK that ends it. After a timeout only by what this ACK
- * newly reports, and without SACK by a segment at most (RFC 3465 §2.3). */
+/* Growth: not in fast recovery or while congested (3168-10), nor by the ACK that ends it. After a
+ * timeout only by what this ACK newly reports, and without SACK by a segment at most (RFC 3465
+ * §2.3). */
 static void grow(struct nst_tcb *t, uint32_t delivered)
 {
     if (t->act->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->act->phase == NST_TCP_RECOVERY || t->act->cc.ops->control)
+    bool steady = t->act->phase == NST_TCP_CONGESTED || t->act->phase == NST_TCP_RECOVERY;
+
+    if (delivered == 0 || steady || t->act->cc.ops->control)
         return;
     nst_recovery_prepare(t);
     t->act->cc.ops->acked(&t->act->cc, delivered, t->tcps->ack.rtt);
@@ -121,14 +138,16 @@ static void grow(struct nst_tcb *t, uint32_t delivered)
 
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    grow(t, a->delivered);
-    if (t->act->phase >= NST_TCP_RECOVERY && nst_seq_ge(t->snd.una, t->act->recovery_point))
+    grow(t, a->congested ? 0 : a->delivered);
+    if (t->act->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->act->recovery_point))
         leave_recovery(t);
+    if (a->congested)
+        congested(t, a->acked);
     if (t->sack_ok)
         sack_acked(t);
     else
         newreno_acked(t, a->acked, a->duplicate);
-    if (t->act->phase < NST_TCP_RECOVERY)
+    if (t->act->phase < NST_TCP_CONGESTED)
         t->act->phase = t->act->board.sacked || t->act->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
 }
 
@@ -138,8 +157,8 @@ void nst_recovery_timeout(struct nst_tcb *t)
 {
     bool progress_since = t->act->phase == NST_TCP_LOSS && t->act->retries <= 1;
 
-    if (t->act->phase < NST_TCP_RECOVERY || progress_since)
-        shrink(t);
+    if (t->act->phase < NST_TCP_CONGESTED || progress_since)
+        shrink(t, flight(t));
     t->act->phase = NST_TCP_LOSS;
     t->act->recovery_point = t->snd.nxt;
     t->act->cc.cwnd = t->snd_mss;

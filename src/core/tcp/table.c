@@ -31,6 +31,7 @@ static const struct nst_tcp_config defaults = {
     .cookies = true,
     .pacing = true,
     .hystart = true,
+    .ecn = NST_TCP_ECN_ACCEPT,
     .cc = &nst_cc_cubic,
 };
 
@@ -58,7 +59,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     nst_list_init(&tcps->changed);
     nst_list_init(&tcps->changed_listeners);
     nst_list_init(&tcps->orphans);
-    nst_list_init(&tcps->timewaits);
+    tcps->sweep_next = NST_TIME_NEVER;
     nst_timer_init(&tcps->timewait_timer, NST_TIMER_TIMEWAIT);
     tcps->buckets = buckets_new(tcps->env, BUCKETS_FIRST);
     tcps->mask = BUCKETS_FIRST - 1;
@@ -129,6 +130,13 @@ struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *
 
     while (flow && memcmp(&flow->id, id, sizeof *id) != 0)
         flow = flow->next;
+    if (flow && flow->kind == NST_FLOW_TIMEWAIT) {
+        struct nst_tcp_timewait *w = NST_CONTAINER(flow, struct nst_tcp_timewait, flow);
+        if (nst_timewait_is_over(tcps, w)) {
+            nst_timewait_free(tcps, w);
+            return NULL;
+        }
+    }
     return flow;
 }
 
@@ -209,6 +217,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .linger_s = -1,
         .pacing = tcps->config.pacing,
         .hystart = tcps->config.hystart,
+        .ecn = tcps->config.ecn,
     };
     t->started = tcps->env->now;
     return t;

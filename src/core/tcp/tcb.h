@@ -120,6 +120,7 @@ struct nst_tcp_options {
     bool defer_accept : 1; /* TCP_DEFER_ACCEPT: wait for data */
     bool pacing : 1;       /* even if the congestion control doesn't need it */
     bool hystart : 1;      /* RFC 9406 */
+    uint8_t ecn;           /* enum nst_tcp_ecn_mode */
 };
 
 /* What a connection needs while data moves, in either direction, and only then (activity.c). */
@@ -138,6 +139,9 @@ struct nst_tcp_activity {
     nst_seq flight_end; /* of the flight that cwnd_was_full is about */
     uint32_t dupacks;
     uint32_t prior_cwnd;
+    bool ecn_asked : 1; /* by our SYN */
+    bool ecn_held : 1;  /* the window was reduced: no mark counts before ecn_point is passed */
+    nst_seq ecn_point;
     nst_seq psh;            /* the end of the last write: PSH belongs there */
     nst_seq iss, irs;       /* until the handshake is done; not if passive */
     nst_seq snd_up;         /* urgent pointer: behind the last urgent byte */
@@ -152,6 +156,7 @@ struct nst_tcp_activity {
     struct nst_recvq recvq;
     struct nst_ooo *ooo;
     struct nst_tcp_sack dsack;
+    nst_seq fin_at;
     nst_seq rcv_up;       /* urgent pointer */
     uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
     nst_time tune_time;   /* receive-buffer tuning: when this round began ... */
@@ -181,13 +186,12 @@ struct nst_tcb {
         nst_seq adv; /* the right edge that was offered last */
     } rcv;
     nst_seq last_ack_sent; /* RFC 7323 §4.3 */
-    nst_seq fin_at;
     uint32_t ts_recent, ts_offset;
     uint32_t ts_recent_s;           /* when it was heard, in seconds of the clock */
     uint32_t last_rcv_ms;           /* data; in milliseconds of the clock, which wrap */
     uint32_t last_snd_ms;           /* the same; 0: never */
     uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
-    uint32_t mtu;                   /* of the path */
+    uint16_t mtu;                   /* of the path */
     uint16_t snd_mss;               /* payload of a full segment, options taken off */
     uint16_t peer_mss;              /* what the peer said */
     uint16_t rcv_mss;               /* estimate of what the peer sends as a full segment */
@@ -196,9 +200,10 @@ struct nst_tcb {
     uint8_t probes;                 /* keep-alive, unanswered */
     uint8_t quick;                  /* quick acknowledgements left */
     uint8_t error;                  /* why it ended: a positive errno value */
+    uint8_t rcv_tos;                /* of the newest segment (MAY-9) */
 
     /* What has been agreed and seen, and what is to be done. */
-    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool fin_queued : 1;   /* our FIN follows what is queued */
     bool fin_sent : 1;     /* snd.nxt counts it */
     bool fin_known : 1;    /* the peer's FIN stands at fin_at, ... */
@@ -215,13 +220,17 @@ struct nst_tcb {
     bool more : 1;          /* the last write said that more follows */
     bool cwnd_was_full : 1; /* cwnd holds this flight back, or the one before did */
     bool dsack_due : 1;
-    bool tx_blocked : 1; /* a send was refused for lack of room */
-    bool begun : 1;      /* the handshake was */
-    bool passive : 1;    /* from LISTEN */
-    bool unaccepted : 1; /* on its listener's accept queue, or on the way there */
-    bool r1_told : 1;    /* IP was told of R1 (MUST-20) */
+    bool tx_blocked : 1;  /* a send was refused for lack of room */
+    bool begun : 1;       /* the handshake was */
+    bool ecn_seen : 1;    /* something came that was marked ECT or CE */
+    bool ecn_echo : 1;    /* CE came: every segment bears ECE, until CWR comes */
+    bool ecn_cwr_due : 1; /* the next new data bears CWR */
+    bool passive : 1;     /* from LISTEN */
+    bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
+    bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
 
     struct nst_tcp_options opt;
+    uint32_t ce_segs; /* that came marked CE */
     struct nst_rtt rtt;
     struct nst_cc_kept cc;         /* while there is no activity */
     struct nst_chrono_kept chrono; /* before this activity */
@@ -258,19 +267,18 @@ struct nst_tcp_req {
     uint16_t mss;
     uint8_t wscale;
     uint8_t retries;
-    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool acked : 1;         /* the ACK came, but the accept queue was full */
     uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
 };
 
 struct nst_tcp_timewait {
     struct nst_flow flow;
-    struct nst_list age; /* oldest first: all wait equally long */
-    nst_time until;
     nst_seq snd_nxt, rcv_nxt;
-    uint32_t ts_recent, ts_offset;
-    uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
-    bool ts_ok;
+    uint32_t ts_recent;
+    uint32_t until : 20;      /* in ticks (timewait.c) */
+    uint32_t challenged : 11; /* when last (RFC 5961 §7), in ticks; 0: never */
+    uint32_t ts_ok : 1;
 };
 
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
@@ -291,6 +299,7 @@ struct nst_tcp_config {
     bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
     bool pacing;       /* of window-based congestion control, too */
     bool hystart;      /* RFC 9406 */
+    uint8_t ecn;       /* enum nst_tcp_ecn_mode */
     const struct nst_cc_ops *cc;
 };
 
@@ -307,9 +316,10 @@ struct nst_tcps {
     struct nst_list changed; /* of struct nst_tcb */
     struct nst_list changed_listeners;
     struct nst_list orphans; /* closed by their owners, not at their end yet */
-    struct nst_list timewaits;
     struct nst_timer timewait_timer;
     struct nst_rate_ack ack; /* while one is processed */
+    uint32_t sweep_at;       /* the bucket that the sweep for TIME-WAIT records comes to next */
+    nst_time sweep_next;     /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -339,6 +349,7 @@ int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name);
 /* What connections to come begin with, as for socket 0 of nst_setopt(). -EBADF (none of those),
  * -EINVAL. */
 int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value);
+/* NULL if there is none (any more). */
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
 int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
@@ -444,6 +455,7 @@ struct nst_tcp_acked {
     uint32_t acked;     /* bytes by which SND.UNA moved */
     uint32_t delivered; /* of them, those that no SACK had told of before */
     bool duplicate;
+    bool congested; /* the network said so (ECN) */
 };
 
 /* The connection begins, or goes on after a rest. */
@@ -454,6 +466,24 @@ void nst_recovery_prepare(struct nst_tcb *t);
 void nst_recovery_timeout(struct nst_tcb *t);
 /* Sending begins again after nothing was out. */
 void nst_recovery_restart(struct nst_tcb *t);
+
+/* ---- ecn.c ------------------------------------------------------------------------------- */
+
+/* The flags of a SYN, or of a SYN-ACK in a simultaneous open. */
+uint8_t nst_ecn_syn_flags(struct nst_tcb *t);
+/* Whether a SYN with these flags asks for ECN, and shall have it. */
+bool nst_ecn_asks(uint8_t mode, uint8_t flags);
+/* The flags of the SYN-ACK, or SYN, that answers our SYN. */
+void nst_ecn_answered(struct nst_tcb *t, uint8_t flags);
+/* Data in the window. */
+void nst_ecn_data_input(struct nst_tcb *t, const struct nst_tcp_seg *seg);
+/* Whether an acceptable ACK, which is not processed yet, demands a smaller window. */
+bool nst_ecn_congested(struct nst_tcb *t, const struct nst_tcp_seg *seg);
+/* The window was made smaller. */
+void nst_ecn_reduced(struct nst_tcb *t);
+/* Adds to the flags of a segment with `len` bytes of payload, which was not sent before if `fresh`.
+ * Returns the ECN field of its IP header. */
+uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fresh);
 
 /* ---- output.c ---------------------------------------------------------------------------- */
 
@@ -500,8 +530,8 @@ void nst_listener_changed(struct nst_tcp_listener *l);
 nst_seq nst_cookie_make(const struct nst_tcps *tcps, const struct nst_flow_id *id, nst_seq irs,
                         uint16_t mss);
 /* The same for what travels in the timestamp; false if it says that windows are not scaled. */
-uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok);
-bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok);
+uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok, bool ecn_ok);
+bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok, bool *ecn_ok);
 bool nst_cookie_check(const struct nst_tcps *tcps, const struct nst_flow_id *id, nst_seq irs,
                       nst_seq cookie, uint16_t *mss);
 
@@ -530,6 +560,7 @@ void nst_timewait_enter(struct nst_tcb *t);
  * then the record is gone. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop);
+bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_timewait *w);
 void nst_timewait_timeout(struct nst_tcps *tcps);
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 

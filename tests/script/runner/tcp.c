@@ -20,7 +20,8 @@
     X("synack-retries", synack_retries) \
     X("retries1", retries1)             \
     X("retries2", retries2)             \
-    X("orphan-retries", orphan_retries)
+    X("orphan-retries", orphan_retries) \
+    X("ecn", ecn)
 
 #define CONFIG_SWITCHES(X)      \
     X("timestamps", timestamps) \
@@ -146,7 +147,8 @@ void tcp_expect_number(struct world *w)
                                         "sndbuf-limited-ms",
                                         "delivery-rate",
                                         "app-limited",
-                                        "delivered"};
+                                        "delivered",
+                                        "rcv-tos"};
     struct nst_tcp_info info;
     const struct nst_tcb *t = stream_of(w)->tcb;
 
@@ -166,7 +168,8 @@ void tcp_expect_number(struct world *w)
                                info.sndbuf_limited / NST_MS,
                                info.delivery_rate,
                                info.delivery_rate_app_limited,
-                               info.delivered};
+                               info.delivered,
+                               info.rcv_tos};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
     command_check_number(w, "it is", values[which]);
 }
