@@ -10,10 +10,11 @@
 
 #define TIME_WAIT (60 * NST_SEC) /* 2 MSL, as Linux has it */
 
-/* Times in a record: sixteenths of a second, which wrap after 18 hours. */
+/* Times in a record: sixteenths of a second. They wrap after half an hour, which matters to nobody
+ * as the sweep comes sooner; those of challenges after 16 s, so that later one of 32 is left out.
+ */
 #define TICK            (NST_SEC / 16)
-#define TICKS_MASK      0xfffffu
-#define CHALLENGE_MASK  0x7ffu
+#define TICKS_MASK      0x7fffu
 #define CHALLENGE_PAUSE 8
 
 #define SWEEP_BUCKETS 4096u          /* in one step */
@@ -40,7 +41,7 @@ bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_time
 
 static void wait_anew(const struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    w->until = ticks_of(tcps->env->now + TIME_WAIT + TICK - 1) & TICKS_MASK;
+    w->until = (uint16_t)(ticks_of(tcps->env->now + TIME_WAIT + TICK - 1) & TICKS_MASK);
 }
 
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
@@ -107,7 +108,7 @@ static void make_room(struct nst_tcps *tcps)
 
 static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt};
+    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = w->wnd};
 
     if (w->ts_ok) {
         h.opts.has_ts = true;
@@ -120,16 +121,25 @@ static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 /* What does not fit is answered like this, but not each time (RFC 5961 §7). */
 static void challenge(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    uint32_t now = ticks_of(tcps->env->now) & CHALLENGE_MASK;
+    uint8_t now = (uint8_t)ticks_of(tcps->env->now), *last = &w->flow.challenged;
 
-    if (w->challenged && ((now - w->challenged) & CHALLENGE_MASK) < CHALLENGE_PAUSE)
+    if (*last && (uint8_t)(now - *last) < CHALLENGE_PAUSE)
         return;
-    w->challenged = now & CHALLENGE_MASK ? now & CHALLENGE_MASK : 1u;
+    *last = now ? now : 1;
     NST_COUNT(tcps->env, tcp_challenges);
     answer(tcps, w);
 }
 
 /* ---- The connection's last state --------------------------------------------------------- */
+
+/* The field in a header. Behind the peer's FIN there is nothing to come, but that it was offered
+ * stays true, and Linux goes on saying so. */
+static uint16_t last_window(const struct nst_tcb *t)
+{
+    uint32_t wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt) >> t->rcv_wscale;
+
+    return (uint16_t)nst_min32(wnd, UINT16_MAX);
+}
 
 static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
 {
@@ -140,6 +150,7 @@ static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
     *w = (struct nst_tcp_timewait){.flow.id = t->flow.id,
                                    .snd_nxt = t->snd.nxt,
                                    .rcv_nxt = t->rcv.nxt,
+                                   .wnd = last_window(t),
                                    .ts_ok = t->ts_ok,
                                    .ts_recent = t->ts_recent};
     wait_anew(t->tcps, w);
@@ -199,8 +210,8 @@ static bool is_last_fin(const struct nst_tcp_timewait *w, const struct nst_tcp_s
     return seg->h.flags & NST_TCP_FIN && nst_seq_eq(end, w->rcv_nxt);
 }
 
-/* No window is left, so that only an empty segment at RCV.NXT fits. It is not answered, or two ends
- * that agree would go on for ever. */
+/* Nothing is taken any more, whatever was offered: only an empty segment at RCV.NXT fits. It is not
+ * answered, or two ends that agree would go on for ever. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop)
 {
