@@ -60,7 +60,6 @@ struct nst_socket {
 
 struct nst_sock_slot {
     struct nst_socket *socket;
-    struct nst_list place; /* in its bucket, or on the list of its kind */
     uint32_t generation;
 };
 

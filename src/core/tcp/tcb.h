@@ -51,7 +51,8 @@ enum nst_flow_kind {
 struct nst_flow {
     struct nst_flow *next; /* in its bucket */
     struct nst_flow_id id;
-    uint8_t kind; /* enum nst_flow_kind */
+    uint8_t kind;       /* enum nst_flow_kind */
+    uint8_t challenged; /* TIME-WAIT, which has no other room: when last, in ticks; 0: never */
 };
 
 /* ---- The connection -------------------------------------------------------------------------- */
@@ -276,10 +277,9 @@ struct nst_tcp_timewait {
     struct nst_flow flow;
     nst_seq snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    uint32_t until : 16;      /* in ticks (timewait.c) */
-    uint32_t challenged : 10; /* when last (RFC 5961 §7), in ticks; 0: never */
-    uint32_t wnd_bits : 5;    /* the window field that was offered last, rounded up: 1 << this */
-    uint32_t ts_ok : 1;
+    uint16_t wnd;        /* as it was offered last: its edge does not move back (SHLD-14) */
+    uint16_t until : 15; /* in ticks (timewait.c) */
+    uint16_t ts_ok : 1;
 };
 
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
