@@ -139,6 +139,15 @@ static void test_what_is_remembered(void **state)
     assert_int_equal(nst_rtt_rto(&t->rtt), rto);
 }
 
+static void begin(struct nst_cc *cc, const struct nst_cc_kept *kept, nst_time now)
+{
+    *cc = (struct nst_cc){0};
+    nst_cc_begin(cc, kept);
+    cc->mss = 1000;
+    cc->now = now;
+    cc->ops->init(cc);
+}
+
 /* W_max of CUBIC is what the curve leads to, after a rest as before. */
 static void test_cubic_remembers_its_curve(void **state)
 {
@@ -146,10 +155,10 @@ static void test_cubic_remembers_its_curve(void **state)
     struct nst_cc cc, after;
     (void)state;
 
-    nst_cc_begin(&cc, &kept, 1000, NST_SEC);
+    begin(&cc, &kept, NST_SEC);
     cc.cwnd = cc.ssthresh = cc.ops->ssthresh(&cc, cc.cwnd);
     nst_cc_rest(&cc, &kept);
-    nst_cc_begin(&after, &kept, 1000, 60 * NST_SEC);
+    begin(&after, &kept, 60 * NST_SEC);
     assert_int_equal(after.cwnd, cc.cwnd);
     cc.now = after.now = 60 * NST_SEC;
     cc.srtt = after.srtt = 50 * NST_MS;
