@@ -276,8 +276,9 @@ struct nst_tcp_timewait {
     struct nst_flow flow;
     nst_seq snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    uint32_t until : 20;      /* in ticks (timewait.c) */
-    uint32_t challenged : 11; /* when last (RFC 5961 §7), in ticks; 0: never */
+    uint32_t until : 16;      /* in ticks (timewait.c) */
+    uint32_t challenged : 10; /* when last (RFC 5961 §7), in ticks; 0: never */
+    uint32_t wnd_bits : 5;    /* the window field that was offered last, rounded up: 1 << this */
     uint32_t ts_ok : 1;
 };
 

@@ -10,11 +10,13 @@
 
 #define TIME_WAIT (60 * NST_SEC) /* 2 MSL, as Linux has it */
 
-/* Times in a record: sixteenths of a second, which wrap after 18 hours. */
+/* Times in a record: sixteenths of a second, which wrap after an hour. */
 #define TICK            (NST_SEC / 16)
-#define TICKS_MASK      0xfffffu
-#define CHALLENGE_MASK  0x7ffu
+#define TICKS_MASK      0xffffu
+#define CHALLENGE_MASK  0x3ffu
 #define CHALLENGE_PAUSE 8
+
+#define NO_WINDOW 31 /* instead of the window's exponent */
 
 #define SWEEP_BUCKETS 4096u          /* in one step */
 #define SWEEP_STEP    (10 * NST_MS)  /* from one to the next */
@@ -105,9 +107,15 @@ static void make_room(struct nst_tcps *tcps)
 
 /* ---- What it says ------------------------------------------------------------------------ */
 
+static uint16_t last_window(const struct nst_tcp_timewait *w)
+{
+    return w->wnd_bits == NO_WINDOW ? 0 : (uint16_t)nst_min32(1u << w->wnd_bits, UINT16_MAX);
+}
+
 static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt};
+    struct nst_tcp h = {
+        .flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = last_window(w)};
 
     if (w->ts_ok) {
         h.opts.has_ts = true;
@@ -131,6 +139,19 @@ static void challenge(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 
 /* ---- The connection's last state --------------------------------------------------------- */
 
+/* The window field that was offered last, as the exponent of the power of two that is not less.
+ * Behind the peer's FIN there is nothing to come, but that it was offered stays true (SHLD-14), and
+ * Linux goes on saying so. */
+static uint32_t window_bits(const struct nst_tcb *t)
+{
+    uint32_t wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt) >> t->rcv_wscale;
+    uint32_t bits = 0;
+
+    while (bits < 16 && 1u << bits < wnd)
+        bits++;
+    return wnd ? bits : NO_WINDOW;
+}
+
 static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
 {
     struct nst_tcp_timewait *w = nst_env_alloc(t->tcps->env, sizeof *w);
@@ -140,6 +161,7 @@ static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
     *w = (struct nst_tcp_timewait){.flow.id = t->flow.id,
                                    .snd_nxt = t->snd.nxt,
                                    .rcv_nxt = t->rcv.nxt,
+                                   .wnd_bits = window_bits(t) & 0x1fu,
                                    .ts_ok = t->ts_ok,
                                    .ts_recent = t->ts_recent};
     wait_anew(t->tcps, w);
@@ -199,8 +221,8 @@ static bool is_last_fin(const struct nst_tcp_timewait *w, const struct nst_tcp_s
     return seg->h.flags & NST_TCP_FIN && nst_seq_eq(end, w->rcv_nxt);
 }
 
-/* No window is left, so that only an empty segment at RCV.NXT fits. It is not answered, or two ends
- * that agree would go on for ever. */
+/* Nothing is taken any more, whatever was offered: only an empty segment at RCV.NXT fits. It is not
+ * answered, or two ends that agree would go on for ever. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop)
 {
