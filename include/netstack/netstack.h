@@ -418,6 +418,9 @@ struct nst_msg {
 enum nst_send_flag {
     NST_SEND_MORE = 1 << 0, /* stream: more follows, so a partial segment may wait for it */
     NST_SEND_OOB = 1 << 1,  /* stream: the last byte is urgent */
+    /* Stream, not connected: connects to `peer`, with the data in the SYN if the peer is known to
+     * take it (RFC 7413); else -EINPROGRESS, and nothing is sent but the SYN. */
+    NST_SEND_FASTOPEN = 1 << 2,
 };
 
 enum nst_recv_flag {
@@ -499,10 +502,23 @@ enum nst_opt {
     NST_OPT_KEEPINTVL, /* seconds */
     NST_OPT_KEEPCNT,
     NST_OPT_SYNCNT,
-    NST_OPT_LINGER,       /* seconds; -1: off; 0: close resets */
-    NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
-    NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
-    NST_OPT_ECN,          /* enum nst_tcp_ecn_mode, for a connection or listener to be */
+    NST_OPT_LINGER,           /* seconds; -1: off; 0: close resets */
+    NST_OPT_LINGER2,          /* seconds in FIN-WAIT-2 after close; -1: none */
+    NST_OPT_USER_TIMEOUT,     /* milliseconds; 0: the default */
+    NST_OPT_ECN,              /* enum nst_tcp_ecn_mode, for a connection or listener to be */
+    NST_OPT_FASTOPEN,         /* a listener: so many connections at a time may begin with data in
+                                 their SYN, up to 4,096; 0: none (7413-11)  [0] */
+    NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
+                                 with the SYN, if the peer is known to take it  [0] */
+};
+
+/* TCP Fast Open (RFC 7413), as in Linux's tcp_fastopen. */
+enum nst_tcp_fastopen_mode {
+    NST_TCP_FASTOPEN_CLIENT = 1 << 0,           /* ask for cookies, and use them; the default */
+    NST_TCP_FASTOPEN_SERVER = 1 << 1,           /* give them, for listeners with NST_OPT_FASTOPEN */
+    NST_TCP_FASTOPEN_CLIENT_NO_COOKIE = 1 << 2, /* send data even without one */
+    NST_TCP_FASTOPEN_NO_COOKIE = 1 << 9,        /* take data without one: only where nobody lies */
+    NST_TCP_FASTOPEN_ALL = 1 << 10,             /* for every listener, up to its backlog */
 };
 
 /* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
@@ -590,6 +606,7 @@ struct nst_tcp_info {
     const char *congestion;                  /* the algorithm, as in TCP_CONGESTION */
     bool timestamps, sack, wscale, ecn;      /* what both ends agreed on */
     bool ecn_seen;                           /* segments marked ECT or CE have come */
+    bool syn_data;                           /* data went with the SYN, and all was taken */
     uint8_t rcv_tos;                         /* DSCP and ECN of the segment that came last */
     uint8_t snd_wscale, rcv_wscale;          /* shifts of the peer's and of our windows */
     uint8_t retransmits;                     /* expiries of the timer since the last progress */

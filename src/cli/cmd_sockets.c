@@ -162,7 +162,11 @@ static void print_agreed(FILE *out, const json_t *info)
 {
     static const struct {
         const char *key, *word;
-    } words[] = {{"timestamps", "ts"}, {"sack", "sack"}, {"ecn", "ecn"}, {"ecn_seen", "ecnseen"}};
+    } words[] = {{"timestamps", "ts"},
+                 {"sack", "sack"},
+                 {"ecn", "ecn"},
+                 {"ecn_seen", "ecnseen"},
+                 {"syn_data", "fastopen"}};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (json_is_true(json_object_get(info, words[i].key)))

@@ -36,6 +36,8 @@ static const struct {
     {IPPROTO_TCP, TCP_LINGER2, NST_OPT_LINGER2, 1},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, NST_OPT_USER_TIMEOUT, 1},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NST_OPT_DEFER_ACCEPT, 1},
+    {IPPROTO_TCP, TCP_FASTOPEN, NST_OPT_FASTOPEN, 1},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, NST_OPT_FASTOPEN_CONNECT, 1},
 };
 
 /* What makes no difference to a host that nobody else is on. */
@@ -79,6 +81,7 @@ static int64_t as_the_stack_has_it(size_t i, int value)
     case NST_OPT_CORK:
     case NST_OPT_QUICKACK:
     case NST_OPT_DEFER_ACCEPT:
+    case NST_OPT_FASTOPEN_CONNECT:
         return value != 0;
     default:
         return (int64_t)value * numbers[i].scale;

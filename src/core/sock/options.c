@@ -65,6 +65,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_OOBINLINE:
     case NST_OPT_DEFER_ACCEPT:
     case NST_OPT_QUICKACK:
+    case NST_OPT_FASTOPEN_CONNECT:
         return value == 0 || value == 1;
     case NST_OPT_MAXSEG:
         return value >= 88 && value <= INT16_MAX;
@@ -74,6 +75,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_KEEPCNT:
     case NST_OPT_SYNCNT:
         return value >= 1 && value <= 127;
+    case NST_OPT_FASTOPEN:
+        return value >= 0 && value <= 4096;
     case NST_OPT_ECN:
         return value >= NST_TCP_ECN_OFF && value <= NST_TCP_ECN_ACCEPT;
     case NST_OPT_LINGER:

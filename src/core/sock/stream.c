@@ -73,8 +73,8 @@ static int name_ends(struct nst_socks *socks, struct nst_socket *s, const struct
     return id->lport ? 0 : -EADDRNOTAVAIL;
 }
 
-int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
-                       const struct nst_sockaddr *peer)
+static int begin_connection(struct nst_socks *socks, struct nst_socket *s,
+                            const struct nst_sockaddr *peer, bool fastopen)
 {
     struct nst_tcb *t = s->tcb;
     int err;
@@ -91,13 +91,25 @@ int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
         return -EAFNOSUPPORT;
     if (peer->port == 0)
         return -EADDRNOTAVAIL;
-    if ((err = name_ends(socks, s, peer)) || (err = nst_tcb_connect(t)))
+    if ((err = name_ends(socks, s, peer)))
         return err;
+    if (fastopen)
+        nst_fastopen_connect(t);
+    if ((err = nst_tcb_connect(t))) {
+        nst_fastopen_end(t);
+        return err;
+    }
     s->connected = true;
     s->local.addr = t->flow.id.local;
     s->local.port = t->flow.id.lport;
     s->peer = *peer;
-    return -EINPROGRESS;
+    return nst_fastopen_waits(t) ? 0 : -EINPROGRESS;
+}
+
+int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *peer)
+{
+    return begin_connection(socks, s, peer, s->fastopen_connect);
 }
 
 /* ---- Listening ---------------------------------------------------------------------------------
@@ -124,6 +136,7 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     l->ttl = s->ttl;
     l->tos = s->tcb->tos;
     l->ecn_mode = t->ecn.mode;
+    l->fastopen_max = s->fastopen_max;
     return l;
 }
 
@@ -181,10 +194,15 @@ int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t co
 
 /* ---- Data -------------------------------------------------------------------------------- */
 
-int64_t nst_stream_send(struct nst_socket *s, const struct nst_msg *msg)
+int64_t nst_stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
     if (!s->tcb)
         return -ENOTCONN;
+    if (msg->flags & NST_SEND_FASTOPEN && s->tcb->state == NST_TCP_CLOSED && !s->connected) {
+        int err = begin_connection(socks, s, &msg->peer, true);
+        if (err)
+            return err;
+    }
     if (s->tcb->error)
         return nst_stream_error_take(s);
     return nst_tcb_send(s->tcb, msg->data, msg->ndata, msg->flags);
@@ -222,9 +240,18 @@ int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
 {
     struct nst_tcb *t = s->tcb;
 
+    if (opt == NST_OPT_FASTOPEN) {
+        s->fastopen_max = (uint16_t)value;
+        if (s->listener)
+            s->listener->fastopen_max = s->fastopen_max;
+        return 0;
+    }
     if (!t)
         return -EINVAL; /* a listener's were set before it listened */
     switch (opt) {
+    case NST_OPT_FASTOPEN_CONNECT:
+        s->fastopen_connect = value;
+        break;
     case NST_OPT_NODELAY: /* MUST-17 */
         t->nodelay = value;
         t->push_now |= t->nodelay;
@@ -294,9 +321,16 @@ int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *val
 {
     const struct nst_tcb *t = s->tcb;
 
+    if (opt == NST_OPT_FASTOPEN) {
+        *value = s->fastopen_max;
+        return 0;
+    }
     if (!t)
         return -EINVAL;
     switch (opt) {
+    case NST_OPT_FASTOPEN_CONNECT:
+        *value = s->fastopen_connect;
+        return 0;
     case NST_OPT_NODELAY:
         *value = t->nodelay;
         return 0;

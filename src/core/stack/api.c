@@ -125,7 +125,7 @@ int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *m
     case NST_SOCK_PACKET:
         return nst_packet_send(&stack->socks, s, msg);
     case NST_SOCK_STREAM:
-        return nst_stream_send(s, msg);
+        return nst_stream_send(&stack->socks, s, msg);
     default:
         return nst_sock_send(&stack->socks, s, msg);
     }

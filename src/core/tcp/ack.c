@@ -168,8 +168,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
 
     if (!old) {
         a.congested = nst_ecn_congested(t, seg);
-        bool window_changed = update_window(t, seg);
-        a.duplicate = is_duplicate(t, seg, window_changed);
+        bool shook = nst_fastopen_acked(t), window_changed = update_window(t, seg);
+        a.duplicate = !shook && is_duplicate(t, seg, window_changed);
         if (moves)
             advance(t, seg, &a);
     }

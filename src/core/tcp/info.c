@@ -65,12 +65,13 @@ static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
 void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     *out = (struct nst_tcp_info){
-        .state = t->state,
+        .state = nst_fastopen_shakes(t) ? NST_TCP_SYN_RECEIVED : t->state,
         .ca_state = t->phase,
         .timestamps = t->ts_ok,
         .sack = t->sack_ok,
         .wscale = t->ws_ok,
         .ecn = t->ecn.ok,
+        .syn_data = t->syn_data,
         .ecn_seen = t->ecn.seen,
         .rcv_tos = t->rcv_tos,
         .rcv_ce = t->ecn.ce_segs,

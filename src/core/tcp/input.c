@@ -40,18 +40,8 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->snd.wl2 = seg->h.ack;
 }
 
-/* The handshake is done. */
-void nst_tcb_establish(struct nst_tcb *t)
+void nst_tcb_begin(struct nst_tcb *t, bool syn_lost)
 {
-    nst_time syn_rtt = t->tcps->env->now - t->rtt_time;
-    bool syn_lost = t->rtt_time && t->retries;
-
-    if (t->rtt_time && t->retries == 0)
-        nst_rtt_sample(&t->rtt, syn_rtt, t->tcps->env->now);
-    else
-        nst_rtt_syn_was_lost(&t->rtt);
-    t->rtt_time = 0;
-    t->retries = 0;
     t->first_unacked = 0;
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
@@ -67,13 +57,27 @@ void nst_tcb_establish(struct nst_tcb *t)
     nst_tcb_wants_output(t);
 }
 
+void nst_tcb_establish(struct nst_tcb *t)
+{
+    nst_time syn_rtt = t->tcps->env->now - t->rtt_time;
+    bool syn_lost = t->rtt_time && t->retries;
+
+    if (t->rtt_time && t->retries == 0)
+        nst_rtt_sample(&t->rtt, syn_rtt, t->tcps->env->now);
+    else
+        nst_rtt_syn_was_lost(&t->rtt);
+    t->rtt_time = 0;
+    t->retries = 0;
+    nst_tcb_begin(t, syn_lost);
+}
+
 static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
 {
     const struct nst_tcp *h = &seg->h;
     bool ack = h->flags & NST_TCP_ACK;
 
     /* First: the ACK bit. */
-    if (ack && (nst_seq_le(h->ack, t->snd.iss) || nst_seq_gt(h->ack, t->snd.nxt))) {
+    if (ack && (nst_seq_le(h->ack, t->snd.iss) || nst_seq_gt(h->ack, nst_fastopen_sent(t)))) {
         if (!(h->flags & NST_TCP_RST))
             nst_tcp_send_rst_for(t->tcps, seg->pkt, h, seg->len);
         return NST_DROP_tcp_ack;
@@ -90,6 +94,7 @@ static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
         return NST_DROP_tcp_flags;
     learn_from_syn(t, seg);
     if (ack) {
+        nst_fastopen_answered(t, h);
         nst_tcb_establish(t);
         t->ack_now = true;
         /* Data or a FIN in the SYN is processed as if it came next; nothing is urgent so early
@@ -203,6 +208,7 @@ static enum nst_drop check_rst(struct nst_tcb *t, const struct nst_tcp_seg *seg)
         nst_tcb_challenge(t);
         return NST_DROP_tcp_rst;
     }
+    nst_fastopen_reset(t);
     bool refused = t->state == NST_TCP_SYN_RECEIVED;
     bool orderly = t->state == NST_TCP_CLOSING || t->state == NST_TCP_LAST_ACK;
     nst_tcb_ended(t, refused                          ? ECONNREFUSED
@@ -460,9 +466,29 @@ static void forget_known_syn(const struct nst_tcb *t, struct nst_tcp_seg *seg)
     seg->h.seq = seg->seq;
 }
 
+/* Of a connection that began with data: its SYN comes once more, for our SYN-ACK was lost. */
+static bool is_known_syn(const struct nst_tcb *t, const struct nst_tcp *h)
+{
+    return nst_fastopen_shakes(t) && nst_seq_eq(h->seq, t->rcv.irs) &&
+           (h->flags & (NST_TCP_SYN | NST_TCP_ACK | NST_TCP_RST)) == NST_TCP_SYN;
+}
+
+enum nst_drop nst_tcb_syn_data(struct nst_tcb *t, struct nst_tcp_seg *seg)
+{
+    seg->h.seq = seg->seq;
+    seg->h.flags &= (uint8_t) ~(NST_TCP_SYN | NST_TCP_URG);
+    return input_text(t, seg);
+}
+
 enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
 {
     const struct nst_tcp *h = &seg->h;
+
+    if (is_known_syn(t, h)) {
+        t->fastopen->synack_due = true;
+        nst_tcb_wants_output(t);
+        return NST_DROP_tcp_dup;
+    }
     forget_known_syn(t, seg);
     enum nst_drop drop = check_sequence(t, seg);
 

@@ -263,6 +263,7 @@ void nst_tcp_send_rst_for(struct nst_tcps *tcps, const struct nst_pkt *about,
 
 static void send_syn(struct nst_tcb *t)
 {
+    struct nst_pkt *pkt = nst_pkt_new(t->tcps->pool, NST_PKT_HEADROOM, 0);
     const struct nst_tcp_config *c = &t->tcps->config;
     bool active = t->state == NST_TCP_SYN_SENT;
     struct nst_tcp h = {.seq = t->snd.iss, .flags = NST_TCP_SYN | nst_ecn_syn_flags(t)};
@@ -284,9 +285,13 @@ static void send_syn(struct nst_tcb *t)
         h.opts.has_ts = true;
         h.opts.ts_val = nst_tcp_ts(t->tcps, t->ts_offset);
     }
-    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
-    t->probe_now = false;
-    t->count.segs_out++;
+    uint32_t len = nst_fastopen_syn(t, &h);
+    if (pkt) {
+        size_t got = nst_sendq_slice(&t->sendq, pkt, t->snd.nxt, len);
+        assert(got == len);
+        send_take(t->tcps, &t->flow.id, &h, pkt, UINT32_MAX, t->ttl, t->tos);
+    }
+    ack_was_sent(t);
     if (t->deadlines[NST_TCP_DL_RTO] == NST_TIME_NEVER)
         nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + t->rtt.rto);
 }
@@ -474,12 +479,14 @@ static bool send_new(struct nst_tcb *t)
  * does not fit. */
 static bool output_syn(struct nst_tcb *t)
 {
-    if (t->probe_now)
+    if (t->probe_now) {
+        t->probe_now = false;
         send_syn(t);
-    else if (t->ack_now)
-        send_bare(t, t->snd.nxt, 0);
-    else
+        return true;
+    }
+    if (!t->ack_now)
         return false;
+    send_bare(t, t->snd.nxt, 0);
     return true;
 }
 
@@ -489,6 +496,11 @@ static bool output_one(struct nst_tcb *t)
         return false;
     if (t->state < NST_TCP_ESTABLISHED)
         return output_syn(t);
+    if (nst_fastopen_shakes(t) && t->fastopen->synack_due) {
+        t->fastopen->synack_due = false;
+        send_syn(t);
+        return true;
+    }
     if (t->ack_now && has_sacks(t)) { /* what is missing is said before more is sent */
         send_bare(t, t->snd.nxt, 0);
         return true;

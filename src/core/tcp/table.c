@@ -30,6 +30,7 @@ static const struct nst_tcp_config defaults = {
     .wscale = true,
     .cookies = true,
     .ecn = NST_TCP_ECN_ACCEPT,
+    .fastopen = NST_TCP_FASTOPEN_CLIENT,
     .cc = &nst_cc_cubic,
 };
 
@@ -50,6 +51,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->isn_key = nst_prng_key(seed, "tcp initial sequence numbers");
     tcps->ts_key = nst_prng_key(seed, "tcp timestamps");
     tcps->cookie_key = nst_prng_key(seed, "tcp cookies");
+    tcps->fastopen_key = nst_prng_key(seed, "tcp fast open");
     tcps->port_key = nst_prng_key(seed, "tcp ports");
     for (unsigned i = 0; i < NST_TCP_PORT_BUCKETS; i++)
         nst_list_init(&tcps->listeners[i]);
@@ -88,6 +90,7 @@ void nst_tcp_fini(struct nst_tcps *tcps)
         while (tcps->buckets[i])
             flow_free(tcps, tcps->buckets[i]);
     nst_timer_cancel(&tcps->env->wheel, &tcps->timewait_timer);
+    nst_fastopen_fini(tcps);
     nst_env_free(tcps->env, tcps->buckets, (tcps->mask + 1) * sizeof *tcps->buckets);
 }
 
@@ -196,6 +199,7 @@ void nst_tcb_release(struct nst_tcb *t)
 
     nst_sendq_free(&t->sendq, tcps->pool);
     nst_board_free(t);
+    nst_fastopen_end(t);
     tcps->ooo_bytes -= nst_ooo_mem(t->ooo);
     nst_ooo_free(&t->ooo, tcps->env);
 }

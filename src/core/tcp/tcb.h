@@ -25,6 +25,7 @@
 #include "core/base/tree.h"
 #include "core/ip/ip.h"
 #include "core/tcp/cc.h"
+#include "core/tcp/fastopen.h"
 #include "core/tcp/reassembly.h"
 #include "core/tcp/recvq.h"
 #include "core/tcp/rtt.h"
@@ -175,12 +176,14 @@ struct nst_tcb {
     bool tx_blocked : 1; /* a send was refused for lack of room */
     bool passive : 1;    /* from LISTEN */
     bool r1_told : 1;    /* IP was told of R1 (MUST-20) */
+    bool syn_data : 1;   /* data went with the SYN, and all of it was taken */
 
     struct nst_rtt rtt;
     struct nst_cc cc;
     struct nst_tcp_board board;
     nst_seq recovery_point;
     struct nst_tcp_ecn ecn;
+    struct nst_tcp_fastopen *fastopen; /* while there is something of it to be done */
     nst_time rtt_time; /* when our SYN first went out, until its answer has come; 0: not known */
     uint32_t dupacks;
     uint32_t prior_cwnd;
@@ -237,6 +240,11 @@ struct nst_tcp_listener {
     bool nodelay, keepalive, oobinline;
     uint8_t ttl, tos;
     uint8_t ecn_mode;
+    struct nst_list
+        fastopens; /* of struct nst_tcp_fastopen: began with data, handshake to finish */
+    uint32_t nfastopen, fastopen_max;
+    uint32_t fastopen_reset; /* so many more count until `fastopen_until`: they were reset */
+    nst_time fastopen_until;
 };
 
 /* A half-open connection. */
@@ -283,6 +291,7 @@ struct nst_tcp_config {
     bool timestamps, sack, wscale, cookies;
     bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
     uint8_t ecn;       /* enum nst_tcp_ecn_mode */
+    uint16_t fastopen; /* enum nst_tcp_fastopen_mode */
     const struct nst_cc_ops *cc;
 };
 
@@ -291,7 +300,8 @@ struct nst_tcps {
     struct nst_pool *pool;
     struct nst_ip *ip;
     struct nst_tcp_config config;
-    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, port_key;
+    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, port_key, fastopen_key;
+    struct nst_tcp_server *servers; /* what clients remember: NST_TCP_SERVERS; NULL: nothing yet */
     struct nst_flow **buckets;
     uint32_t mask, nflows;
     struct nst_list listeners[NST_TCP_PORT_BUCKETS];
@@ -361,6 +371,10 @@ void nst_tcp_input_take(struct nst_tcps *tcps, struct nst_pkt *pkt);
 enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg);
 /* The handshake is done: retries and rtt_time tell how it went. */
 void nst_tcb_establish(struct nst_tcb *t);
+/* Data may go: at the end of the handshake, or ahead of it. */
+void nst_tcb_begin(struct nst_tcb *t, bool syn_lost);
+/* The data of a SYN, ahead of the handshake's end. */
+enum nst_drop nst_tcb_syn_data(struct nst_tcb *t, struct nst_tcp_seg *seg);
 /* An ICMP error about a segment of ours: its ports and sequence number stand at `off` in `pkt`. */
 bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,
                    const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
@@ -428,6 +442,44 @@ void nst_ecn_reduced(struct nst_tcb *t);
 /* Adds to the flags of a segment with `len` bytes of payload, which was not sent before if `fresh`.
  * Returns the ECN field of its IP header. */
 uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fresh);
+
+/* ---- fastopen.c -------------------------------------------------------------------------- */
+
+/* A connection that sends and receives already, although our SYN-ACK is not acknowledged yet. */
+static inline bool nst_fastopen_shakes(const struct nst_tcb *t)
+{
+    return t->fastopen && !t->fastopen->client;
+}
+
+/* One whose SYN waits for the owner's first data. */
+static inline bool nst_fastopen_waits(const struct nst_tcb *t)
+{
+    return t->fastopen && t->fastopen->waits;
+}
+
+/* Server: whether the data of a SYN may be taken at once; `*answer` is the cookie for the SYN-ACK,
+ * of length 0 if none. */
+bool nst_fastopen_accepts(struct nst_tcp_listener *l, const struct nst_flow_id *id,
+                          const struct nst_tcp_seg *seg, struct nst_tcp_cookie *answer);
+/* The connection begins so. False without memory. */
+bool nst_fastopen_serve(struct nst_tcb *t, struct nst_tcp_listener *l,
+                        const struct nst_tcp_cookie *answer);
+/* An acknowledgement came that is not below SND.UNA; true if it ends the handshake. */
+bool nst_fastopen_acked(struct nst_tcb *t);
+/* The peer has reset it. */
+void nst_fastopen_reset(struct nst_tcb *t);
+void nst_fastopen_unlisten(struct nst_tcp_listener *l);
+/* Client: the connection to be sends data with its SYN, if its peer is known to take it, or else
+ * asks for a cookie. The ends are set. */
+void nst_fastopen_connect(struct nst_tcb *t);
+/* The options of a SYN, and how many bytes go with it. */
+uint32_t nst_fastopen_syn(struct nst_tcb *t, struct nst_tcp *h);
+/* Behind what a SYN-ACK may acknowledge. */
+nst_seq nst_fastopen_sent(const struct nst_tcb *t);
+/* The SYN-ACK, acceptable. */
+void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h);
+void nst_fastopen_end(struct nst_tcb *t);
+void nst_fastopen_fini(struct nst_tcps *tcps);
 
 /* ---- output.c ---------------------------------------------------------------------------- */
 

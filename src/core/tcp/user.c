@@ -40,8 +40,9 @@ int nst_tcb_connect(struct nst_tcb *t)
     nst_sendq_init(&t->sendq, t->snd.nxt);
     t->psh = t->sendq.end;
     t->rtt_time = t->first_unacked = tcps->env->now;
-    t->probe_now = true;
+    t->probe_now = !nst_fastopen_waits(t);
     NST_COUNT(tcps->env, tcp_active_opens);
+    nst_tcb_changed(t);
     nst_tcb_wants_output(t);
     return 0;
 }
@@ -57,6 +58,7 @@ static int check_sendable(const struct nst_tcb *t)
 {
     switch (t->state) {
     case NST_TCP_SYN_SENT:
+        return nst_fastopen_waits(t) ? 0 : -EAGAIN;
     case NST_TCP_SYN_RECEIVED:
         return -EAGAIN;
     case NST_TCP_ESTABLISHED:
@@ -92,6 +94,10 @@ static int64_t check_room(struct nst_tcb *t, size_t len)
 /* `n` bytes have been appended. */
 static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
 {
+    if (t->state == NST_TCP_SYN_SENT) { /* which waited for that */
+        t->rtt_time = t->first_unacked = t->tcps->env->now;
+        t->probe_now = true;
+    }
     if (t->idle_since && nst_seq_eq(t->snd.una, nst_seq_sub(t->sendq.end, n)))
         nst_recovery_restart(t);
     t->more = flags & NST_SEND_MORE;
@@ -456,7 +462,7 @@ uint32_t nst_tcb_readiness(const struct nst_tcb *t)
 
     if (t->recvq.bytes || t->fin_received || t->rcv_shutdown || ended)
         ready |= NST_READY_IN;
-    if (ended || t->fin_queued ||
+    if (ended || t->fin_queued || nst_fastopen_waits(t) ||
         (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked && nst_tcb_send_room(t) > 0))
         ready |= NST_READY_OUT; /* to be told EPIPE, too */
     if (t->error)
