@@ -411,6 +411,8 @@ struct nst_msg {
     bool truncated;              /* recv: the datagram was longer than `data` */
     nst_time time;               /* recv: arrival, or of the error */
     struct nst_sock_error error; /* recv with NST_RECV_ERROR */
+    uint16_t segment_bytes;      /* UDP: several datagrams of so many bytes each, the last may be
+                                    shorter; 0: one (send: or as NST_OPT_UDP_SEGMENT says) */
     uint8_t options_len;         /* IP options, padded to a multiple of four */
     uint8_t options[NST_IP_OPTIONS_MAX];
 };
@@ -447,10 +449,11 @@ int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t c
 /* Ends one direction of a connection, or both. -ENOTCONN, -EOPNOTSUPP, -EBADF. */
 int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how);
 
-/* Sends one datagram, whole, or as much of a stream's data as there is room for. Returns its
- * length; -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole
- * stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
- * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
+/* Sends one datagram, whole, or several, of which none is then fragmented (-EMSGSIZE) and which are
+ * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length;
+ * -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole stack is short of memory: try
+ * again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that
+ * came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
 /* Receives one datagram, and returns its whole length; or what there is of a stream's data, and
@@ -489,6 +492,10 @@ enum nst_opt {
     NST_OPT_MULTICAST_TTL,  /* 1 to 255  [1] */
     NST_OPT_MULTICAST_LOOP, /* this host's members of the group get it too  [1] */
     NST_OPT_MULTICAST_LINK, /* the link that it goes out on; 0: the route's  [0] */
+
+    /* UDP: what is sent is cut into datagrams of so many bytes; 0: it is one. */
+    NST_OPT_UDP_SEGMENT,
+    NST_OPT_UDP_GRO, /* several datagrams that came as one may be received as one */
 
     /* Stream sockets: the BSD and Linux options of these names. */
     NST_OPT_NODELAY,

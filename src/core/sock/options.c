@@ -29,6 +29,9 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_MULTICAST_LOOP:
     case NST_OPT_MULTICAST_LINK:
         return s->type == NST_SOCK_DGRAM || s->type == NST_SOCK_RAW;
+    case NST_OPT_UDP_SEGMENT:
+    case NST_OPT_UDP_GRO:
+        return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_UDP;
     case NST_OPT_ICMP_FILTER:
         return is_raw_icmp(s);
     default:
@@ -53,7 +56,10 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_DONTFRAG:
     case NST_OPT_RECVERR:
     case NST_OPT_MULTICAST_LOOP:
+    case NST_OPT_UDP_GRO:
         return value == 0 || value == 1;
+    case NST_OPT_UDP_SEGMENT:
+        return value >= 0 && value <= UINT16_MAX;
     case NST_OPT_MULTICAST_LINK:
         return value >= 0 && value <= NST_IFACES_MAX;
     case NST_OPT_ICMP_FILTER:
@@ -137,6 +143,12 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_MULTICAST_LINK:
         s->multicast_link = (nst_link)value;
         break;
+    case NST_OPT_UDP_SEGMENT:
+        s->segment_bytes = (uint16_t)value;
+        break;
+    case NST_OPT_UDP_GRO:
+        s->gro = value;
+        break;
     default:
         break;
     }
@@ -186,6 +198,12 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         break;
     case NST_OPT_MULTICAST_LINK:
         *value = s->multicast_link;
+        break;
+    case NST_OPT_UDP_SEGMENT:
+        *value = s->segment_bytes;
+        break;
+    case NST_OPT_UDP_GRO:
+        *value = s->gro;
         break;
     default:
         return -EINVAL; /* of a listener, which has no connection's options */

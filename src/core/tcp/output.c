@@ -421,10 +421,11 @@ static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
     return len;
 }
 
-/* Held back by the owner's cork, or for more to come: not for long. */
+/* Held back by the owner's cork, or for more to come: not for long. Once that is over, something
+ * else holds it back. */
 static void start_cork(struct nst_tcb *t, uint32_t queued)
 {
-    bool held = queued && (t->cork || t->more) && t->snd.wnd >= queued;
+    bool held = queued && (t->cork || t->more) && !t->push_now && t->snd.wnd >= queued;
 
     if (held && t->deadlines[NST_TCP_DL_CORK] == NST_TIME_NEVER)
         nst_tcb_set(t, NST_TCP_DL_CORK, t->tcps->env->now + CORK_TIME);
