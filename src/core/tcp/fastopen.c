@@ -82,8 +82,9 @@ static bool cookie_check(const struct nst_tcps *tcps, const struct nst_flow_id *
 
 static uint32_t pending_max(const struct nst_tcp_listener *l)
 {
-    return l->tcps->config.fastopen & NST_TCP_FASTOPEN_ALL && !l->fastopen_max ? l->backlog
-                                                                               : l->fastopen_max;
+    return l->tcps->config.fastopen & NST_TCP_FASTOPEN_ALL && !l->opt.fastopen_max
+               ? l->backlog
+               : l->opt.fastopen_max;
 }
 
 /* 7413-6: how many there may be, those that were reset a short while ago included. */
@@ -122,7 +123,7 @@ bool nst_fastopen_serve(struct nst_tcb *t, struct nst_tcp_listener *l,
     *f = (struct nst_tcp_fastopen){.listener = l, .cookie = *answer};
     nst_list_push_back(&l->fastopens, &f->place);
     l->nfastopen++;
-    t->fastopen = f;
+    t->act->fastopen = f;
     t->syn_data = true;
     NST_COUNT(t->tcps->env, tcp_fastopen_passive);
     return true;
@@ -131,21 +132,21 @@ bool nst_fastopen_serve(struct nst_tcb *t, struct nst_tcp_listener *l,
 /* The handshake is over, one way or the other. */
 void nst_fastopen_end(struct nst_tcb *t)
 {
-    struct nst_tcp_fastopen *f = t->fastopen;
+    struct nst_tcp_fastopen *f = t->act->fastopen;
 
     if (!f)
         return;
     if (f->listener)
         f->listener->nfastopen--;
     nst_list_del(&f->place);
-    t->fastopen = NULL;
+    t->act->fastopen = NULL;
     nst_env_free(t->tcps->env, f, sizeof *f);
 }
 
 /* 7413-7: who can make a client's host send RSTs would get around the limit otherwise. */
 void nst_fastopen_reset(struct nst_tcb *t)
 {
-    struct nst_tcp_listener *l = t->fastopen ? t->fastopen->listener : NULL;
+    struct nst_tcp_listener *l = nst_fastopen_shakes(t) ? t->act->fastopen->listener : NULL;
 
     if (!l)
         return;
@@ -165,12 +166,11 @@ bool nst_fastopen_acked(struct nst_tcb *t)
 {
     if (!nst_fastopen_shakes(t))
         return false;
-    if (t->retries == 0)
-        nst_rtt_sample(&t->rtt, t->tcps->env->now - t->rtt_time, t->tcps->env->now);
+    if (t->act->retries == 0)
+        nst_rtt_sample(&t->rtt, t->tcps->env->now - t->act->syn_time, t->tcps->env->now);
     else
         nst_rtt_syn_was_lost(&t->rtt);
-    t->rtt_time = 0;
-    t->retries = 0;
+    t->act->retries = 0;
     nst_fastopen_end(t);
     return true;
 }
@@ -248,29 +248,29 @@ void nst_fastopen_connect(struct nst_tcb *t)
 
     if (!(mode & NST_TCP_FASTOPEN_CLIENT) || (s && has_failed(t->tcps, s)))
         return;
-    if (!(t->fastopen = nst_env_alloc(t->tcps->env, sizeof *t->fastopen)))
+    if (!(t->act->fastopen = nst_env_alloc(t->tcps->env, sizeof *t->act->fastopen)))
         return; /* an ordinary one, then */
-    *t->fastopen = (struct nst_tcp_fastopen){.client = true, .mss = s ? s->mss : 0};
-    nst_list_init(&t->fastopen->place);
+    *t->act->fastopen = (struct nst_tcp_fastopen){.client = true, .mss = s ? s->mss : 0};
+    nst_list_init(&t->act->fastopen->place);
     if (s)
-        t->fastopen->cookie = s->cookie;
-    t->fastopen->waits = t->fastopen->cookie.len || free_entry;
-    t->fastopen->request = !free_entry || t->fastopen->cookie.len;
+        t->act->fastopen->cookie = s->cookie;
+    t->act->fastopen->waits = t->act->fastopen->cookie.len || free_entry;
+    t->act->fastopen->request = !free_entry || t->act->fastopen->cookie.len;
 }
 
 /* 7413-2 */
 uint32_t nst_fastopen_syn(struct nst_tcb *t, struct nst_tcp *h)
 {
-    struct nst_tcp_fastopen *f = t->fastopen;
+    struct nst_tcp_fastopen *f = t->act->fastopen;
 
     if (!f)
         return 0;
     if (!f->client) { /* our SYN-ACK, whose cookie need not be repeated */
         h->opts.fastopen = f->cookie;
-        h->opts.has_fastopen = f->cookie.len && t->retries == 0;
+        h->opts.has_fastopen = f->cookie.len && t->act->retries == 0;
         return 0;
     }
-    if (t->retries) { /* 7413-8: again, but as everybody knows it */
+    if (t->act->retries) { /* 7413-8: again, but as everybody knows it */
         if (f->tried)
             failed(t);
         nst_fastopen_end(t);
@@ -281,7 +281,8 @@ uint32_t nst_fastopen_syn(struct nst_tcb *t, struct nst_tcp *h)
     f->tried = f->request || f->waits;
     if (f->waits) {
         uint32_t mss = nst_min32(h->opts.mss, f->mss ? f->mss : 536);
-        f->sent = nst_min32((uint32_t)nst_seq_diff(t->sendq.end, t->snd.nxt), mss - OPTIONS_MAX);
+        f->sent =
+            nst_min32((uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.nxt), mss - OPTIONS_MAX);
     }
     f->waits = false;
     return f->sent;
@@ -289,14 +290,15 @@ uint32_t nst_fastopen_syn(struct nst_tcb *t, struct nst_tcp *h)
 
 nst_seq nst_fastopen_sent(const struct nst_tcb *t)
 {
-    return nst_seq_add(t->snd.nxt, t->fastopen && t->fastopen->client ? t->fastopen->sent : 0);
+    return nst_seq_add(t->snd.nxt,
+                       t->act->fastopen && t->act->fastopen->client ? t->act->fastopen->sent : 0);
 }
 
 /* The SYN-ACK: a cookie for the next time, and how much of the data it acknowledges. A server that
  * took none of it, and had nothing better to offer, is not asked again soon (7413-9). */
 void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h)
 {
-    struct nst_tcp_fastopen *f = t->fastopen;
+    struct nst_tcp_fastopen *f = t->act->fastopen;
 
     if (!f || !f->client)
         return;
@@ -315,7 +317,7 @@ void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h)
     t->count.bytes_sent += f->sent;
     t->count.bytes_acked += (uint32_t)nst_seq_diff(h->ack, t->snd.nxt);
     t->snd.nxt = h->ack; /* the rest follows as if it had never been sent (7413-10) */
-    nst_sendq_consume(&t->sendq, t->tcps->pool, h->ack);
+    nst_sendq_consume(&t->act->sendq, t->tcps->pool, h->ack);
     t->tx_blocked = false;
     nst_fastopen_end(t);
 }
