@@ -517,6 +517,14 @@ enum nst_opt {
                                  their SYN, up to 4,096; 0: none (7413-11)  [0] */
     NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
                                  with the SYN, if the peer is known to take it  [0] */
+    NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
+};
+
+/* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */
+enum nst_tcp_mtu_probing {
+    NST_TCP_MTU_PROBING_OFF,        /* the default: what ICMP says counts */
+    NST_TCP_MTU_PROBING_BLACK_HOLE, /* when large segments time out again and again */
+    NST_TCP_MTU_PROBING_ALWAYS,     /* from a small size on */
 };
 
 /* TCP Fast Open (RFC 7413), as in Linux's tcp_fastopen. */
@@ -632,7 +640,8 @@ struct nst_tcp_info {
     uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
     uint32_t total_retrans; /* segments */
     uint32_t dsack_dups, reord_seen, rcv_ooopack;
-    uint32_t rcv_ce; /* segments that came marked CE */
+    uint32_t rcv_ce;    /* segments that came marked CE */
+    uint32_t pmtu_high; /* what `pmtu` may turn out to be; 0: that is not being found out */
 };
 
 /* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */

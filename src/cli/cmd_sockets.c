@@ -183,7 +183,8 @@ static void print_info(FILE *out, const json_t *info)
         "bytes_acked", "bytes_received", "bytes_retrans", "segs_out",
         "segs_in",     "data_segs_out",  "data_segs_in",  "total_retrans",
         "retransmits", "backoff",        "probes",        "dsack_dups",
-        "reord_seen",  "rcv_ooopack",    "rcv_ce",        NULL};
+        "reord_seen",  "rcv_ooopack",    "rcv_ce",        "pmtu_high",
+        NULL};
 
     nst_cli_put(out, nst_cli_member(info, "congestion"));
     print_agreed(out, info);

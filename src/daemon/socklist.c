@@ -57,6 +57,7 @@ static const struct {
     {"reord_seen", PLACE(reord_seen)},
     {"rcv_ooopack", PLACE(rcv_ooopack)},
     {"rcv_ce", PLACE(rcv_ce)},
+    {"pmtu_high", PLACE(pmtu_high)},
     {"rcv_tos", PLACE(rcv_tos)},
 };
 

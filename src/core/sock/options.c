@@ -81,6 +81,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_KEEPCNT:
     case NST_OPT_SYNCNT:
         return value >= 1 && value <= 127;
+    case NST_OPT_MTU_PROBING:
+        return value >= NST_TCP_MTU_PROBING_OFF && value <= NST_TCP_MTU_PROBING_ALWAYS;
     case NST_OPT_FASTOPEN:
         return value >= 0 && value <= 4096;
     case NST_OPT_ECN:

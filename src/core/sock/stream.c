@@ -300,6 +300,9 @@ static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value
     case NST_OPT_ECN:
         o->ecn = (uint8_t)value;
         break;
+    case NST_OPT_MTU_PROBING:
+        o->mtu_probing = (uint8_t)value;
+        break;
     case NST_OPT_FASTOPEN:
         o->fastopen_max = (uint16_t)value;
         break;
@@ -399,6 +402,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         return 0;
     case NST_OPT_ECN:
         *value = o->ecn;
+        return 0;
+    case NST_OPT_MTU_PROBING:
+        *value = o->mtu_probing;
         return 0;
     case NST_OPT_FASTOPEN:
         *value = o->fastopen_max;

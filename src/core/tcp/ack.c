@@ -165,6 +165,7 @@ static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
 
     if (moves || a->duplicate || new_sack || a->congested)
         nst_recovery_acked(t, a);
+    nst_mtu_acked(t);
     tune_sndbuf(t);
     tell_writable(t);
     restart_timer(t, moves || opens);

@@ -78,6 +78,7 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         .ecn_seen = t->ecn_seen,
         .syn_data = t->syn_data,
         .rcv_tos = t->rcv_tos,
+        .pmtu_high = t->mtu_high,
         .rcv_ce = t->count.ce,
         .probes = t->probes,
         .last_data_sent = ago(t, t->last_snd_ms),

@@ -49,6 +49,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
 {
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
+    nst_mtu_begin(t);
     t->cc.cwnd = lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
     t->quick = QUICK_ACKS;
     if (t->act) {

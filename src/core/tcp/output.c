@@ -329,7 +329,8 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
         add_sacks(t, &h);
     add_urgent(t, &h);
     uint8_t ecn = nst_ecn_mark(t, &h, got, fresh);
-    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->opt.ttl, t->opt.tos | ecn);
+    uint32_t mss = fresh && nst_mtu_is_probe(t, seq) ? got : t->snd_mss;
+    int err = send_take(t->tcps, &t->flow.id, &h, pkt, mss, t->opt.ttl, t->opt.tos | ecn);
     ack_was_sent(t);
     if (err == -EMSGSIZE)
         nst_tcb_path_changed(t);
@@ -423,9 +424,11 @@ static bool may_send_small(const struct nst_tcb *t, uint32_t len, uint32_t queue
 /* How much new data goes now: whole segments, and the rest if it may. */
 static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
 {
-    uint32_t len = nst_min32(sendable(t, queued), burst_max(t));
-    uint32_t tail = len % t->snd_mss;
+    uint32_t allowed = sendable(t, queued), len = nst_min32(allowed, burst_max(t));
+    uint32_t tail = len % t->snd_mss, probe = nst_mtu_probe_len(t, queued, allowed);
 
+    if (probe)
+        return probe;
     if (tail && !may_send_small(t, tail, tail + queued - len))
         len -= tail;
     return len;

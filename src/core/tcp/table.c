@@ -180,6 +180,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .rcvbuf = tcps->config.rcvbuf_initial,
         .sndbuf = tcps->config.sndbuf_initial,
         .ecn = tcps->config.ecn,
+        .mtu_probing = tcps->config.mtu_probing,
         .syn_retries = tcps->config.syn_retries,
         .keep_idle_s = 7200, /* MUST-28; keep-alive itself is off (MUST-25) */
         .keep_interval_s = 75,

@@ -117,6 +117,7 @@ struct nst_tcp_options {
     bool fastopen_connect : 1; /* TCP_FASTOPEN_CONNECT: the first data goes with the SYN */
     uint16_t fastopen_max;     /* TCP_FASTOPEN: of a listener, so many at a time */
     uint8_t ecn;               /* enum nst_tcp_ecn_mode */
+    uint8_t mtu_probing;       /* enum nst_tcp_mtu_probing */
 };
 
 /* What a connection needs while data moves, in either direction, and only then (activity.c). */
@@ -140,7 +141,9 @@ struct nst_tcp_activity {
     nst_time idle_since;    /* when the last of what was out was acknowledged; 0: nothing was yet */
     nst_time first_unacked; /* since when something is out or a window is closed; 0: not */
     int soft_error;         /* what ICMP said, for a time-out to report */
-    nst_seq ecn_point;      /* no mark counts before this is passed, if `ecn_held` */
+    nst_seq probe_start, probe_end; /* of the path's MTU; equal: there is none */
+    uint16_t probe_mtu;
+    nst_seq ecn_point;                 /* no mark counts before this is passed, if `ecn_held` */
     struct nst_tcp_fastopen *fastopen; /* while there is something of it to be done */
 
     /* Receiving. */
@@ -183,6 +186,8 @@ struct nst_tcb {
     uint32_t last_snd_ms;           /* the same; 0: never */
     uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
     uint32_t mtu;                   /* of the path */
+    uint16_t mtu_high;              /* what it may be at most; 0: nobody asks */
+    uint32_t mtu_since_s;           /* when one of them became smaller, in seconds; 0: never */
     uint16_t snd_mss;               /* payload of a full segment, options taken off */
     uint16_t peer_mss;              /* what the peer said */
     uint16_t rcv_mss;               /* estimate of what the peer sends as a full segment */
@@ -295,9 +300,10 @@ struct nst_tcp_config {
     uint32_t sndbuf_initial, sndbuf_max;
     uint8_t syn_retries, synack_retries, retries1, retries2, orphan_retries;
     bool timestamps, sack, wscale, cookies;
-    bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
-    uint8_t ecn;       /* enum nst_tcp_ecn_mode */
-    uint16_t fastopen; /* enum nst_tcp_fastopen_mode */
+    bool restart_idle;   /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
+    uint8_t ecn;         /* enum nst_tcp_ecn_mode */
+    uint16_t fastopen;   /* enum nst_tcp_fastopen_mode */
+    uint8_t mtu_probing; /* enum nst_tcp_mtu_probing */
     const struct nst_cc_ops *cc;
 };
 
@@ -513,6 +519,25 @@ nst_seq nst_fastopen_sent(const struct nst_tcb *t);
 void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h);
 void nst_fastopen_end(struct nst_tcb *t);
 void nst_fastopen_fini(struct nst_tcps *tcps);
+
+/* ---- mtuprobe.c -------------------------------------------------------------------------- */
+
+#define NST_TCP_PMTU_MIN 552 /* Linux; 1191-2, 5927-4: nobody is made to send tiny segments */
+
+/* The connection begins: at the base size, if it probes from the beginning. */
+void nst_mtu_begin(struct nst_tcb *t);
+/* The MTU was made smaller, by what ICMP or the first hop say. */
+void nst_mtu_lowered(struct nst_tcb *t);
+/* The retransmission timer has expired. */
+void nst_mtu_timeout(struct nst_tcb *t);
+/* How long the probe is that new data goes in now; 0: in none. It is about to be sent. */
+uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable);
+/* Whether new data that begins there is one. */
+bool nst_mtu_is_probe(const struct nst_tcb *t, nst_seq seq);
+/* SND.UNA has moved. */
+void nst_mtu_acked(struct nst_tcb *t);
+/* Something counts as lost: true if it is a probe, and nothing else. */
+bool nst_mtu_probe_lost(struct nst_tcb *t);
 
 /* ---- output.c ---------------------------------------------------------------------------- */
 

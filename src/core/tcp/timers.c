@@ -205,6 +205,7 @@ static void rto_timeout(struct nst_tcb *t)
     } else {
         count_expiry(t);
         advise_ip(t);
+        nst_mtu_timeout(t);
         nst_recovery_timeout(t);
         nst_rtt_backoff(&t->rtt); /* MUST-19 */
     }

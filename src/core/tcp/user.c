@@ -413,6 +413,7 @@ void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu)
 {
     t->mtu = nst_max32(mtu, 68);
     nst_tcb_set_mss(t);
+    nst_mtu_lowered(t);
     if (t->state < NST_TCP_ESTABLISHED || !t->act)
         return;
     nst_board_mark_all_lost(t);
@@ -423,17 +424,15 @@ void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu)
     nst_tcb_wants_output(t);
 }
 
-/* 5927-1: only about what is really out. */
+/* 5927-1, 8899-2: only about what is really out. */
 static bool quotes_what_is_out(const struct nst_tcb *t, nst_seq seq)
 {
     return nst_seq_ge(seq, t->snd.una) && nst_seq_lt(seq, t->snd.nxt);
 }
 
-#define PMTU_MIN 552 /* Linux; 1191-2, 5927-4: nobody is made to send tiny segments */
-
 static void path_mtu_error(struct nst_tcb *t, uint32_t mtu)
 {
-    mtu = nst_max32(mtu, PMTU_MIN);
+    mtu = nst_max32(mtu, NST_TCP_PMTU_MIN);
     if (mtu < t->mtu)
         nst_tcb_set_mtu(t, mtu);
 }

@@ -344,6 +344,7 @@ static const char *const option_names[] = {
     [NST_OPT_USER_TIMEOUT] = "user-timeout",
     [NST_OPT_ECN] = "ecn",
     [NST_OPT_FASTOPEN] = "fastopen",
+    [NST_OPT_MTU_PROBING] = "mtu-probing",
     [NST_OPT_FASTOPEN_CONNECT] = "fastopen-connect",
 };
 

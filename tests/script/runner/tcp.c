@@ -22,7 +22,8 @@
     X("retries2", retries2)             \
     X("orphan-retries", orphan_retries) \
     X("ecn", ecn)                       \
-    X("fastopen", fastopen)
+    X("fastopen", fastopen)             \
+    X("mtu-probing", mtu_probing)
 
 #define CONFIG_SWITCHES(X)      \
     X("timestamps", timestamps) \
