@@ -543,6 +543,16 @@ enum nst_tcp_ecn_mode {
     NST_TCP_ECN_ACCEPT, /* accept it when the peer asks: the default */
 };
 
+/* What a stack does where a socket says nothing; for what begins from now on. */
+enum nst_stack_opt {
+    NST_STACK_TCP_ECN,         /* enum nst_tcp_ecn_mode  [accept] */
+    NST_STACK_TCP_FASTOPEN,    /* enum nst_tcp_fastopen_mode, or'ed  [client] */
+    NST_STACK_TCP_MTU_PROBING, /* enum nst_tcp_mtu_probing  [off] */
+};
+
+/* -EINVAL out of range. */
+int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t value);
+
 /* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
  * link), -EBADF. */
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value);

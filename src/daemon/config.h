@@ -61,6 +61,9 @@ struct nst_up_config {
     enum nst_up_log log_level;
     bool log_json;
     bool daemon;
+    enum nst_tcp_ecn_mode ecn;
+    uint16_t fastopen; /* enum nst_tcp_fastopen_mode */
+    enum nst_tcp_mtu_probing mtu_probing;
     bool services; /* offer echo, discard, daytime and chargen */
 };
 

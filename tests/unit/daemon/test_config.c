@@ -74,6 +74,8 @@ static const char *describe(const struct nst_up_config *c)
         fprintf(out, " ping=%s", nst_addr_print(a, &c->ping));
     fprintf(out, " user=%s log=%d%s%s%s", c->user, c->log_level, c->log_json ? " json" : "",
             c->daemon ? " daemon" : "", c->services ? " services" : "");
+    if (c->ecn != NST_TCP_ECN_ACCEPT || c->fastopen != NST_TCP_FASTOPEN_CLIENT || c->mtu_probing)
+        fprintf(out, " tcp=%d,%d,%d", c->ecn, c->fastopen, c->mtu_probing);
     fclose(out);
     return text;
 }
@@ -144,6 +146,10 @@ static void test_flags(void **state)
         {"--log-level warning", DEVICE LIMITS ADDRESS " nat= user= log=1"},
         {"--log-level debug", DEVICE LIMITS ADDRESS " nat= user= log=3"},
         {"--services", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
+        {"--ecn ask --fastopen both --mtu-probing always",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=1,3,2"},
+        {"--ecn off --fastopen off --mtu-probing black-hole",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,0,1"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
     };
     (void)state;
@@ -182,6 +188,8 @@ static void test_file(void **state)
          "LogJSON=yes\nKind=tun\nOffload=no\n",
          "web tun0 tun" LIMITS " 10.0.0.2/24/acd1 host=10.0.0.5/24 via=10.0.0.5"
          " nat=eth0 user=nobody log=3 json"},
+        {"[TCP]\nECN=off\nFastOpen=server\nMTUProbing=off\n",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,2,0"},
         {"[Netstack]\nServices=yes\n", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
         {"[Netstack]\nLogJSON=Off\nKind=tap\nOffload=1\nHostAddress=none\n",
          NET(" 10.0.0.2/24/acd1 host=none via=none")},
@@ -473,7 +481,7 @@ static void test_help(void **state)
         "--name",   "--config",       "-d, --device", "--tun",  "--no-offload",   "--mac",
         "--mtu",    "--queue-length", "--address",    "--acd",  "--host-address", "--gateway",
         "--dns",    "--nat",          "--ping",       "--user", "--log-level",    "--log-json",
-        "--daemon", "--services",     "-h, --help"};
+        "--daemon", "--services",     "-h, --help",   "--ecn",  "--fastopen",     "--mtu-probing"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;
