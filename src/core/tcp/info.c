@@ -48,6 +48,21 @@ static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
     out->rcv_wscale = t->rcv_wscale;
 }
 
+/* How fast it goes, and what keeps it from being faster. */
+static void describe_rates(const struct nst_tcb *t, struct nst_tcp_info *out)
+{
+    out->delivered = t->count.bytes_acked;
+    if (t->act) {
+        out->pacing_rate = t->act->pace.bytes_per_sec;
+        out->delivery_rate = t->act->rate.bytes_per_sec;
+        out->delivery_rate_app_limited = t->act->rate.was_app_limited;
+        out->delivered = t->act->rate.delivered;
+    }
+    out->rwnd_limited = nst_chrono_time(t, NST_CHRONO_RWND_LIMITED);
+    out->sndbuf_limited = nst_chrono_time(t, NST_CHRONO_SNDBUF_LIMITED);
+    out->busy_time = nst_chrono_time(t, NST_CHRONO_BUSY) + out->rwnd_limited + out->sndbuf_limited;
+}
+
 static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     const struct nst_tcp_counters *c = &t->count;
@@ -79,7 +94,7 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         .syn_data = t->syn_data,
         .rcv_tos = t->rcv_tos,
         .pmtu_high = t->mtu_high,
-        .rcv_ce = t->count.ce,
+        .rcv_ce = t->ce_segs,
         .probes = t->probes,
         .last_data_sent = ago(t, t->last_snd_ms),
         .last_data_recv = ago(t, t->last_rcv_ms),
@@ -96,6 +111,7 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         out->retrans = t->act->board.retrans;
     }
     describe_path(t, out);
+    describe_rates(t, out);
     describe_counters(t, out);
 }
 
@@ -107,6 +123,12 @@ static bool has_socket(const struct nst_flow *flow)
     const struct nst_tcb *t = NST_CONTAINER(flow, const struct nst_tcb, flow);
 
     return flow->kind == NST_FLOW_TCB && t->owner && !t->unaccepted;
+}
+
+static bool is_over(const struct nst_tcps *tcps, const struct nst_flow *flow)
+{
+    return flow->kind == NST_FLOW_TIMEWAIT &&
+           nst_timewait_is_over(tcps, NST_CONTAINER(flow, const struct nst_tcp_timewait, flow));
 }
 
 static void describe_flow(const struct nst_flow *flow, struct nst_tcp_orphan *out)
@@ -141,7 +163,7 @@ bool nst_tcp_orphan_next(const struct nst_tcps *tcps, uint64_t *at, struct nst_t
     for (; bucket <= tcps->mask; bucket++, skip = 0) {
         i = 0;
         for (const struct nst_flow *f = tcps->buckets[bucket]; f; f = f->next, i++) {
-            if (i < skip || has_socket(f))
+            if (i < skip || has_socket(f) || is_over(tcps, f))
                 continue;
             describe_flow(f, out);
             *at = bucket << CHAIN_BITS | (i + 1);

@@ -56,7 +56,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
         t->act->retries = 0;
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
-        nst_cc_begin(&t->act->cc, &t->cc, t->snd_mss, t->tcps->env->now);
+        nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }
     nst_tcb_keepalive_restart(t);
@@ -68,10 +68,10 @@ void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
 {
     nst_time now = t->tcps->env->now;
 
-    if (syn_time && !lost)
-        nst_rtt_sample(&t->rtt, now - syn_time, now);
-    else
+    if (lost)
         nst_rtt_syn_was_lost(&t->rtt);
+    else if (syn_time)
+        nst_rtt_sample(&t->rtt, now - syn_time, now);
     nst_tcb_begin(t, lost);
 }
 
@@ -424,7 +424,7 @@ static enum nst_drop input_text(struct nst_tcb *t, struct nst_tcp_seg *seg)
  * True if the connection is gone. */
 static bool check_fin(struct nst_tcb *t)
 {
-    if (!t->fin_known || t->fin_received || !nst_seq_eq(t->fin_at, t->rcv.nxt))
+    if (!t->fin_known || t->fin_received || !nst_seq_eq(t->act->fin_at, t->rcv.nxt))
         return false;
     t->fin_received = true;
     t->rcv.nxt = nst_seq_add(t->rcv.nxt, 1);
@@ -451,10 +451,11 @@ static void note_fin(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
     nst_seq at = nst_seq_add(seg->seq, seg->len);
 
-    if (!(seg->h.flags & NST_TCP_FIN) || t->fin_known || nst_seq_gt(at, t->rcv.adv))
-        return;
+    if (!(seg->h.flags & NST_TCP_FIN) || t->fin_known || nst_seq_gt(at, t->rcv.adv) ||
+        !nst_tcb_activate(t))
+        return; /* without memory it comes again */
     t->fin_known = true;
-    t->fin_at = at;
+    t->act->fin_at = at;
 }
 
 /* Any sign of life starts the keep-alive's clock anew (MUST-26, MUST-29). */

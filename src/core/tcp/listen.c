@@ -281,7 +281,7 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
     t->opt = l->opt;
     t->cc.ops = l->cc;
     t->passive = t->begun = true;
-    t->mtu = path_mtu(tcps, id);
+    t->mtu = (uint16_t)nst_min32(path_mtu(tcps, id), UINT16_MAX);
     t->snd.una = t->snd.nxt = nst_seq_add(o->iss, 1);
     t->rcv.nxt = t->last_ack_sent = nst_seq_add(o->irs, 1);
     t->rcv.adv = nst_seq_add(t->rcv.nxt, first_window(l));
@@ -321,7 +321,9 @@ static enum nst_drop complete(struct nst_tcp_listener *l, const struct nst_flow_
 
     if (!t)
         return NST_DROP_no_memory;
-    if (req) { /* when the SYN-ACK was sent; a timer is rounded up, and may seem later than now */
+    /* When the SYN-ACK was sent; a timer is rounded up, so that may seem later than now. A cookie
+     * tells nothing of that, nor that anything was lost. */
+    if (req) {
         sent = nst_min(nst_timer_at(&req->timer) - req_wait(req), l->tcps->env->now);
         nst_req_free(req);
     }

@@ -43,7 +43,8 @@ static uint32_t largest(const struct nst_tcb *t)
 
 static void search_up_to(struct nst_tcb *t, uint32_t high)
 {
-    t->mtu_high = high >= t->mtu + CLOSE_ENOUGH ? (uint16_t)nst_min32(high, UINT16_MAX) : 0;
+    t->mtu_high = high >= (uint32_t)t->mtu + CLOSE_ENOUGH ? (uint16_t)nst_min32(high, UINT16_MAX)
+                                                          : 0;
     t->mtu_since_s = clock_s(t);
 }
 
@@ -81,7 +82,7 @@ void nst_mtu_lowered(struct nst_tcb *t)
 void nst_mtu_timeout(struct nst_tcb *t)
 {
     uint32_t lower = t->mtu > MTU_BASE ? MTU_BASE : nst_max32(t->mtu / 2, NST_TCP_PMTU_MIN);
-    uint32_t high = t->mtu - 1;
+    uint32_t high = t->mtu - 1u;
 
     if (is_probing(t)) /* lost, with everything else: that says nothing about its size */
         forget_probe(t);
@@ -89,7 +90,7 @@ void nst_mtu_timeout(struct nst_tcb *t)
         t->act->retries < t->tcps->config.retries1)
         return;
     NST_COUNT(t->tcps->env, tcp_mtu_black_holes);
-    t->mtu = lower;
+    t->mtu = (uint16_t)lower;
     nst_tcb_set_mss(t);
     search_up_to(t, nst_min32(high, largest(t)));
 }
@@ -107,7 +108,7 @@ static void raise(struct nst_tcb *t)
         search_up_to(t, high);
         return;
     }
-    t->mtu = high;
+    t->mtu = (uint16_t)high;
     nst_tcb_set_mss(t);
 }
 
@@ -123,7 +124,7 @@ uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable
     if (!t->mtu_high || is_probing(t) || a->phase != NST_TCP_OPEN || t->snd_urgent ||
         a->cc.cwnd < FLIGHT_MIN * t->snd_mss)
         return 0;
-    uint32_t mtu = (t->mtu + t->mtu_high + 1) / 2, len = mtu - overhead;
+    uint32_t mtu = ((uint32_t)t->mtu + t->mtu_high + 1) / 2, len = mtu - overhead;
     if (len <= t->snd_mss || queued < len + FOLLOWERS * t->snd_mss || sendable < len)
         return 0;
     a->probe_start = t->snd.nxt;
@@ -143,7 +144,7 @@ void nst_mtu_acked(struct nst_tcb *t)
 {
     if (!is_probing(t) || nst_seq_lt(t->snd.una, t->act->probe_end))
         return;
-    t->mtu = nst_max32(t->mtu, t->act->probe_mtu);
+    t->mtu = (uint16_t)nst_max32(t->mtu, t->act->probe_mtu);
     nst_tcb_set_mss(t);
     search_up_to(t, t->mtu_high);
     forget_probe(t);

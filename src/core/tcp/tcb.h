@@ -25,7 +25,10 @@
 #include "core/base/tree.h"
 #include "core/ip/ip.h"
 #include "core/tcp/cc.h"
+#include "core/tcp/chrono.h"
 #include "core/tcp/fastopen.h"
+#include "core/tcp/pace.h"
+#include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
 #include "core/tcp/recvq.h"
 #include "core/tcp/rtt.h"
@@ -62,6 +65,7 @@ enum nst_tcp_deadline {
     NST_TCP_DL_RTO,    /* retransmission, or zero-window probe */
     NST_TCP_DL_DELACK, /* delayed acknowledgement */
     NST_TCP_DL_CORK,   /* a partial segment has been held back long enough */
+    NST_TCP_DL_PACE,   /* pacing lets the next segment go */
     NST_TCP_DL_REST,   /* whether there is traffic still, or its state may go */
     NST_TCP_DLS_ACTIVE,
     NST_TCP_DL_WATCH = NST_TCP_DLS_ACTIVE, /* without traffic: keep-alive, the end of FIN-WAIT-2 */
@@ -71,8 +75,9 @@ enum nst_tcp_deadline {
 struct nst_tcp_sent {
     struct nst_tree_node node;
     nst_seq start, end;
-    nst_time time; /* of the last transmission */
-    uint8_t flags; /* enum nst_tcp_sent_flag */
+    nst_time time;              /* of the last transmission */
+    struct nst_rate_stamp rate; /* as of then */
+    uint8_t flags;              /* enum nst_tcp_sent_flag */
 };
 
 enum nst_tcp_sent_flag {
@@ -96,7 +101,6 @@ struct nst_tcp_counters {
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
     uint32_t retrans, dsacks, ooo, reordered;
-    uint32_t ce; /* segments that came marked CE */
 };
 
 struct nst_tcp_listener;
@@ -106,6 +110,7 @@ struct nst_tcps;
 struct nst_tcp_options {
     uint32_t rcvbuf, sndbuf; /* bytes; they grow by themselves unless fixed */
     uint32_t user_timeout_ms;
+    uint32_t max_pacing_rate; /* bytes a second; 0: none */
     uint16_t keep_idle_s, keep_interval_s;
     uint16_t user_mss;           /* TCP_MAXSEG; 0: none */
     int16_t linger2_s, linger_s; /* FIN-WAIT-2 of orphans, SO_LINGER; negative: none, off */
@@ -114,6 +119,8 @@ struct nst_tcp_options {
     bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
     bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
     bool defer_accept : 1;     /* TCP_DEFER_ACCEPT: wait for data */
+    bool pacing : 1;           /* even if the congestion control doesn't need it */
+    bool hystart : 1;          /* RFC 9406 */
     bool fastopen_connect : 1; /* TCP_FASTOPEN_CONNECT: the first data goes with the SYN */
     uint16_t fastopen_max;     /* TCP_FASTOPEN: of a listener, so many at a time */
     uint8_t ecn;               /* enum nst_tcp_ecn_mode */
@@ -128,10 +135,17 @@ struct nst_tcp_activity {
     struct nst_sendq sendq;
     struct nst_tcp_board board;
     struct nst_cc cc;
+    struct nst_rate rate;
+    struct nst_pace pace;
+    struct nst_chrono chrono;
     enum nst_tcp_phase phase;
     nst_seq recovery_point;
+    nst_seq flight_end; /* of the flight that cwnd_was_full is about */
     uint32_t dupacks;
     uint32_t prior_cwnd;
+    bool ecn_asked : 1; /* by our SYN */
+    bool ecn_held : 1;  /* the window was reduced: no mark counts before ecn_point is passed */
+    nst_seq ecn_point;
     nst_seq psh;            /* the end of the last write: PSH belongs there */
     nst_seq iss, irs;       /* until the handshake is done; not if passive */
     nst_seq snd_up;         /* urgent pointer: behind the last urgent byte */
@@ -143,13 +157,13 @@ struct nst_tcp_activity {
     int soft_error;         /* what ICMP said, for a time-out to report */
     nst_seq probe_start, probe_end; /* of the path's MTU; equal: there is none */
     uint16_t probe_mtu;
-    nst_seq ecn_point;                 /* no mark counts before this is passed, if `ecn_held` */
     struct nst_tcp_fastopen *fastopen; /* while there is something of it to be done */
 
     /* Receiving. */
     struct nst_recvq recvq;
     struct nst_ooo *ooo;
     struct nst_tcp_sack dsack;
+    nst_seq fin_at;
     nst_seq rcv_up;       /* urgent pointer */
     uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
     nst_time tune_time;   /* receive-buffer tuning: when this round began ... */
@@ -179,13 +193,12 @@ struct nst_tcb {
         nst_seq adv; /* the right edge that was offered last */
     } rcv;
     nst_seq last_ack_sent; /* RFC 7323 §4.3 */
-    nst_seq fin_at;
     uint32_t ts_recent, ts_offset;
     uint32_t ts_recent_s;           /* when it was heard, in seconds of the clock */
     uint32_t last_rcv_ms;           /* data; in milliseconds of the clock, which wrap */
     uint32_t last_snd_ms;           /* the same; 0: never */
     uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
-    uint32_t mtu;                   /* of the path */
+    uint16_t mtu;                   /* of the path */
     uint16_t mtu_high;              /* what it may be at most; 0: nobody asks */
     uint32_t mtu_since_s;           /* when one of them became smaller, in seconds; 0: never */
     uint16_t snd_mss;               /* payload of a full segment, options taken off */
@@ -199,7 +212,7 @@ struct nst_tcb {
     uint8_t rcv_tos;                /* of the newest segment (MAY-9) */
 
     /* What has been agreed and seen, and what is to be done. */
-    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool fin_queued : 1;   /* our FIN follows what is queued */
     bool fin_sent : 1;     /* snd.nxt counts it */
     bool fin_known : 1;    /* the peer's FIN stands at fin_at, ... */
@@ -214,24 +227,23 @@ struct nst_tcb {
     bool rexmit_now : 1;    /* one lost segment goes whatever the window says */
     bool push_now : 1;      /* a small segment may go now */
     bool more : 1;          /* the last write said that more follows */
-    bool cwnd_was_full : 1; /* the last flight was held back by cwnd */
+    bool cwnd_was_full : 1; /* cwnd holds this flight back, or the one before did */
     bool dsack_due : 1;
-    bool tx_blocked : 1; /* a send was refused for lack of room */
-    bool begun : 1;      /* the handshake was */
-    bool passive : 1;    /* from LISTEN */
-    bool unaccepted : 1; /* on its listener's accept queue, or on the way there */
-    bool r1_told : 1;    /* IP was told of R1 (MUST-20) */
-    bool ecn_asked : 1;  /* by every SYN of ours */
-    bool ecn_ok : 1;     /* both ends agreed */
-    bool ecn_seen : 1;   /* something came that was marked ECT or CE */
-    bool ecn_echo : 1;   /* CE came: every segment bears ECE, until CWR comes */
-    bool ecn_held : 1;   /* the window was reduced: no mark counts before act->ecn_point */
-    bool cwr_due : 1;    /* the next new data bears CWR */
-    bool syn_data : 1;   /* data went with the SYN, and all of it was taken */
+    bool tx_blocked : 1;  /* a send was refused for lack of room */
+    bool begun : 1;       /* the handshake was */
+    bool ecn_seen : 1;    /* something came that was marked ECT or CE */
+    bool ecn_echo : 1;    /* CE came: every segment bears ECE, until CWR comes */
+    bool ecn_cwr_due : 1; /* the next new data bears CWR */
+    bool passive : 1;     /* from LISTEN */
+    bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
+    bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
+    bool syn_data : 1;    /* data went with the SYN, and all of it was taken */
 
     struct nst_tcp_options opt;
+    uint32_t ce_segs; /* that came marked CE */
     struct nst_rtt rtt;
-    struct nst_cc_kept cc; /* while there is no activity */
+    struct nst_cc_kept cc;         /* while there is no activity */
+    struct nst_chrono_kept chrono; /* before this activity */
     nst_time started;
     struct nst_tcp_counters count;
 };
@@ -277,12 +289,12 @@ struct nst_tcp_req {
 
 struct nst_tcp_timewait {
     struct nst_flow flow;
-    struct nst_list age; /* oldest first: all wait equally long */
-    nst_time until;
     nst_seq snd_nxt, rcv_nxt;
-    uint32_t ts_recent, ts_offset;
-    uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
-    bool ts_ok;
+    uint32_t ts_recent;
+    uint32_t until : 16;      /* in ticks (timewait.c) */
+    uint32_t challenged : 10; /* when last (RFC 5961 §7), in ticks; 0: never */
+    uint32_t wnd_bits : 5;    /* the window field that was offered last, rounded up: 1 << this */
+    uint32_t ts_ok : 1;
 };
 
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
@@ -301,6 +313,8 @@ struct nst_tcp_config {
     uint8_t syn_retries, synack_retries, retries1, retries2, orphan_retries;
     bool timestamps, sack, wscale, cookies;
     bool restart_idle;   /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
+    bool pacing;         /* of window-based congestion control, too */
+    bool hystart;        /* RFC 9406 */
     uint8_t ecn;         /* enum nst_tcp_ecn_mode */
     uint16_t fastopen;   /* enum nst_tcp_fastopen_mode */
     uint8_t mtu_probing; /* enum nst_tcp_mtu_probing */
@@ -321,8 +335,10 @@ struct nst_tcps {
     struct nst_list changed; /* of struct nst_tcb */
     struct nst_list changed_listeners;
     struct nst_list orphans; /* closed by their owners, not at their end yet */
-    struct nst_list timewaits;
     struct nst_timer timewait_timer;
+    struct nst_rate_ack ack; /* while one is processed */
+    uint32_t sweep_at;       /* the bucket that the sweep for TIME-WAIT records comes to next */
+    nst_time sweep_next;     /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -347,6 +363,12 @@ struct nst_tcp_seg {
 int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
                  uint32_t max_flows);
 void nst_tcp_fini(struct nst_tcps *tcps);
+/* Of the connections to come. -ENOENT. */
+int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name);
+/* What connections to come begin with, as for socket 0 of nst_setopt(). -EBADF (none of those),
+ * -EINVAL. */
+int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value);
+/* NULL if there is none (any more). */
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
 int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
@@ -459,7 +481,11 @@ struct nst_tcp_acked {
     bool congested; /* the network said so (ECN) */
 };
 
+/* The connection begins, or goes on after a rest. */
+void nst_recovery_begin(struct nst_tcb *t);
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* Tells the congestion control what it may know before it is called. */
+void nst_recovery_prepare(struct nst_tcb *t);
 void nst_recovery_timeout(struct nst_tcb *t);
 /* Sending begins again after nothing was out. */
 void nst_recovery_restart(struct nst_tcb *t);
@@ -614,6 +640,7 @@ void nst_timewait_enter(struct nst_tcb *t);
  * then the record is gone. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop);
+bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_timewait *w);
 void nst_timewait_timeout(struct nst_tcps *tcps);
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 

@@ -34,7 +34,7 @@ int nst_tcb_connect(struct nst_tcb *t)
         nst_tcb_deactivate(t);
         return err;
     }
-    t->mtu = path.mtu;
+    t->mtu = (uint16_t)nst_min32(path.mtu, UINT16_MAX);
     t->state = NST_TCP_SYN_SENT;
     t->act->iss = t->snd.una = nst_tcp_isn(tcps, &t->flow.id);
     t->snd.nxt = t->act->snd_up = nst_seq_add(t->act->iss, 1);
@@ -411,7 +411,7 @@ void nst_tcb_path_changed(struct nst_tcb *t)
 /* What was sent too large is sent again, without being taken for congestion (1191-3). */
 void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu)
 {
-    t->mtu = nst_max32(mtu, 68);
+    t->mtu = (uint16_t)nst_min32(nst_max32(mtu, 68), UINT16_MAX);
     nst_tcb_set_mss(t);
     nst_mtu_lowered(t);
     if (t->state < NST_TCP_ESTABLISHED || !t->act)

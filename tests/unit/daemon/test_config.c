@@ -76,6 +76,8 @@ static const char *describe(const struct nst_up_config *c)
             c->daemon ? " daemon" : "", c->services ? " services" : "");
     if (c->ecn != NST_TCP_ECN_ACCEPT || c->fastopen != NST_TCP_FASTOPEN_CLIENT || c->mtu_probing)
         fprintf(out, " tcp=%d,%d,%d", c->ecn, c->fastopen, c->mtu_probing);
+    if (strcmp(c->congestion, "cubic") != 0 || !c->pacing)
+        fprintf(out, " %s%s", c->congestion, c->pacing ? "" : " unpaced");
     fclose(out);
     return text;
 }
@@ -150,6 +152,8 @@ static void test_flags(void **state)
          DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=1,3,2"},
         {"--ecn off --fastopen off --mtu-probing black-hole",
          DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,0,1"},
+        {"--congestion bbr", DEVICE LIMITS ADDRESS " nat= user= log=2 bbr"},
+        {"--congestion reno --no-pacing", DEVICE LIMITS ADDRESS " nat= user= log=2 reno unpaced"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
     };
     (void)state;
@@ -191,6 +195,8 @@ static void test_file(void **state)
         {"[TCP]\nECN=off\nFastOpen=server\nMTUProbing=off\n",
          DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,2,0"},
         {"[Netstack]\nServices=yes\n", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
+        {"[Netstack]\nCongestionControl=bbr\nPacing=no\n",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 bbr unpaced"},
         {"[Netstack]\nLogJSON=Off\nKind=tap\nOffload=1\nHostAddress=none\n",
          NET(" 10.0.0.2/24/acd1 host=none via=none")},
     };
@@ -261,6 +267,7 @@ static void test_bad_flags(void **state)
         {"--tun tun7", "unexpected argument 'tun7': " SEE_HELP},
         {"--tun=tun7", "--tun takes no value, but was given 'tun7'"},
         {"--mtu", "--mtu needs a value: " MTU_RULE},
+        {"--congestion vegas", "--congestion vegas: expected cubic, reno or bbr"},
         {"--mtu --tun", "--mtu needs a value: " MTU_RULE},
         {"--config", "--config needs a value: expected the path of a file"},
         {"--config=", "--config : expected the path of a file"},
@@ -316,7 +323,7 @@ static void test_bad_files(void **state)
          "test.conf:4: expected KEY=VALUE or [Section]"},
         {"[Matsch]\nName=tun0\n",
          "test.conf:2: unknown section [Matsch]: expected [Match], [Link], [Network], [Address], "
-         "[Route] or [Netstack]"},
+         "[Route], [User] or [Netstack]"},
         {"[Match]\nname=tun0\n", "test.conf:2: unknown key name= in [Match]"},
         {"[Link]\nName=tun0\n", "test.conf:2: unknown key Name= in [Link]"},
         {"[Match]\nName=\n", "test.conf:2: Name=: " IFNAME_RULE},
@@ -478,10 +485,12 @@ static void test_the_example_file_shows_the_defaults(void **state)
 static void test_help(void **state)
 {
     static const char *const flags[] = {
-        "--name",   "--config",       "-d, --device", "--tun",  "--no-offload",   "--mac",
-        "--mtu",    "--queue-length", "--address",    "--acd",  "--host-address", "--gateway",
-        "--dns",    "--nat",          "--ping",       "--user", "--log-level",    "--log-json",
-        "--daemon", "--services",     "-h, --help",   "--ecn",  "--fastopen",     "--mtu-probing"};
+        "--name",         "--config",    "-d, --device",   "--tun",     "--no-offload",
+        "--mac",          "--mtu",       "--queue-length", "--address", "--acd",
+        "--host-address", "--gateway",   "--dns",          "--nat",     "--ping",
+        "--user",         "--log-level", "--log-json",     "--daemon",  "--services",
+        "--congestion",   "--no-pacing", "-h, --help",     "--ecn",     "--fastopen",
+        "--mtu-probing"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;
