@@ -63,6 +63,8 @@ static size_t unsent(struct nst_relay *r)
 
     if (r->maybe_marked)
         look_for_mark(r);
+    if (r->maybe_marked) /* nothing was there; what is now, may begin with the mark */
+        return 0;
     if (ioctl(r->fd, FIONREAD, &queued) != 0 || queued < 0)
         return 0;
     return (size_t)queued - (r->sentinel ? 1 : 0);
