@@ -2,6 +2,7 @@
  * line in COMMANDS. */
 #include "cli/cli.h"
 #include "daemon/up.h"
+#include "run/run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static int up(int argc, char **argv)
 static const struct command COMMANDS[] = {
     {"up", "start the stack on a device", up},
     {"down", "stop the running stack", nst_cli_down},
+    {"run", "run a program on the stack", nst_run_main},
     {"ping", "ping a host from the stack", nst_cli_ping},
     {"arping", "ask a neighbour by ARP", nst_cli_arping},
     {"nc", "connect standard input and output to a port", nst_cli_nc},
