@@ -173,7 +173,7 @@ http {{
     client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;
     fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
     sendfile on;
-    server {{ listen 8000 reuseport; root {dir}; location /up/ {{ proxy_pass http://127.0.0.1:8001/; }} }}
+    server {{ listen 8000; root {dir}; location /up/ {{ proxy_pass http://127.0.0.1:8001/; }} }}
     server {{ listen 127.0.0.1:8001; root {dir}; }}
 }}
 """
