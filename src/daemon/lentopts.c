@@ -210,6 +210,12 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     }
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
+    if (level == SOL_SOCKET && option == SO_REUSEPORT) {
+        int err = read_int(value, len, &number);
+        if (!err)
+            lent->reuseport = number != 0;
+        return err;
+    }
     if (level != IPPROTO_IP || stream)
         return -ENOPROTOOPT;
     switch (option) {
@@ -370,6 +376,10 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
     int64_t number = 0;
     int err;
 
+    if (level == SOL_SOCKET && option == SO_REUSEPORT) {
+        write_number(FORM_NUMBER, lent->reuseport, value, len);
+        return 0;
+    }
     if (level == IPPROTO_TCP && option == TCP_INFO && stream)
         return get_info(lent, value, len);
     if (level == IPPROTO_TCP && option == TCP_NODELAY && stream) {
