@@ -72,7 +72,7 @@ struct nst_lent {
     pid_t pid;        /* whose it is, as far as known */
     nst_sock sock;    /* 0: it has ended */
     int error;        /* for SO_ERROR, positive */
-    bool reuseport;   /* remembered; the stack has no groups of listeners */
+    uint8_t remembered; /* options that are set and change nothing: see lentopts.c */
     union {
         struct nst_lent_stream stream;
         struct nst_lent_dgram dgram;

@@ -153,12 +153,11 @@ def test_iperf3_client(stack, program, udp, reverse):
 
 
 def test_iperf3_server(stack, program):
-    server = program("iperf3", "-s", "-1")
-    answers_soon = netns.until(
-        lambda: (done := stack.run("iperf3", "-J", "-c", STACK, "-n", "50M", check=False)
-                 ).returncode == 0 and done.stdout, "iperf3 serves")
-    assert json.loads(answers_soon)["end"]["sum_received"]["bytes"] >= 40_000_000
-    server.wait()
+    server = program("iperf3", "-s", "-1", "--forceflush")
+    server.wait_for("Server listening")
+    report = json.loads(stack.run("iperf3", "-J", "-c", STACK, "-n", "50M").stdout)
+    assert report["end"]["sum_received"]["bytes"] >= 40_000_000
+    finish(server)
 
 
 NGINX = """
@@ -225,7 +224,7 @@ def test_ssh(stack, program, tmp_path):
     keys.chmod(0o600)
     sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", "2222", "-h",
             str(tmp_path / "host"), "-o", f"AuthorizedKeysFile={keys}", "-o", "StrictModes=no",
-            "-o", "UsePAM=no", "-o", "PermitRootLogin=yes"]
+            "-o", "UsePAM=no", "-o", "Subsystem=sftp internal-sftp", "-o", "PermitRootLogin=yes"]
     ssh = ["-F", "/dev/null", "-i", str(tmp_path / "user"), "-o", "StrictHostKeyChecking=no",
            "-o", f"UserKnownHostsFile={tmp_path}/known"]
     server = program(*sshd)
