@@ -43,13 +43,13 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 /* The handshake is done. */
 void nst_tcb_establish(struct nst_tcb *t)
 {
-    nst_time syn_rtt = t->tcps->env->now - t->rtt_time;
-    bool syn_lost = t->rtt_time && t->retries;
+    nst_time now = t->tcps->env->now;
+    bool syn_lost = t->retries > 0;
 
-    if (t->rtt_time && t->retries == 0)
-        nst_rtt_sample(&t->rtt, syn_rtt, t->tcps->env->now);
-    else
+    if (syn_lost)
         nst_rtt_syn_was_lost(&t->rtt);
+    else if (t->rtt_time)
+        nst_rtt_sample(&t->rtt, now - t->rtt_time, now);
     t->rtt_time = 0;
     t->retries = 0;
     t->first_unacked = 0;
@@ -58,7 +58,7 @@ void nst_tcb_establish(struct nst_tcb *t)
     nst_board_init(&t->board, t->snd.una);
     t->cc.mss = t->snd_mss;
     t->cc.cwnd = syn_lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
-    t->cc.now = t->tcps->env->now;
+    t->cc.now = now;
     t->cc.ops->init(&t->cc);
     t->quick = QUICK_ACKS;
     nst_tcb_clear(t, NST_TCP_DL_RTO);

@@ -341,8 +341,9 @@ static enum nst_drop complete(struct nst_tcp_listener *l, const struct nst_flow_
 
     if (!t)
         return NST_DROP_no_memory;
-    t->retries = req ? req->retries : 1;
-    /* When the SYN-ACK was sent; a timer is rounded up, so that may seem later than now. */
+    /* When the SYN-ACK was sent; a timer is rounded up, so that may seem later than now. A cookie
+     * tells nothing of that, nor that anything was lost. */
+    t->retries = req ? req->retries : 0;
     if (req)
         t->rtt_time = nst_min(nst_timer_at(&req->timer) - req_wait(req), l->tcps->env->now);
     if (req)

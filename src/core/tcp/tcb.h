@@ -263,6 +263,7 @@ struct nst_tcp_timewait {
     uint32_t ts_recent, ts_offset;
     nst_time ts_recent_time;
     nst_time challenged; /* when last (RFC 5961 §7); 0: never */
+    uint16_t wnd;        /* as it was offered last: its edge does not move back (SHLD-14) */
     bool ts_ok;
 };
 
