@@ -13,6 +13,7 @@
 #define NST_UP_USER_MAX   32
 #define NST_UP_ADDRESSES  8
 #define NST_UP_ROUTES     32
+#define NST_UP_DNS        3 /* as many as a resolver of libc reads */
 #define NST_UP_PERSONS    32
 #define NST_UP_PORTS      16
 
@@ -72,6 +73,8 @@ struct nst_up_config {
     struct nst_addr gateway;                   /* unspecified: no default route */
     struct nst_up_route routes[NST_UP_ROUTES]; /* beside the default route */
     size_t nroutes;
+    struct nst_addr dns[NST_UP_DNS]; /* name servers, for programs that run on the stack */
+    size_t ndns;
 
     struct nst_up_person persons[NST_UP_PERSONS];
     size_t npersons;
