@@ -33,6 +33,7 @@ static const struct command COMMANDS[] = {
     {"neigh", "its neighbours", nst_cli_neigh},
     {"stats", "its counters, and why packets were dropped", nst_cli_stats},
     {"sockets", "its sockets and connections", nst_cli_sockets},
+    {"kill-socket", "reset and end one of them", nst_cli_kill_socket},
     {"capture", "show or record what crosses its links", nst_cli_capture},
     {"relay", "a cable that delays, loses and corrupts, for tests", nst_cli_relay},
 };
@@ -49,7 +50,7 @@ static void print_usage(FILE *out)
           "A complete TCP/IP host in one process.\n\n",
           out);
     for (size_t i = 0; i < COMMANDS_LEN; i++)
-        fprintf(out, "  %-10s%s\n", COMMANDS[i].name, COMMANDS[i].summary);
+        fprintf(out, "  %-12s%s\n", COMMANDS[i].name, COMMANDS[i].summary);
     fputs("\n'netstack help COMMAND' says more about one; 'netstack --version' which this is.\n",
           out);
 }

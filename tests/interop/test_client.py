@@ -14,6 +14,7 @@ import pytest
 
 import client as library
 import netns
+from conftest import NETSTACK
 
 HOST, STACK = "10.0.0.1", "10.0.0.2"
 NOBODY = 65534
@@ -194,8 +195,9 @@ def test_reset_after_data(client, kernel, sent, answered):
     far.sendall(sent)
     sock.file.sendall(answered)
     assert far.recv(100) == answered if answered else True
-    netns.until(lambda: sock.file.recv(200_000, socket.MSG_PEEK | socket.MSG_DONTWAIT) == sent
-                if sent else True, "it arrived")
+    netns.until(lambda: not sent or (poll(sock, 0) & select.POLLIN and
+                                     sock.file.recv(200_000, socket.MSG_PEEK) == sent),
+                "it arrived")
     far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     far.close()
     with pytest.raises(ConnectionResetError):
@@ -510,6 +512,21 @@ def test_another_users_socket_is_not_ones_own(stack, client):
             os._exit(-client.lib.nst_client_listen(client.handle, sock.fd, 1))
         os.close(files)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == errno.EPERM
+
+
+def test_sockets_tells_whose_they_are_and_kill_socket_ends_one(stack, client, kernel):
+    listener, sock, far = pair(client, kernel)
+    shown = stack.netstack("sockets", "-p").stdout
+    assert f"pid {os.getpid()}" in shown and "python3" in shown
+    number = next(s["owner"]["number"] for s in sockets(stack, "established"))
+    refused = stack.run("env", "-u", "NETSTACK_SOCKET", "setpriv", f"--reuid={NOBODY}", "--clear-groups", NETSTACK, "kill-socket",
+                        number, check=False)
+    assert (refused.returncode, "another user's" in refused.stderr) == (1, True)
+    stack.netstack("kill-socket", number)
+    expect_reset(far)
+    with pytest.raises(ConnectionResetError):
+        sock.file.recv(1)
+    assert "no socket has that number" in stack.netstack("kill-socket", 9999, check=False).stderr
 
 
 # ---- Death --------------------------------------------------------------------------------------
