@@ -68,10 +68,10 @@ struct nst_lent {
     struct nst_daemon *daemon;
     struct nst_account *account;
     struct nst_ipc_token token;
-    uint8_t protocol; /* of IP */
-    pid_t pid;        /* whose it is, as far as known */
-    nst_sock sock;    /* 0: it has ended */
-    int error;        /* for SO_ERROR, positive */
+    uint8_t protocol;   /* of IP */
+    pid_t pid;          /* whose it is, as far as known */
+    nst_sock sock;      /* 0: it has ended */
+    int error;          /* for SO_ERROR, positive */
     uint8_t remembered; /* options that are set and change nothing: see lentopts.c */
     union {
         struct nst_lent_stream stream;
