@@ -4,15 +4,19 @@ Each test that depends on how sockets are reached runs twice: with the shim, and
 """
 import json
 import os
+import pathlib
 import pty
 import re
 import signal
 import subprocess
 
+import pytest
+
 import netns
 from conftest import NETSTACK, finish, script
 
 STACK, HOST = "10.0.0.2", "10.0.0.1"
+HOSTILE_CALLS = os.environ.get("HOSTILE_CALLS")
 
 
 # ---- TCP -----------------------------------------------------------------------------------------
@@ -505,3 +509,49 @@ def test_up(host):
     del before["processes"], after["processes"]
     assert after == before
     server.stop()
+
+
+# ---- Bad input -----------------------------------------------------------------------------------
+
+@pytest.mark.skipif(not HOSTILE_CALLS, reason="needs the program hostile-calls")
+@pytest.mark.parametrize("flags", [[], ["--no-shim"]], ids=["shim", "traps"])
+def test_hostile_program(stack, flags):
+    """Random calls while descriptors and memory change underneath: the supervisor goes on, and nothing
+    is left in the daemon."""
+    assert stack.netstack("run", *flags, "--", HOSTILE_CALLS, "2000").stdout == "fine\n"
+    netns.until(lambda: stack.view("status")["sockets"] == 0, "its sockets have gone")
+
+
+def test_nothing_leaks(stack, program):
+    """Neither in the supervisor nor in the daemon, over many sockets of all kinds of ends."""
+    process = program(*script("""
+        import signal, socket
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        while True:
+            listener = socket.create_server(("127.0.0.1", 5000))
+            for _ in range(300):
+                c = socket.create_connection(("127.0.0.1", 5000))
+                a, _ = listener.accept()
+                a.close()
+                c.close()
+                u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                u.sendto(b"x", ("127.0.0.1", 9))
+                u.close()
+                assert socket.socket().connect_ex(("127.0.0.1", 1)) == 111
+            listener.close()
+            print("done")
+            signal.sigwait([signal.SIGUSR1])
+    """))
+    process.wait_for("done")
+    [supervisor] = [pid for pid in stack.pids()
+                    if pathlib.Path(f"/proc/{pid}/comm").read_text() == "netstack-run\n"]
+
+    def descriptors():
+        netns.until(lambda: not [s for s in stack.view("sockets")["sockets"]
+                                 if s["state"] != "time-wait"], "only the ends of connections remain")
+        return [len(os.listdir(f"/proc/{pid}/fd")) for pid in (supervisor, stack.daemon.pid)]
+
+    before = descriptors()
+    process.send(signal.SIGUSR1)
+    process.wait_for("done", count=2)
+    assert descriptors() == before
