@@ -87,7 +87,9 @@ struct nst_up_config {
     enum nst_up_log log_level;
     bool log_json;
     bool daemon;
-    bool services; /* offer echo, discard, daytime and chargen */
+    bool services;          /* offer echo, discard, daytime and chargen */
+    const char *congestion; /* TCP's congestion control */
+    bool pacing;
 };
 
 /* nst_config_parse() found --help and looked no further. */

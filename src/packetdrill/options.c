@@ -21,6 +21,7 @@ static const struct {
     {SOL_SOCKET, SO_RCVBUF, NST_OPT_RCVBUF, 2},
     {SOL_SOCKET, SO_SNDBUF, NST_OPT_SNDBUF, 2},
     {SOL_SOCKET, SO_ERROR, NST_OPT_ERROR, 1},
+    {SOL_SOCKET, SO_MAX_PACING_RATE, NST_OPT_MAX_PACING_RATE, 1},
     {IPPROTO_IP, IP_RECVERR, NST_OPT_RECVERR, 1},
     {IPPROTO_IP, IP_TOS, NST_OPT_TOS, 1},
     {IPPROTO_IP, IP_TTL, NST_OPT_TTL, 1},
@@ -84,6 +85,8 @@ static int64_t as_the_stack_has_it(size_t i, int value)
     case NST_OPT_UDP_GRO:
     case NST_OPT_DEFER_ACCEPT:
         return value != 0;
+    case NST_OPT_MAX_PACING_RATE: /* all ones: none */
+        return value == -1 ? 0 : (int64_t)(uint32_t)value;
     default:
         return (int64_t)value * numbers[i].scale;
     }
@@ -222,13 +225,13 @@ static int get_meminfo(const struct nst_pd_host *host, const struct nst_pd_file 
     const struct nst_socket *s = nst_pd_core_socket(host, file);
     uint32_t info[SK_MEMINFO_VARS] = {0};
 
-    info[SK_MEMINFO_DROPS] = (uint32_t)s->rx_drops;
+    if (s->dgram)
+        info[SK_MEMINFO_DROPS] = (uint32_t)s->dgram->rx_drops;
     if (s->tcb) {
-        info[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)(s->tcb->recvq.mem + nst_ooo_mem(s->tcb->ooo));
-        info[SK_MEMINFO_RCVBUF] = s->tcb->rcvbuf;
-        info[SK_MEMINFO_WMEM_QUEUED] = (uint32_t)nst_seq_diff(
-            s->tcb->sendq.end, nst_seq_min(s->tcb->snd.una, s->tcb->sendq.end));
-        info[SK_MEMINFO_SNDBUF] = s->tcb->sndbuf;
+        info[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)nst_tcb_received_mem(s->tcb);
+        info[SK_MEMINFO_RCVBUF] = s->tcb->opt.rcvbuf;
+        info[SK_MEMINFO_WMEM_QUEUED] = nst_tcb_unacked(s->tcb);
+        info[SK_MEMINFO_SNDBUF] = s->tcb->opt.sndbuf;
     }
     return give(value, len, info, sizeof info);
 }
