@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -124,6 +125,7 @@ int main(int argc, char **argv)
     memory = mmap(NULL, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (argc != 2 || memory == MAP_FAILED)
         return 2;
+    signal(SIGPIPE, SIG_IGN);
     for (uintptr_t i = 0; i < N; i++)
         if (pthread_create(&ids[i], NULL, threads[i], (void *)(i + 1)))
             return 2;

@@ -259,6 +259,11 @@ def test_names(host):
     server.stop()
 
 
+def test_ping(program):
+    """By an ICMP echo socket, since raw ones aren't there."""
+    assert "2 received" in finish(program("ping", "-n", "-c", "2", "-i", "0.2", HOST))
+
+
 GO = """
 package main
 
