@@ -12,7 +12,8 @@ ROUNDS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format tidy \
-        install clean bench bench-build bench-loss setup-build setup-test setup-coverage setup-bench
+        install clean bench bench-build bench-loss bench-memory setup-build setup-test setup-coverage \
+        setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,10 @@ bench-build: setup-bench
 
 bench: bench-build ## Our speed beside the kernel's and other stacks': make bench ROWS="bulk out*" ROUNDS=1
 	@bench/bench.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROWS),--rows "$(ROWS)")
+
+bench-memory: build ## Bytes of memory for each of 100,000 connections that are idle
+	@ninja -C $(BUILD) --quiet bench/memory
+	@$(BUILD)/bench/memory
 
 bench-loss: bench-build ## Bad networks, beside the kernel: make bench-loss SEEDS=1 CELLS="cubic/*loss=1%"
 	@bench/loss.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CELLS),--cells "$(CELLS)")

@@ -420,6 +420,9 @@ struct nst_msg {
 enum nst_send_flag {
     NST_SEND_MORE = 1 << 0, /* stream: more follows, so a partial segment may wait for it */
     NST_SEND_OOB = 1 << 1,  /* stream: the last byte is urgent */
+    /* Stream, not connected: connects to `peer`, with the data in the SYN if the peer is known to
+     * take it (RFC 7413); else -EINPROGRESS, and nothing is sent but the SYN. */
+    NST_SEND_FASTOPEN = 1 << 2,
 };
 
 enum nst_recv_flag {
@@ -506,13 +509,35 @@ enum nst_opt {
     NST_OPT_KEEPINTVL, /* seconds */
     NST_OPT_KEEPCNT,
     NST_OPT_SYNCNT,
-    NST_OPT_LINGER,       /* seconds; -1: off; 0: close resets */
-    NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
-    NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
-    NST_OPT_PACING,       /* segments go out evenly over a round trip, not all at once  [1] */
-    NST_OPT_HYSTART,      /* slow start may end without a loss (RFC 9406); before connecting  [1] */
-    NST_OPT_MAX_PACING_RATE, /* bytes a second; 0: no limit  [0] */
-    NST_OPT_ECN,             /* enum nst_tcp_ecn_mode, for a connection or listener to be */
+    NST_OPT_LINGER,           /* seconds; -1: off; 0: close resets */
+    NST_OPT_LINGER2,          /* seconds in FIN-WAIT-2 after close; -1: none */
+    NST_OPT_USER_TIMEOUT,     /* milliseconds; 0: the default */
+    NST_OPT_PACING,           /* segments go out evenly over a round trip, not all at once  [1] */
+    NST_OPT_HYSTART,          /* slow start may end without a loss (RFC 9406); before connecting
+                                 [1] */
+    NST_OPT_MAX_PACING_RATE,  /* bytes a second; 0: no limit  [0] */
+    NST_OPT_ECN,              /* enum nst_tcp_ecn_mode, for a connection or listener to be */
+    NST_OPT_FASTOPEN,         /* a listener: so many connections at a time may begin with data in
+                                 their SYN, up to 4,096; 0: none (7413-11)  [0] */
+    NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
+                                 with the SYN, if the peer is known to take it  [0] */
+    NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
+};
+
+/* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */
+enum nst_tcp_mtu_probing {
+    NST_TCP_MTU_PROBING_OFF,        /* the default: what ICMP says counts */
+    NST_TCP_MTU_PROBING_BLACK_HOLE, /* when large segments time out again and again */
+    NST_TCP_MTU_PROBING_ALWAYS,     /* from a small size on */
+};
+
+/* TCP Fast Open (RFC 7413), as in Linux's tcp_fastopen. */
+enum nst_tcp_fastopen_mode {
+    NST_TCP_FASTOPEN_CLIENT = 1 << 0,           /* ask for cookies, and use them; the default */
+    NST_TCP_FASTOPEN_SERVER = 1 << 1,           /* give them, for listeners with NST_OPT_FASTOPEN */
+    NST_TCP_FASTOPEN_CLIENT_NO_COOKIE = 1 << 2, /* send data even without one */
+    NST_TCP_FASTOPEN_NO_COOKIE = 1 << 9,        /* take data without one: only where nobody lies */
+    NST_TCP_FASTOPEN_ALL = 1 << 10,             /* for every listener, up to its backlog */
 };
 
 /* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
@@ -521,6 +546,16 @@ enum nst_tcp_ecn_mode {
     NST_TCP_ECN_ASK,    /* ask for it, and accept it */
     NST_TCP_ECN_ACCEPT, /* accept it when the peer asks: the default */
 };
+
+/* What a stack does where a socket says nothing; for what begins from now on. */
+enum nst_stack_opt {
+    NST_STACK_TCP_ECN,         /* enum nst_tcp_ecn_mode  [accept] */
+    NST_STACK_TCP_FASTOPEN,    /* enum nst_tcp_fastopen_mode, or'ed  [client] */
+    NST_STACK_TCP_MTU_PROBING, /* enum nst_tcp_mtu_probing  [off] */
+};
+
+/* -EINVAL out of range. */
+int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t value);
 
 /* PACING and HYSTART of socket 0 are what stream sockets begin with.
  * -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
@@ -602,6 +637,7 @@ struct nst_tcp_info {
     const char *congestion;                  /* the algorithm, as in TCP_CONGESTION */
     bool timestamps, sack, wscale, ecn;      /* what both ends agreed on */
     bool ecn_seen;                           /* segments marked ECT or CE have come */
+    bool syn_data;                           /* data went with the SYN, and all was taken */
     uint8_t rcv_tos;                         /* DSCP and ECN of the segment that came last */
     uint8_t snd_wscale, rcv_wscale;          /* shifts of the peer's and of our windows */
     uint8_t retransmits;                     /* expiries of the timer since the last progress */
@@ -627,7 +663,8 @@ struct nst_tcp_info {
     /* Spent with something to send; of that, held back by the peer's window, and by the send
      * buffer. */
     nst_time busy_time, rwnd_limited, sndbuf_limited;
-    uint32_t rcv_ce; /* segments that came marked CE */
+    uint32_t rcv_ce;    /* segments that came marked CE */
+    uint32_t pmtu_high; /* what `pmtu` may turn out to be; 0: that is not being found out */
 };
 
 /* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */

@@ -213,7 +213,11 @@ static void print_agreed(FILE *out, const json_t *info)
 {
     static const struct {
         const char *key, *word;
-    } words[] = {{"timestamps", "ts"}, {"sack", "sack"}, {"ecn", "ecn"}, {"ecn_seen", "ecnseen"}};
+    } words[] = {{"timestamps", "ts"},
+                 {"sack", "sack"},
+                 {"ecn", "ecn"},
+                 {"ecn_seen", "ecnseen"},
+                 {"syn_data", "fastopen"}};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (json_is_true(json_object_get(info, words[i].key)))
@@ -224,14 +228,12 @@ static void print_agreed(FILE *out, const json_t *info)
 static void print_info(FILE *out, const json_t *info)
 {
     static const char *const numbers[] = {
-        "snd_cwnd",    "snd_ssthresh",   "snd_wnd",       "rcv_wnd",
-        "sndbuf",      "rcvbuf",         "unacked",       "sacked",
-        "lost",        "retrans",        "notsent_bytes", "bytes_sent",
-        "bytes_acked", "bytes_received", "bytes_retrans", "segs_out",
-        "segs_in",     "data_segs_out",  "data_segs_in",  "total_retrans",
-        "retransmits", "backoff",        "probes",        "dsack_dups",
-        "reord_seen",  "rcv_ooopack",    "rcv_ce",        "delivered",
-        NULL};
+        "snd_cwnd",      "snd_ssthresh", "snd_wnd",       "rcv_wnd",        "sndbuf",
+        "rcvbuf",        "unacked",      "sacked",        "lost",           "retrans",
+        "notsent_bytes", "bytes_sent",   "bytes_acked",   "bytes_received", "bytes_retrans",
+        "segs_out",      "segs_in",      "data_segs_out", "data_segs_in",   "total_retrans",
+        "retransmits",   "backoff",      "probes",        "dsack_dups",     "reord_seen",
+        "rcv_ooopack",   "rcv_ce",       "delivered",     "pmtu_high",      NULL};
 
     nst_cli_put(out, nst_cli_member(info, "congestion"));
     print_agreed(out, info);

@@ -90,6 +90,9 @@ struct nst_up_config {
     bool services;          /* offer echo, discard, daytime and chargen */
     const char *congestion; /* TCP's congestion control */
     bool pacing;
+    enum nst_tcp_ecn_mode ecn;
+    uint16_t fastopen; /* enum nst_tcp_fastopen_mode */
+    enum nst_tcp_mtu_probing mtu_probing;
 };
 
 /* nst_config_parse() found --help and looked no further. */

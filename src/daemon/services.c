@@ -336,6 +336,8 @@ static int open_port(struct port *p, enum nst_sock_type type)
     if (type == NST_SOCK_DGRAM) /* what comes as one is one answer only to echo */
         return nst_setopt(stack, p->sock, NST_OPT_UDP_GRO, p->kind->answer == answer_echo);
     err = nst_setopt(stack, p->sock, NST_OPT_KEEPALIVE, 1);
+    if (!err) /* with --fastopen server */
+        err = nst_setopt(stack, p->sock, NST_OPT_FASTOPEN, BACKLOG);
     return err ? err : nst_listen(stack, p->sock, BACKLOG);
 }
 

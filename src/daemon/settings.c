@@ -194,6 +194,46 @@ static const char *set_log_json(struct nst_settings *s, const char *value)
     return parse_bool(value, &s->config->log_json) ? NULL : "yes or no";
 }
 
+static const char *set_ecn(struct nst_settings *s, const char *value)
+{
+    static const struct word modes[] = {
+        {"off", NST_TCP_ECN_OFF}, {"ask", NST_TCP_ECN_ASK}, {"accept", NST_TCP_ECN_ACCEPT}};
+    int mode;
+
+    if (!parse_word(modes, NST_ARRAY_LEN(modes), value, &mode))
+        return "off, ask or accept";
+    s->config->ecn = (enum nst_tcp_ecn_mode)mode;
+    return NULL;
+}
+
+static const char *set_fastopen(struct nst_settings *s, const char *value)
+{
+    static const struct word modes[] = {
+        {"off", 0},
+        {"client", NST_TCP_FASTOPEN_CLIENT},
+        {"server", NST_TCP_FASTOPEN_SERVER},
+        {"both", NST_TCP_FASTOPEN_CLIENT | NST_TCP_FASTOPEN_SERVER}};
+    int mode;
+
+    if (!parse_word(modes, NST_ARRAY_LEN(modes), value, &mode))
+        return "off, client, server or both";
+    s->config->fastopen = (uint16_t)mode;
+    return NULL;
+}
+
+static const char *set_mtu_probing(struct nst_settings *s, const char *value)
+{
+    static const struct word modes[] = {{"off", NST_TCP_MTU_PROBING_OFF},
+                                        {"black-hole", NST_TCP_MTU_PROBING_BLACK_HOLE},
+                                        {"always", NST_TCP_MTU_PROBING_ALWAYS}};
+    int mode;
+
+    if (!parse_word(modes, NST_ARRAY_LEN(modes), value, &mode))
+        return "off, black-hole or always";
+    s->config->mtu_probing = (enum nst_tcp_mtu_probing)mode;
+    return NULL;
+}
+
 static const char *set_log_level(struct nst_settings *s, const char *value)
 {
     static const struct word levels[] = {{"error", NST_UP_LOG_ERROR},
@@ -535,6 +575,12 @@ const struct nst_setting nst_settings_table[] = {
     {KEY("User", "Connecting"), .set = set_person_connecting},
     {FLAG("nat", "IFNAME"), KEY("Netstack", "NAT"), .set = set_nat,
      .help = "let the stack reach, through IFNAME, what the host reaches"},
+    {FLAG("ecn", "off|ask|accept"), KEY("TCP", "ECN"), .set = set_ecn,
+     .help = "explicit congestion notification, RFC 3168 (default: accept)"},
+    {FLAG("fastopen", "off|client|server|both"), KEY("TCP", "FastOpen"), .set = set_fastopen,
+     .help = "data in SYNs, RFC 7413 (default: client)"},
+    {FLAG("mtu-probing", "off|black-hole|always"), KEY("TCP", "MTUProbing"), .set = set_mtu_probing,
+     .help = "find out what the path carries, RFC 4821 (default: off)"},
     {SWITCH("services", "yes"), KEY("Netstack", "Services"), .set = set_services,
      .help = "offer echo 7, discard 9, daytime 13 and chargen 19"},
     {FLAG("congestion", "cubic|reno|bbr"), KEY("Netstack", "CongestionControl"),

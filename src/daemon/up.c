@@ -67,6 +67,10 @@ static int make_stack(struct nst_daemon *d)
     if ((err = nst_system_config(&config)) || (err = nst_stack_new(&d->stack, &config)) ||
         (err = nst_link_add(d->stack, &d->link, &link)))
         return err;
+    if ((err = nst_stack_setopt(d->stack, NST_STACK_TCP_ECN, c->ecn)) ||
+        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_FASTOPEN, c->fastopen)) ||
+        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)))
+        return err;
     for (size_t i = 0; i < c->naddresses && !err; i++)
         err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
     if (!err)

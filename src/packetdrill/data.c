@@ -205,7 +205,8 @@ static ssize_t transmit(struct nst_pd_host *host, struct nst_pd_file *file,
     for (size_t i = 0; i < x->n; i++)
         slices[i] = (struct nst_slice){x->iov[i].iov_base, x->iov[i].iov_len};
     msg.flags = (x->flags & MSG_MORE ? NST_SEND_MORE : 0u) |
-                (x->flags & MSG_OOB ? NST_SEND_OOB : 0u);
+                (x->flags & MSG_OOB ? NST_SEND_OOB : 0u) |
+                (x->flags & MSG_FASTOPEN ? NST_SEND_FASTOPEN : 0u);
     msg.ndata = skip(slices, x->n, 0);
     do {
         sent = msg.ndata || file->type == SOCK_DGRAM ? nst_pd_try_send(host, file, &msg) : 0;

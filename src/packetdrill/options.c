@@ -38,6 +38,8 @@ static const struct {
     {IPPROTO_TCP, TCP_LINGER2, NST_OPT_LINGER2, 1},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, NST_OPT_USER_TIMEOUT, 1},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NST_OPT_DEFER_ACCEPT, 1},
+    {IPPROTO_TCP, TCP_FASTOPEN, NST_OPT_FASTOPEN, 1},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, NST_OPT_FASTOPEN_CONNECT, 1},
     {IPPROTO_UDP, UDP_SEGMENT, NST_OPT_UDP_SEGMENT, 1},
     {IPPROTO_UDP, UDP_GRO, NST_OPT_UDP_GRO, 1},
 };
@@ -84,6 +86,7 @@ static int64_t as_the_stack_has_it(size_t i, int value)
     case NST_OPT_QUICKACK:
     case NST_OPT_UDP_GRO:
     case NST_OPT_DEFER_ACCEPT:
+    case NST_OPT_FASTOPEN_CONNECT:
         return value != 0;
     case NST_OPT_MAX_PACING_RATE: /* all ones: none */
         return value == -1 ? 0 : (int64_t)(uint32_t)value;

@@ -78,6 +78,16 @@ static void set_ecn(struct nst_tcp_config *c, const struct values *v)
     c->ecn = (uint8_t)v->n[0];
 }
 
+static void set_mtu_probing(struct nst_tcp_config *c, const struct values *v)
+{
+    c->mtu_probing = (uint8_t)v->n[0];
+}
+
+static void set_fastopen(struct nst_tcp_config *c, const struct values *v)
+{
+    c->fastopen = (uint16_t)v->n[0];
+}
+
 static const struct {
     const char *file;
     int values;
@@ -90,6 +100,8 @@ static const struct {
     {"tcp_syncookies", 1, 2, set_cookies},
     {"tcp_slow_start_after_idle", 1, 1, set_restart_idle},
     {"tcp_ecn", 1, NST_TCP_ECN_ACCEPT, set_ecn},
+    {"tcp_mtu_probing", 1, NST_TCP_MTU_PROBING_ALWAYS, set_mtu_probing},
+    {"tcp_fastopen", 1, UINT16_MAX, set_fastopen},
     {"tcp_syn_retries", 1, UINT8_MAX, set_syn_retries},
     {"tcp_synack_retries", 1, UINT8_MAX, set_synack_retries},
     {"tcp_retries1", 1, UINT8_MAX, set_retries1},

@@ -1,5 +1,5 @@
-/* TCP_INFO as the kernel lays it out. What the stack doesn't measure is 0: Fast Open. Packets are
- * counted in segments, as there: the stack counts bytes. */
+/* TCP_INFO as the kernel lays it out. What the stack doesn't measure is 0. Packets are counted in
+ * segments, as there: the stack counts bytes. */
 #include <limits.h>
 #include <string.h>
 
@@ -36,7 +36,14 @@ _Static_assert(offsetof(struct info, total_rto) == 240, "the kernel's layout");
 #define REORDERING  3   /* segments: ours doesn't adapt */
 #define HEADERS     (NST_IPV4_HLEN + NST_TCP_HLEN)
 
-enum { OPT_TIMESTAMPS = 1, OPT_SACK = 2, OPT_WSCALE = 4, OPT_ECN = 8, OPT_ECN_SEEN = 16 };
+enum {
+    OPT_TIMESTAMPS = 1,
+    OPT_SACK = 2,
+    OPT_WSCALE = 4,
+    OPT_ECN = 8,
+    OPT_ECN_SEEN = 16,
+    OPT_SYN_DATA = 32
+};
 
 /* The kernel's numbers of our states. */
 static uint8_t state_of(enum nst_tcp_state state)
@@ -103,7 +110,7 @@ static void put_state(const struct nst_tcp_info *in, struct info *out)
     out->backoff = in->backoff;
     out->options = (uint8_t)((in->timestamps ? OPT_TIMESTAMPS : 0) | (in->sack ? OPT_SACK : 0) |
                              (in->wscale ? OPT_WSCALE : 0) | (in->ecn ? OPT_ECN : 0) |
-                             (in->ecn_seen ? OPT_ECN_SEEN : 0));
+                             (in->ecn_seen ? OPT_ECN_SEEN : 0) | (in->syn_data ? OPT_SYN_DATA : 0));
     out->wscale = (uint8_t)(in->snd_wscale | in->rcv_wscale << 4);
     out->last_data_sent = msecs(in->last_data_sent);
     out->last_data_recv = msecs(in->last_data_recv);

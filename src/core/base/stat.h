@@ -42,6 +42,11 @@
     X(tcp_resets_limited, "tcp.resets_limited")       \
     X(tcp_challenges, "tcp.challenge_acks")           \
     X(tcp_cookies_sent, "tcp.cookies_sent")           \
+    X(tcp_mtu_probes, "tcp.mtu_probes")               \
+    X(tcp_mtu_black_holes, "tcp.mtu_black_holes")     \
+    X(tcp_fastopen_passive, "tcp.fastopen_passive")   \
+    X(tcp_fastopen_full, "tcp.fastopen_full")         \
+    X(tcp_fastopen_failed, "tcp.fastopen_failed")     \
     X(tcp_cookies_accepted, "tcp.cookies_accepted")   \
     X(tcp_orphans_reset, "tcp.orphans_reset")         \
     X(tcp_timewaits, "tcp.timewaits")                 \

@@ -71,6 +71,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_OOBINLINE:
     case NST_OPT_DEFER_ACCEPT:
     case NST_OPT_QUICKACK:
+    case NST_OPT_FASTOPEN_CONNECT:
     case NST_OPT_PACING:
     case NST_OPT_HYSTART:
         return value == 0 || value == 1;
@@ -84,6 +85,10 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_KEEPCNT:
     case NST_OPT_SYNCNT:
         return value >= 1 && value <= 127;
+    case NST_OPT_MTU_PROBING:
+        return value >= NST_TCP_MTU_PROBING_OFF && value <= NST_TCP_MTU_PROBING_ALWAYS;
+    case NST_OPT_FASTOPEN:
+        return value >= 0 && value <= 4096;
     case NST_OPT_ECN:
         return value >= NST_TCP_ECN_OFF && value <= NST_TCP_ECN_ACCEPT;
     case NST_OPT_LINGER:

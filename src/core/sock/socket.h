@@ -60,7 +60,6 @@ struct nst_socket {
 
 struct nst_sock_slot {
     struct nst_socket *socket;
-    struct nst_list place; /* in its bucket, or on the list of its kind */
     uint32_t generation;
 };
 
@@ -171,7 +170,7 @@ int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t ba
 int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie,
                       nst_sock *out);
 int nst_stream_shutdown(struct nst_socket *s, enum nst_shutdown how);
-int64_t nst_stream_send(struct nst_socket *s, const struct nst_msg *msg);
+int64_t nst_stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
 int64_t nst_stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
 int nst_stream_error_take(struct nst_socket *s);
 uint32_t nst_stream_readiness(const struct nst_socket *s);

@@ -100,12 +100,14 @@ int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
         return -EAFNOSUPPORT;
     if (peer->port == 0)
         return -EADDRNOTAVAIL;
-    if ((err = name_ends(socks, s, peer)) || (err = nst_tcb_connect(t)))
+    if ((err = name_ends(socks, s, peer)))
+        return err;
+    if ((err = nst_tcb_connect(t)))
         return err;
     s->connected = true;
     s->local.addr = t->flow.id.local;
     s->local.port = t->flow.id.lport;
-    return -EINPROGRESS;
+    return nst_fastopen_waits(t) ? 0 : -EINPROGRESS;
 }
 
 /* ---- Listening ---------------------------------------------------------------------------------
@@ -178,10 +180,16 @@ int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t co
 
 /* ---- Data -------------------------------------------------------------------------------- */
 
-int64_t nst_stream_send(struct nst_socket *s, const struct nst_msg *msg)
+int64_t nst_stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
     if (!s->tcb)
         return -ENOTCONN;
+    if (msg->flags & NST_SEND_FASTOPEN && s->tcb->state == NST_TCP_CLOSED && !s->connected) {
+        s->tcb->opt.fastopen_connect = true;
+        int err = nst_stream_connect(socks, s, &msg->peer);
+        if (err)
+            return err;
+    }
     if (s->tcb->error)
         return nst_stream_error_take(s);
     return nst_tcb_send(s->tcb, msg->data, msg->ndata, msg->flags);
@@ -306,6 +314,15 @@ static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value
     case NST_OPT_ECN:
         o->ecn = (uint8_t)value;
         break;
+    case NST_OPT_MTU_PROBING:
+        o->mtu_probing = (uint8_t)value;
+        break;
+    case NST_OPT_FASTOPEN:
+        o->fastopen_max = (uint16_t)value;
+        break;
+    case NST_OPT_FASTOPEN_CONNECT:
+        o->fastopen_connect = value;
+        break;
     case NST_OPT_SNDBUF:
         o->sndbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
         o->sndbuf_fixed = true;
@@ -408,6 +425,15 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         return 0;
     case NST_OPT_ECN:
         *value = o->ecn;
+        return 0;
+    case NST_OPT_MTU_PROBING:
+        *value = o->mtu_probing;
+        return 0;
+    case NST_OPT_FASTOPEN:
+        *value = o->fastopen_max;
+        return 0;
+    case NST_OPT_FASTOPEN_CONNECT:
+        *value = o->fastopen_connect;
         return 0;
     case NST_OPT_SNDBUF:
         *value = o->sndbuf;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "core/base/addr.h"
+#include "core/base/bytes.h"
 #include "core/stack/stack.h"
 
 _Static_assert(NST_SEND_SLICES == NST_SENDQ_ROOM, "what is reserved fits");
@@ -125,7 +126,7 @@ int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *m
     case NST_SOCK_PACKET:
         return nst_packet_send(&stack->socks, s, msg);
     case NST_SOCK_STREAM:
-        return nst_stream_send(s, msg);
+        return nst_stream_send(&stack->socks, s, msg);
     default:
         return nst_sock_send(&stack->socks, s, msg);
     }
@@ -208,6 +209,29 @@ int nst_leave(struct nst_stack *stack, nst_sock sock, nst_link link, const struc
     struct nst_socket *s = find(stack, sock);
 
     return s ? nst_sock_leave(&stack->socks, s, link, group, source) : -EBADF;
+}
+
+int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t value)
+{
+    static const int64_t most[] = {[NST_STACK_TCP_ECN] = NST_TCP_ECN_ACCEPT,
+                                   [NST_STACK_TCP_FASTOPEN] = UINT16_MAX,
+                                   [NST_STACK_TCP_MTU_PROBING] = NST_TCP_MTU_PROBING_ALWAYS};
+    struct nst_tcp_config *c = &stack->tcps.config;
+
+    if (opt >= NST_ARRAY_LEN(most) || value < 0 || value > most[opt])
+        return -EINVAL;
+    switch (opt) {
+    case NST_STACK_TCP_ECN:
+        c->ecn = (uint8_t)value;
+        break;
+    case NST_STACK_TCP_FASTOPEN:
+        c->fastopen = (uint16_t)value;
+        break;
+    case NST_STACK_TCP_MTU_PROBING:
+        c->mtu_probing = (uint8_t)value;
+        break;
+    }
+    return 0;
 }
 
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value)

@@ -165,6 +165,7 @@ static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
 
     if (moves || a->duplicate || new_sack || a->congested)
         nst_recovery_acked(t, a);
+    nst_mtu_acked(t);
     nst_rate_end(t);
     nst_chrono_update(t);
     tune_sndbuf(t);
@@ -187,8 +188,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
         nst_rate_begin(t);
     if (!old) {
         a.congested = t->act && nst_ecn_congested(t, seg);
-        bool window_changed = update_window(t, seg);
-        a.duplicate = is_duplicate(t, seg, window_changed);
+        bool shook = nst_fastopen_acked(t), window_changed = update_window(t, seg);
+        a.duplicate = !shook && is_duplicate(t, seg, window_changed);
         if (moves)
             advance(t, seg, &a);
     }

@@ -64,6 +64,7 @@ void nst_tcb_release(struct nst_tcb *t)
         return;
     nst_sendq_free(&act->sendq, tcps->pool);
     nst_board_free(t);
+    nst_fastopen_end(t);
     tcps->ooo_bytes -= nst_ooo_mem(act->ooo);
     nst_ooo_free(&act->ooo, tcps->env);
 }

@@ -84,14 +84,16 @@ static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
 void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     *out = (struct nst_tcp_info){
-        .state = t->state,
+        .state = nst_fastopen_shakes(t) ? NST_TCP_SYN_RECEIVED : t->state,
         .ca_state = nst_tcb_phase(t),
         .timestamps = t->ts_ok,
         .sack = t->sack_ok,
         .wscale = t->ws_ok,
         .ecn = t->ecn_ok,
         .ecn_seen = t->ecn_seen,
+        .syn_data = t->syn_data,
         .rcv_tos = t->rcv_tos,
+        .pmtu_high = t->mtu_high,
         .rcv_ce = t->ce_segs,
         .probes = t->probes,
         .last_data_sent = ago(t, t->last_snd_ms),

@@ -45,16 +45,11 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->snd.wl2 = seg->h.ack;
 }
 
-void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
+void nst_tcb_begin(struct nst_tcb *t, bool lost)
 {
-    nst_time now = t->tcps->env->now;
-
-    if (lost)
-        nst_rtt_syn_was_lost(&t->rtt);
-    else if (syn_time)
-        nst_rtt_sample(&t->rtt, now - syn_time, now);
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
+    nst_mtu_begin(t);
     t->cc.cwnd = lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
     t->quick = QUICK_ACKS;
     if (t->act) {
@@ -69,6 +64,17 @@ void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
     nst_tcb_wants_output(t);
 }
 
+void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
+{
+    nst_time now = t->tcps->env->now;
+
+    if (lost)
+        nst_rtt_syn_was_lost(&t->rtt);
+    else if (syn_time)
+        nst_rtt_sample(&t->rtt, now - syn_time, now);
+    nst_tcb_begin(t, lost);
+}
+
 /* The answer to our SYN has come. */
 static void establish_active(struct nst_tcb *t)
 {
@@ -81,7 +87,7 @@ static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
     bool ack = h->flags & NST_TCP_ACK;
 
     /* First: the ACK bit. */
-    if (ack && (nst_seq_le(h->ack, t->act->iss) || nst_seq_gt(h->ack, t->snd.nxt))) {
+    if (ack && (nst_seq_le(h->ack, t->act->iss) || nst_seq_gt(h->ack, nst_fastopen_sent(t)))) {
         if (!(h->flags & NST_TCP_RST))
             nst_tcp_send_rst_for(t->tcps, seg->pkt, h, seg->len);
         return NST_DROP_tcp_ack;
@@ -98,6 +104,7 @@ static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
         return NST_DROP_tcp_flags;
     learn_from_syn(t, seg);
     if (ack) {
+        nst_fastopen_answered(t, h);
         establish_active(t);
         t->ack_now = true;
         /* Data or a FIN in the SYN is processed as if it came next; nothing is urgent so early
@@ -210,6 +217,7 @@ static enum nst_drop check_rst(struct nst_tcb *t, const struct nst_tcp_seg *seg)
         nst_tcb_challenge(t);
         return NST_DROP_tcp_rst;
     }
+    nst_fastopen_reset(t);
     bool refused = t->state == NST_TCP_SYN_RECEIVED;
     bool orderly = t->state == NST_TCP_CLOSING || t->state == NST_TCP_LAST_ACK;
     nst_tcb_ended(t, refused                          ? ECONNREFUSED
@@ -473,9 +481,29 @@ static void forget_known_syn(const struct nst_tcb *t, struct nst_tcp_seg *seg)
     seg->h.seq = seg->seq;
 }
 
+/* Of a connection that began with data: its SYN comes once more, for our SYN-ACK was lost. */
+static bool is_known_syn(const struct nst_tcb *t, const struct nst_tcp *h)
+{
+    return nst_fastopen_shakes(t) && nst_seq_eq(h->seq, t->act->irs) &&
+           (h->flags & (NST_TCP_SYN | NST_TCP_ACK | NST_TCP_RST)) == NST_TCP_SYN;
+}
+
+enum nst_drop nst_tcb_syn_data(struct nst_tcb *t, struct nst_tcp_seg *seg)
+{
+    seg->h.seq = seg->seq;
+    seg->h.flags &= (uint8_t) ~(NST_TCP_SYN | NST_TCP_URG);
+    return input_text(t, seg);
+}
+
 enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
 {
     const struct nst_tcp *h = &seg->h;
+
+    if (is_known_syn(t, h)) {
+        t->act->fastopen->synack_due = true;
+        nst_tcb_wants_output(t);
+        return NST_DROP_tcp_dup;
+    }
     forget_known_syn(t, seg);
     enum nst_drop drop = check_sequence(t, seg);
 

@@ -62,6 +62,7 @@ int nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
     nst_list_init(&l->reqs);
     nst_list_init(&l->accept);
     nst_list_init(&l->changed_node);
+    nst_list_init(&l->fastopens);
     nst_list_push_back(port_bucket(tcps, l->local.port), &l->place);
     return 0;
 }
@@ -78,6 +79,7 @@ void nst_tcp_unlisten(struct nst_tcp_listener *l)
         struct nst_tcb *t = nst_tcp_accept(l);
         nst_tcb_abort(t, ECONNRESET);
     }
+    nst_fastopen_unlisten(l);
     nst_list_del(&l->place);
     nst_list_del(&l->changed_node);
 }
@@ -110,6 +112,7 @@ struct offer {
     uint16_t mss;
     uint8_t wscale;
     bool ts_ok, sack_ok, ws_ok, ecn_ok;
+    struct nst_tcp_cookie answer; /* Fast Open's, for the first SYN-ACK only; its length may be 0 */
 };
 
 static struct offer offer_of(const struct nst_tcp_listener *l, const struct nst_tcp_seg *seg)
@@ -162,7 +165,9 @@ static void send_synack(struct nst_tcp_listener *l, const struct nst_flow_id *id
         .has_wscale = o->ws_ok,
         .wscale = nst_tcp_wscale(tcps),
         .has_ts = o->ts_ok,
-        .ts_ecr = o->ts_recent};
+        .ts_ecr = o->ts_recent,
+        .has_fastopen = o->answer.len > 0,
+        .fastopen = o->answer};
     h.opts.ts_val = nst_tcp_ts(tcps, offset);
     if (cookie)
         h.opts.ts_val =
@@ -244,7 +249,7 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
     nst_list_push_back(&l->reqs, &req->place);
     l->nreqs++;
     nst_timer_arm(&tcps->env->wheel, &req->timer, tcps->env->now + req_wait(req));
-    req_answer(req);
+    send_synack(l, id, o, false);
     return true;
 }
 
@@ -423,9 +428,37 @@ static nst_seq choose_iss(const struct nst_tcps *tcps, const struct nst_flow_id 
     return seg->reopens && nst_seq_lt(iss, least) ? least : iss;
 }
 
-static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow_id *id,
-                               const struct nst_tcp_seg *seg)
+/* A connection that takes the data of its SYN, and goes on before the handshake ends (7413-4).
+ * False without memory: then it begins as others do. */
+static bool open_fast(struct nst_tcp_listener *l, const struct nst_flow_id *id,
+                      const struct offer *o, struct nst_tcp_seg *seg, enum nst_drop *drop)
 {
+    struct nst_tcb *t = open_passive(l, id, o);
+
+    if (!t)
+        return false;
+    if (!nst_tcb_activate(t) || !nst_fastopen_serve(t, l, &o->answer)) {
+        nst_tcb_free(t);
+        return false;
+    }
+    t->snd.wnd = t->snd.max_wnd = seg->h.wnd;
+    t->snd.wl1 = seg->h.seq;
+    t->snd.wl2 = o->iss;
+    t->act->iss = o->iss;
+    t->act->irs = o->irs;
+    t->act->syn_time = l->tcps->env->now;
+    nst_tcb_begin(t, false);
+    t->act->first_unacked = l->tcps->env->now;
+    *drop = nst_tcb_syn_data(t, seg);
+    t->act->fastopen->synack_due = true;
+    nst_tcb_rearm(t);
+    return true;
+}
+
+static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow_id *id,
+                               struct nst_tcp_seg *seg)
+{
+    enum nst_drop drop = NST_DROP_NONE;
     struct nst_tcps *tcps = l->tcps;
     struct offer o = offer_of(l, seg);
     bool full = l->nreqs >= nst_min32(tcps->config.max_reqs, nst_max32(l->backlog, 16));
@@ -433,6 +466,8 @@ static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow
     if (l->naccept > l->backlog)
         return NST_DROP_tcp_accept_queue;
     o.iss = choose_iss(tcps, id, seg);
+    if (nst_fastopen_accepts(l, id, seg, &o.answer) && open_fast(l, id, &o, seg, &drop))
+        return drop;
     if (!full && req_new(l, id, &o))
         return NST_DROP_NONE;
     if (!tcps->config.cookies)
@@ -442,6 +477,7 @@ static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow
     o.sack_ok &= o.ts_ok; /* what could not come back must not be agreed upon */
     o.ws_ok &= o.ts_ok;
     o.ecn_ok &= o.ts_ok;
+    o.answer.len = 0;
     tcps->cookies_sent = tcps->env->now;
     NST_COUNT(tcps->env, tcp_cookies_sent);
     send_synack(l, id, &o, true);

@@ -273,6 +273,7 @@ void nst_tcp_send_rst_for(struct nst_tcps *tcps, const struct nst_pkt *about,
 
 static void send_syn(struct nst_tcb *t)
 {
+    struct nst_pkt *pkt = nst_pkt_new(t->tcps->pool, NST_PKT_HEADROOM, 0);
     const struct nst_tcp_config *c = &t->tcps->config;
     bool active = t->state == NST_TCP_SYN_SENT;
     struct nst_tcp h = {.seq = t->act->iss, .flags = NST_TCP_SYN | nst_ecn_syn_flags(t)};
@@ -294,9 +295,13 @@ static void send_syn(struct nst_tcb *t)
         h.opts.has_ts = true;
         h.opts.ts_val = nst_tcp_ts(t->tcps, t->ts_offset);
     }
-    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->opt.ttl, t->opt.tos);
-    t->probe_now = false;
-    t->count.segs_out++;
+    uint32_t len = nst_fastopen_syn(t, &h);
+    if (pkt) {
+        size_t got = nst_sendq_slice(&t->act->sendq, pkt, t->snd.nxt, len);
+        assert(got == len);
+        send_take(t->tcps, &t->flow.id, &h, pkt, UINT32_MAX, t->opt.ttl, t->opt.tos);
+    }
+    ack_was_sent(t);
     if (nst_tcb_deadline(t, NST_TCP_DL_RTO) == NST_TIME_NEVER)
         nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + nst_rtt_rto(&t->rtt));
 }
@@ -324,7 +329,8 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
         add_sacks(t, &h);
     add_urgent(t, &h);
     uint8_t ecn = nst_ecn_mark(t, &h, got, fresh);
-    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->opt.ttl, t->opt.tos | ecn);
+    uint32_t mss = fresh && nst_mtu_is_probe(t, seq) ? got : t->snd_mss;
+    int err = send_take(t->tcps, &t->flow.id, &h, pkt, mss, t->opt.ttl, t->opt.tos | ecn);
     ack_was_sent(t);
     if (err == -EMSGSIZE)
         nst_tcb_path_changed(t);
@@ -435,9 +441,11 @@ static bool may_send_small(const struct nst_tcb *t, uint32_t len, uint32_t queue
 /* How much new data goes now: whole segments, and the rest if it may. */
 static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
 {
-    uint32_t len = nst_min32(sendable(t, queued), burst_max(t));
-    uint32_t tail = len % t->snd_mss;
+    uint32_t allowed = sendable(t, queued), len = nst_min32(allowed, burst_max(t));
+    uint32_t tail = len % t->snd_mss, probe = nst_mtu_probe_len(t, queued, allowed);
 
+    if (probe)
+        return probe;
     if (tail && !may_send_small(t, tail, tail + queued - len))
         len -= tail;
     return len;
@@ -516,12 +524,14 @@ static bool send_new(struct nst_tcb *t)
  * does not fit. */
 static bool output_syn(struct nst_tcb *t)
 {
-    if (t->probe_now)
+    if (t->probe_now) {
+        t->probe_now = false;
         send_syn(t);
-    else if (t->ack_now)
-        send_bare(t, t->snd.nxt, 0);
-    else
+        return true;
+    }
+    if (!t->ack_now)
         return false;
+    send_bare(t, t->snd.nxt, 0);
     return true;
 }
 
@@ -531,6 +541,11 @@ static bool output_one(struct nst_tcb *t)
         return false;
     if (t->state < NST_TCP_ESTABLISHED)
         return output_syn(t);
+    if (nst_fastopen_shakes(t) && t->act->fastopen->synack_due) {
+        t->act->fastopen->synack_due = false;
+        send_syn(t);
+        return true;
+    }
     if (t->ack_now && has_sacks(t)) { /* what is missing is said before more is sent */
         send_bare(t, t->snd.nxt, 0);
         return true;

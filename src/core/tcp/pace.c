@@ -20,7 +20,7 @@ void nst_pace_update(struct nst_tcb *t)
     struct nst_pace *p = &t->act->pace;
     uint64_t rate = t->act->cc.pacing_rate;
 
-    if (!rate && t->opt.pacing)
+    if (!rate && t->opt.pacing && nst_rtt_min(&t->rtt) >= QUANTUM_TIME)
         rate = rate_of_window(t);
     if (t->opt.max_pacing_rate)
         rate = rate ? nst_min(rate, t->opt.max_pacing_rate) : t->opt.max_pacing_rate;

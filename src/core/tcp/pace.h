@@ -9,7 +9,8 @@
  * who comes late loses nothing.
  *
  * The rate is set by the congestion control, or follows from its window: twice what the window
- * gives in slow start, so that it can double, and 1.2 times later. */
+ * gives in slow start, so that it can double, and 1.2 times later; where a round trip is shorter
+ * than a quantum takes, there is nothing to spread, and the window alone decides. */
 #ifndef NST_TCP_PACE_H
 #define NST_TCP_PACE_H
 

@@ -96,7 +96,8 @@ static void newreno_acked(struct nst_tcb *t, uint32_t acked, bool duplicate)
     }
     if (t->act->phase < NST_TCP_RECOVERY && t->act->dupacks >= DUP_THRESH) { /* 5681-6, 6582-5 */
         nst_board_mark_first_lost(t);
-        enter_recovery(t);
+        if (!nst_mtu_probe_lost(t))
+            enter_recovery(t);
     }
 }
 
@@ -104,7 +105,7 @@ static void sack_acked(struct nst_tcb *t)
 {
     bool lost = nst_board_mark_lost(t);
 
-    if (lost && t->act->phase < NST_TCP_RECOVERY)
+    if (lost && t->act->phase < NST_TCP_RECOVERY && !nst_mtu_probe_lost(t))
         enter_recovery(t);
 }
 

@@ -32,6 +32,7 @@ static const struct nst_tcp_config defaults = {
     .pacing = true,
     .hystart = true,
     .ecn = NST_TCP_ECN_ACCEPT,
+    .fastopen = NST_TCP_FASTOPEN_CLIENT,
     .cc = &nst_cc_cubic,
 };
 
@@ -52,6 +53,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->isn_key = nst_prng_key(seed, "tcp initial sequence numbers");
     tcps->ts_key = nst_prng_key(seed, "tcp timestamps");
     tcps->cookie_key = nst_prng_key(seed, "tcp cookies");
+    tcps->fastopen_key = nst_prng_key(seed, "tcp fast open");
     tcps->port_key = nst_prng_key(seed, "tcp ports");
     for (unsigned i = 0; i < NST_TCP_PORT_BUCKETS; i++)
         nst_list_init(&tcps->listeners[i]);
@@ -114,6 +116,7 @@ void nst_tcp_fini(struct nst_tcps *tcps)
         while (tcps->buckets[i])
             flow_free(tcps, tcps->buckets[i]);
     nst_timer_cancel(&tcps->env->wheel, &tcps->timewait_timer);
+    nst_fastopen_fini(tcps);
     nst_env_free(tcps->env, tcps->buckets, (tcps->mask + 1) * sizeof *tcps->buckets);
 }
 
@@ -209,6 +212,8 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     t->opt = (struct nst_tcp_options){
         .rcvbuf = tcps->config.rcvbuf_initial,
         .sndbuf = tcps->config.sndbuf_initial,
+        .ecn = tcps->config.ecn,
+        .mtu_probing = tcps->config.mtu_probing,
         .syn_retries = tcps->config.syn_retries,
         .keep_idle_s = 7200, /* MUST-28; keep-alive itself is off (MUST-25) */
         .keep_interval_s = 75,
@@ -217,7 +222,6 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .linger_s = -1,
         .pacing = tcps->config.pacing,
         .hystart = tcps->config.hystart,
-        .ecn = tcps->config.ecn,
     };
     t->started = tcps->env->now;
     return t;

@@ -26,6 +26,7 @@
 #include "core/ip/ip.h"
 #include "core/tcp/cc.h"
 #include "core/tcp/chrono.h"
+#include "core/tcp/fastopen.h"
 #include "core/tcp/pace.h"
 #include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
@@ -51,7 +52,8 @@ enum nst_flow_kind {
 struct nst_flow {
     struct nst_flow *next; /* in its bucket */
     struct nst_flow_id id;
-    uint8_t kind; /* enum nst_flow_kind */
+    uint8_t kind;       /* enum nst_flow_kind */
+    uint8_t challenged; /* TIME-WAIT, which has no other room: when last, in ticks; 0: never */
 };
 
 /* ---- The connection -------------------------------------------------------------------------- */
@@ -117,10 +119,13 @@ struct nst_tcp_options {
     uint8_t syn_retries, keep_count;
     bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
     bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
-    bool defer_accept : 1; /* TCP_DEFER_ACCEPT: wait for data */
-    bool pacing : 1;       /* even if the congestion control doesn't need it */
-    bool hystart : 1;      /* RFC 9406 */
-    uint8_t ecn;           /* enum nst_tcp_ecn_mode */
+    bool defer_accept : 1;     /* TCP_DEFER_ACCEPT: wait for data */
+    bool pacing : 1;           /* even if the congestion control doesn't need it */
+    bool hystart : 1;          /* RFC 9406 */
+    bool fastopen_connect : 1; /* TCP_FASTOPEN_CONNECT: the first data goes with the SYN */
+    uint16_t fastopen_max;     /* TCP_FASTOPEN: of a listener, so many at a time */
+    uint8_t ecn;               /* enum nst_tcp_ecn_mode */
+    uint8_t mtu_probing;       /* enum nst_tcp_mtu_probing */
 };
 
 /* What a connection needs while data moves, in either direction, and only then (activity.c). */
@@ -151,6 +156,9 @@ struct nst_tcp_activity {
     nst_time idle_since;    /* when the last of what was out was acknowledged; 0: nothing was yet */
     nst_time first_unacked; /* since when something is out or a window is closed; 0: not */
     int soft_error;         /* what ICMP said, for a time-out to report */
+    nst_seq probe_start, probe_end; /* of the path's MTU; equal: there is none */
+    uint16_t probe_mtu;
+    struct nst_tcp_fastopen *fastopen; /* while there is something of it to be done */
 
     /* Receiving. */
     struct nst_recvq recvq;
@@ -192,6 +200,8 @@ struct nst_tcb {
     uint32_t last_snd_ms;           /* the same; 0: never */
     uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
     uint16_t mtu;                   /* of the path */
+    uint16_t mtu_high;              /* what it may be at most; 0: nobody asks */
+    uint32_t mtu_since_s;           /* when one of them became smaller, in seconds; 0: never */
     uint16_t snd_mss;               /* payload of a full segment, options taken off */
     uint16_t peer_mss;              /* what the peer said */
     uint16_t rcv_mss;               /* estimate of what the peer sends as a full segment */
@@ -228,6 +238,7 @@ struct nst_tcb {
     bool passive : 1;     /* from LISTEN */
     bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
     bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
+    bool syn_data : 1;    /* data went with the SYN, and all of it was taken */
 
     struct nst_tcp_options opt;
     uint32_t ce_segs; /* that came marked CE */
@@ -254,6 +265,11 @@ struct nst_tcp_listener {
     struct nst_list changed_node;
     struct nst_tcp_options opt;
     const struct nst_cc_ops *cc;
+    struct nst_list
+        fastopens; /* of struct nst_tcp_fastopen: began with data, handshake to finish */
+    uint32_t nfastopen;
+    uint32_t fastopen_reset; /* so many more count until `fastopen_until`: they were reset */
+    nst_time fastopen_until;
 };
 
 /* A half-open connection. */
@@ -276,10 +292,9 @@ struct nst_tcp_timewait {
     struct nst_flow flow;
     nst_seq snd_nxt, rcv_nxt;
     uint32_t ts_recent;
-    uint32_t until : 16;      /* in ticks (timewait.c) */
-    uint32_t challenged : 10; /* when last (RFC 5961 §7), in ticks; 0: never */
-    uint32_t wnd_bits : 5;    /* the window field that was offered last, rounded up: 1 << this */
-    uint32_t ts_ok : 1;
+    uint16_t wnd;        /* as it was offered last: its edge does not move back (SHLD-14) */
+    uint16_t until : 15; /* in ticks (timewait.c) */
+    uint16_t ts_ok : 1;
 };
 
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
@@ -297,10 +312,12 @@ struct nst_tcp_config {
     uint32_t sndbuf_initial, sndbuf_max;
     uint8_t syn_retries, synack_retries, retries1, retries2, orphan_retries;
     bool timestamps, sack, wscale, cookies;
-    bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
-    bool pacing;       /* of window-based congestion control, too */
-    bool hystart;      /* RFC 9406 */
-    uint8_t ecn;       /* enum nst_tcp_ecn_mode */
+    bool restart_idle;   /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
+    bool pacing;         /* of window-based congestion control, too */
+    bool hystart;        /* RFC 9406 */
+    uint8_t ecn;         /* enum nst_tcp_ecn_mode */
+    uint16_t fastopen;   /* enum nst_tcp_fastopen_mode */
+    uint8_t mtu_probing; /* enum nst_tcp_mtu_probing */
     const struct nst_cc_ops *cc;
 };
 
@@ -309,7 +326,8 @@ struct nst_tcps {
     struct nst_pool *pool;
     struct nst_ip *ip;
     struct nst_tcp_config config;
-    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, port_key;
+    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, port_key, fastopen_key;
+    struct nst_tcp_server *servers; /* what clients remember: NST_TCP_SERVERS; NULL: nothing yet */
     struct nst_flow **buckets;
     uint32_t mask, nflows;
     struct nst_list listeners[NST_TCP_PORT_BUCKETS];
@@ -392,6 +410,10 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg);
 /* The handshake is done; our first SYN went out at `syn_time` (0: not known), and `lost` says
  * whether it had to be repeated. */
 void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost);
+/* Data may go: at the end of the handshake, or ahead of it. */
+void nst_tcb_begin(struct nst_tcb *t, bool lost);
+/* The data of a SYN, ahead of the handshake's end. */
+enum nst_drop nst_tcb_syn_data(struct nst_tcb *t, struct nst_tcp_seg *seg);
 /* An ICMP error about a segment of ours: its ports and sequence number stand at `off` in `pkt`. */
 bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,
                    const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
@@ -485,6 +507,63 @@ void nst_ecn_reduced(struct nst_tcb *t);
 /* Adds to the flags of a segment with `len` bytes of payload, which was not sent before if `fresh`.
  * Returns the ECN field of its IP header. */
 uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fresh);
+
+/* ---- fastopen.c -------------------------------------------------------------------------- */
+
+/* A connection that sends and receives already, although our SYN-ACK is not acknowledged yet. */
+static inline bool nst_fastopen_shakes(const struct nst_tcb *t)
+{
+    return t->act && t->act->fastopen && !t->act->fastopen->client;
+}
+
+/* One whose SYN waits for the owner's first data. */
+static inline bool nst_fastopen_waits(const struct nst_tcb *t)
+{
+    return t->act && t->act->fastopen && t->act->fastopen->waits;
+}
+
+/* Server: whether the data of a SYN may be taken at once; `*answer` is the cookie for the SYN-ACK,
+ * of length 0 if none. */
+bool nst_fastopen_accepts(struct nst_tcp_listener *l, const struct nst_flow_id *id,
+                          const struct nst_tcp_seg *seg, struct nst_tcp_cookie *answer);
+/* The connection begins so. False without memory. */
+bool nst_fastopen_serve(struct nst_tcb *t, struct nst_tcp_listener *l,
+                        const struct nst_tcp_cookie *answer);
+/* An acknowledgement came that is not below SND.UNA; true if it ends the handshake. */
+bool nst_fastopen_acked(struct nst_tcb *t);
+/* The peer has reset it. */
+void nst_fastopen_reset(struct nst_tcb *t);
+void nst_fastopen_unlisten(struct nst_tcp_listener *l);
+/* Client: the connection to be sends data with its SYN, if its peer is known to take it, or else
+ * asks for a cookie. The ends are set. */
+void nst_fastopen_connect(struct nst_tcb *t);
+/* The options of a SYN, and how many bytes go with it. */
+uint32_t nst_fastopen_syn(struct nst_tcb *t, struct nst_tcp *h);
+/* Behind what a SYN-ACK may acknowledge. */
+nst_seq nst_fastopen_sent(const struct nst_tcb *t);
+/* The SYN-ACK, acceptable. */
+void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h);
+void nst_fastopen_end(struct nst_tcb *t);
+void nst_fastopen_fini(struct nst_tcps *tcps);
+
+/* ---- mtuprobe.c -------------------------------------------------------------------------- */
+
+#define NST_TCP_PMTU_MIN 552 /* Linux; 1191-2, 5927-4: nobody is made to send tiny segments */
+
+/* The connection begins: at the base size, if it probes from the beginning. */
+void nst_mtu_begin(struct nst_tcb *t);
+/* The MTU was made smaller, by what ICMP or the first hop say. */
+void nst_mtu_lowered(struct nst_tcb *t);
+/* The retransmission timer has expired. */
+void nst_mtu_timeout(struct nst_tcb *t);
+/* How long the probe is that new data goes in now; 0: in none. It is about to be sent. */
+uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable);
+/* Whether new data that begins there is one. */
+bool nst_mtu_is_probe(const struct nst_tcb *t, nst_seq seq);
+/* SND.UNA has moved. */
+void nst_mtu_acked(struct nst_tcb *t);
+/* Something counts as lost: true if it is a probe, and nothing else. */
+bool nst_mtu_probe_lost(struct nst_tcb *t);
 
 /* ---- output.c ---------------------------------------------------------------------------- */
 

@@ -72,7 +72,8 @@ static nst_time rto_deadline(const struct nst_tcb *t)
 
 bool nst_tcb_waits(const struct nst_tcb *t)
 {
-    return t->state >= NST_TCP_ESTABLISHED && (is_out(t) || is_blocked(t));
+    return t->state >= NST_TCP_ESTABLISHED &&
+           (is_out(t) || is_blocked(t) || nst_fastopen_shakes(t));
 }
 
 /* 6298-7, 6298-8, and after each acknowledgement of something new 6298-9. */
@@ -146,6 +147,20 @@ static void syn_timeout(struct nst_tcb *t)
     nst_tcb_wants_output(t);
 }
 
+/* The SYN-ACK of a connection that sends and receives already: what it sent waits for the ACK. */
+static void synack_timeout(struct nst_tcb *t)
+{
+    if (has_waited_enough(t, t->tcps->config.synack_retries)) {
+        nst_tcb_ended(t, ETIMEDOUT);
+        return;
+    }
+    t->act->retries++;
+    nst_rtt_backoff(&t->rtt);
+    t->act->fastopen->synack_due = true;
+    nst_tcb_rearm(t);
+    nst_tcb_wants_output(t);
+}
+
 /* A window that stays closed, or was taken back (MUST-35, MUST-36, SHLD-17), is asked about for as
  * long as the peer answers (MUST-37), which sets `retries` back, unless nobody waits any more, or
  * what waits is kept from others (RFC 6429 §4). */
@@ -178,6 +193,10 @@ static void rto_timeout(struct nst_tcb *t)
         syn_timeout(t);
         return;
     }
+    if (nst_fastopen_shakes(t)) {
+        synack_timeout(t);
+        return;
+    }
     bool probing = !is_out(t) || t->snd.wnd == 0; /* also of what is out by now (SHLD-17) */
     if (probing ? has_probed_enough(t) : has_waited_enough(t, r2)) {
         give_up(t);
@@ -188,6 +207,7 @@ static void rto_timeout(struct nst_tcb *t)
     } else {
         count_expiry(t);
         advise_ip(t);
+        nst_mtu_timeout(t);
         nst_recovery_timeout(t);
         nst_rtt_backoff(&t->rtt); /* MUST-19 */
     }

@@ -10,13 +10,12 @@
 
 #define TIME_WAIT (60 * NST_SEC) /* 2 MSL, as Linux has it */
 
-/* Times in a record: sixteenths of a second, which wrap after an hour. */
+/* Times in a record: sixteenths of a second. They wrap after half an hour, which matters to nobody
+ * as the sweep comes sooner; those of challenges after 16 s, so that later one of 32 is left out.
+ */
 #define TICK            (NST_SEC / 16)
-#define TICKS_MASK      0xffffu
-#define CHALLENGE_MASK  0x3ffu
+#define TICKS_MASK      0x7fffu
 #define CHALLENGE_PAUSE 8
-
-#define NO_WINDOW 31 /* instead of the window's exponent */
 
 #define SWEEP_BUCKETS 4096u          /* in one step */
 #define SWEEP_STEP    (10 * NST_MS)  /* from one to the next */
@@ -42,7 +41,7 @@ bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_time
 
 static void wait_anew(const struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    w->until = ticks_of(tcps->env->now + TIME_WAIT + TICK - 1) & TICKS_MASK;
+    w->until = (uint16_t)(ticks_of(tcps->env->now + TIME_WAIT + TICK - 1) & TICKS_MASK);
 }
 
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
@@ -107,15 +106,9 @@ static void make_room(struct nst_tcps *tcps)
 
 /* ---- What it says ------------------------------------------------------------------------ */
 
-static uint16_t last_window(const struct nst_tcp_timewait *w)
-{
-    return w->wnd_bits == NO_WINDOW ? 0 : (uint16_t)nst_min32(1u << w->wnd_bits, UINT16_MAX);
-}
-
 static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    struct nst_tcp h = {
-        .flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = last_window(w)};
+    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = w->wnd};
 
     if (w->ts_ok) {
         h.opts.has_ts = true;
@@ -128,28 +121,24 @@ static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 /* What does not fit is answered like this, but not each time (RFC 5961 §7). */
 static void challenge(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    uint32_t now = ticks_of(tcps->env->now) & CHALLENGE_MASK;
+    uint8_t now = (uint8_t)ticks_of(tcps->env->now), *last = &w->flow.challenged;
 
-    if (w->challenged && ((now - w->challenged) & CHALLENGE_MASK) < CHALLENGE_PAUSE)
+    if (*last && (uint8_t)(now - *last) < CHALLENGE_PAUSE)
         return;
-    w->challenged = now & CHALLENGE_MASK ? now & CHALLENGE_MASK : 1u;
+    *last = now ? now : 1;
     NST_COUNT(tcps->env, tcp_challenges);
     answer(tcps, w);
 }
 
 /* ---- The connection's last state --------------------------------------------------------- */
 
-/* The window field that was offered last, as the exponent of the power of two that is not less.
- * Behind the peer's FIN there is nothing to come, but that it was offered stays true (SHLD-14), and
- * Linux goes on saying so. */
-static uint32_t window_bits(const struct nst_tcb *t)
+/* The field in a header. Behind the peer's FIN there is nothing to come, but that it was offered
+ * stays true, and Linux goes on saying so. */
+static uint16_t last_window(const struct nst_tcb *t)
 {
     uint32_t wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt) >> t->rcv_wscale;
-    uint32_t bits = 0;
 
-    while (bits < 16 && 1u << bits < wnd)
-        bits++;
-    return wnd ? bits : NO_WINDOW;
+    return (uint16_t)nst_min32(wnd, UINT16_MAX);
 }
 
 static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
@@ -161,7 +150,7 @@ static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
     *w = (struct nst_tcp_timewait){.flow.id = t->flow.id,
                                    .snd_nxt = t->snd.nxt,
                                    .rcv_nxt = t->rcv.nxt,
-                                   .wnd_bits = window_bits(t) & 0x1fu,
+                                   .wnd = last_window(t),
                                    .ts_ok = t->ts_ok,
                                    .ts_recent = t->ts_recent};
     wait_anew(t->tcps, w);

@@ -44,8 +44,12 @@ int nst_tcb_connect(struct nst_tcb *t)
     nst_sendq_init(&t->act->sendq, t->snd.nxt);
     t->act->psh = nst_tcb_snd_end(t);
     t->act->syn_time = t->act->first_unacked = tcps->env->now;
-    t->begun = t->probe_now = true;
+    t->begun = true;
+    if (t->opt.fastopen_connect)
+        nst_fastopen_connect(t);
+    t->probe_now = !nst_fastopen_waits(t);
     NST_COUNT(tcps->env, tcp_active_opens);
+    nst_tcb_changed(t);
     nst_tcb_wants_output(t);
     return 0;
 }
@@ -61,6 +65,7 @@ static int check_sendable(const struct nst_tcb *t)
 {
     switch (t->state) {
     case NST_TCP_SYN_SENT:
+        return nst_fastopen_waits(t) ? 0 : -EAGAIN;
     case NST_TCP_SYN_RECEIVED:
         return -EAGAIN;
     case NST_TCP_ESTABLISHED:
@@ -96,6 +101,10 @@ static int64_t check_room(struct nst_tcb *t, size_t len)
 /* `n` bytes have been appended. */
 static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
 {
+    if (t->state == NST_TCP_SYN_SENT) { /* which waited for that */
+        t->act->syn_time = t->act->first_unacked = t->tcps->env->now;
+        t->probe_now = true;
+    }
     if (t->act->idle_since && nst_seq_eq(t->snd.una, nst_seq_sub(nst_tcb_snd_end(t), n)))
         nst_recovery_restart(t);
     t->more = flags & NST_SEND_MORE;
@@ -404,6 +413,7 @@ void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu)
 {
     t->mtu = (uint16_t)nst_min32(nst_max32(mtu, 68), UINT16_MAX);
     nst_tcb_set_mss(t);
+    nst_mtu_lowered(t);
     if (t->state < NST_TCP_ESTABLISHED || !t->act)
         return;
     nst_board_mark_all_lost(t);
@@ -414,17 +424,15 @@ void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu)
     nst_tcb_wants_output(t);
 }
 
-/* 5927-1: only about what is really out. */
+/* 5927-1, 8899-2: only about what is really out. */
 static bool quotes_what_is_out(const struct nst_tcb *t, nst_seq seq)
 {
     return nst_seq_ge(seq, t->snd.una) && nst_seq_lt(seq, t->snd.nxt);
 }
 
-#define PMTU_MIN 552 /* Linux; 1191-2, 5927-4: nobody is made to send tiny segments */
-
 static void path_mtu_error(struct nst_tcb *t, uint32_t mtu)
 {
-    mtu = nst_max32(mtu, PMTU_MIN);
+    mtu = nst_max32(mtu, NST_TCP_PMTU_MIN);
     if (mtu < t->mtu)
         nst_tcb_set_mtu(t, mtu);
 }
@@ -466,7 +474,7 @@ uint32_t nst_tcb_readiness(const struct nst_tcb *t)
 
     if (nst_tcb_unread(t) || t->fin_received || t->rcv_shutdown || ended)
         ready |= NST_READY_IN;
-    if (ended || t->fin_queued ||
+    if (ended || t->fin_queued || nst_fastopen_waits(t) ||
         (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked && nst_tcb_send_room(t) > 0))
         ready |= NST_READY_OUT; /* to be told EPIPE, too */
     if (t->error)

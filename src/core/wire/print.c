@@ -256,6 +256,8 @@ static void put_tcp_option(struct nst_text *t, uint8_t kind, const struct nst_tc
     } else if (found->has_ts) {
         put_field(t, "TS val ", found->ts_val);
         put_field(t, " ecr ", found->ts_ecr);
+    } else if (found->has_fastopen) {
+        nst_text_str(t, found->fastopen.len ? "tfo cookie" : "tfo cookiereq");
     } else { /* one that says nothing to this host */
         put_field(t, "kind ", kind);
     }

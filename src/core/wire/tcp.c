@@ -19,7 +19,11 @@ enum {
     SACK_LEN = 2, /* without blocks */
     SACK_BLOCK_LEN = 8,
     TS_LEN = 10,
+    FASTOPEN_LEN = 2,     /* without cookie */
+    EXPERIMENTAL_LEN = 4, /* the same, with the number that stands for Fast Open */
 };
+
+#define FASTOPEN_MAGIC 0xf989 /* RFC 7413, appendix; RFC 6994 */
 
 #define WORD 4
 
@@ -58,6 +62,16 @@ static bool is_option(const uint8_t *p, size_t len, enum nst_tcp_opt kind, size_
     return p[0] == kind && len == kind_len;
 }
 
+/* A cookie, behind an option's head. One of a length that none has says nothing (7413-1). */
+static void read_cookie(struct nst_tcp_opts *opts, const uint8_t *p, size_t len, bool experimental)
+{
+    if (len % 2 || len > NST_TCP_COOKIE_MAX || (len > 0 && len < 4))
+        return;
+    opts->has_fastopen = true;
+    opts->fastopen = (struct nst_tcp_cookie){.len = (uint8_t)len, .experimental = experimental};
+    memcpy(opts->fastopen.bytes, p, len);
+}
+
 /* Options that are not known, or not of the length that theirs is, are ignored (MUST-6). */
 static void read_option(struct nst_tcp_opts *opts, const uint8_t *p, size_t len)
 {
@@ -74,6 +88,11 @@ static void read_option(struct nst_tcp_opts *opts, const uint8_t *p, size_t len)
         opts->wscale = p[2];
     } else if (is_option(p, len, NST_TCP_OPT_SACK_OK, SACK_OK_LEN)) {
         opts->sack_ok = true;
+    } else if (p[0] == NST_TCP_OPT_FASTOPEN) {
+        read_cookie(opts, p + FASTOPEN_LEN, len - FASTOPEN_LEN, false);
+    } else if (p[0] == NST_TCP_OPT_EXPERIMENTAL && len >= EXPERIMENTAL_LEN &&
+               nst_load16(p + 2) == FASTOPEN_MAGIC) {
+        read_cookie(opts, p + EXPERIMENTAL_LEN, len - EXPERIMENTAL_LEN, true);
     }
 }
 
@@ -122,6 +141,12 @@ enum nst_drop nst_tcp_parse(struct nst_tcp *out, const uint8_t *p, size_t len, s
 
 /* ---- Out --------------------------------------------------------------------------------- */
 
+/* Without what fills up the last word. */
+static size_t fastopen_len(const struct nst_tcp_cookie *cookie)
+{
+    return (cookie->experimental ? EXPERIMENTAL_LEN : FASTOPEN_LEN) + (size_t)cookie->len;
+}
+
 static size_t syn_options_len(const struct nst_tcp_opts *opts)
 {
     size_t len = opts->mss ? MSS_LEN : 0;
@@ -130,6 +155,8 @@ static size_t syn_options_len(const struct nst_tcp_opts *opts)
         len += 2 + TS_LEN; /* the two are SACK-permitted, or NOPs */
     else if (opts->sack_ok)
         len += 2 + SACK_OK_LEN;
+    if (opts->has_fastopen)
+        len += (fastopen_len(&opts->fastopen) + WORD - 1) / WORD * WORD;
     return len + (opts->has_wscale ? 1 + WSCALE_LEN : 0);
 }
 
@@ -173,6 +200,20 @@ static uint8_t *put_ts(uint8_t *p, const struct nst_tcp_opts *opts, uint8_t a, u
     return put_word(p, opts->ts_ecr);
 }
 
+static uint8_t *put_fastopen(uint8_t *p, const struct nst_tcp_cookie *cookie)
+{
+    size_t len = fastopen_len(cookie);
+    uint8_t *end = p + (len + WORD - 1) / WORD * WORD;
+
+    memset(p, NST_TCP_OPT_NOP, (size_t)(end - p));
+    p[0] = cookie->experimental ? NST_TCP_OPT_EXPERIMENTAL : NST_TCP_OPT_FASTOPEN;
+    p[1] = (uint8_t)len;
+    if (cookie->experimental)
+        nst_store16(p + 2, FASTOPEN_MAGIC);
+    memcpy(p + len - cookie->len, cookie->bytes, cookie->len);
+    return end;
+}
+
 /* What goes into SYNs only (7323-2). */
 static uint8_t *put_syn_options(uint8_t *p, const struct nst_tcp_opts *opts)
 {
@@ -188,6 +229,8 @@ static uint8_t *put_syn_options(uint8_t *p, const struct nst_tcp_opts *opts)
         p = put_bytes(p, nop, nop, NST_TCP_OPT_SACK_OK, SACK_OK_LEN);
     if (opts->has_wscale)
         p = put_bytes(p, nop, NST_TCP_OPT_WSCALE, WSCALE_LEN, opts->wscale);
+    if (opts->has_fastopen)
+        p = put_fastopen(p, &opts->fastopen);
     return p;
 }
 

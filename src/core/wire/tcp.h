@@ -28,12 +28,23 @@ enum nst_tcp_opt {
     NST_TCP_OPT_SACK_OK = 4,
     NST_TCP_OPT_SACK = 5,
     NST_TCP_OPT_TS = 8,
+    NST_TCP_OPT_FASTOPEN = 34,      /* RFC 7413 */
+    NST_TCP_OPT_EXPERIMENTAL = 254, /* RFC 6994: Fast Open's, before it had a number of its own */
 };
 
 #define NST_TCP_SACK_MAX 4
 
 struct nst_tcp_sack {
     nst_seq start, end; /* [start, end) */
+};
+
+#define NST_TCP_COOKIE_MAX 16
+
+/* Of Fast Open (RFC 7413 §4.1.1). */
+struct nst_tcp_cookie {
+    uint8_t len;       /* 4 to 16 and even; 0: none, which asks for one */
+    bool experimental; /* in the experimental option */
+    uint8_t bytes[NST_TCP_COOKIE_MAX];
 };
 
 /* The options that mean something here; everything else is ignored (MUST-6). */
@@ -44,6 +55,8 @@ struct nst_tcp_opts {
     uint32_t ts_val, ts_ecr;
     uint8_t nsacks;
     struct nst_tcp_sack sacks[NST_TCP_SACK_MAX];
+    bool has_fastopen;
+    struct nst_tcp_cookie fastopen;
 };
 
 struct nst_tcp {
@@ -72,8 +85,9 @@ size_t nst_tcp_option_parse(struct nst_tcp_opts *opts, const uint8_t *p, size_t 
 
 /* The bytes that nst_tcp_emit() writes: header and options, a multiple of four. The order is
  * Linux's: SYN: `mss, sackOK, TS, nop, wscale`, without timestamps `mss, nop, nop, sackOK, nop,
- * wscale`, without SACK `mss, nop, wscale`; others: `nop, nop, TS`, then `nop, nop, SACK`, with as
- * many blocks as there is room for. What has no place in such a segment is left out. */
+ * wscale`, without SACK `mss, nop, wscale`; last Fast Open, with NOPs behind it; others: `nop, nop,
+ * TS`, then `nop, nop, SACK`, with as many blocks as there is room for. What has no place in such a
+ * segment is left out. */
 size_t nst_tcp_emit_len(const struct nst_tcp *tcp);
 
 /* Writes them, with the checksum field as given, and sets `tcp->hlen`. */

@@ -14,6 +14,7 @@ static const struct {
     {"eol", NST_TCP_OPT_END, 1},        {"nop", NST_TCP_OPT_NOP, 1},
     {"mss", NST_TCP_OPT_MSS, 4},        {"wscale", NST_TCP_OPT_WSCALE, 3},
     {"sackOK", NST_TCP_OPT_SACK_OK, 2}, {"TS", NST_TCP_OPT_TS, 10},
+    {"tfo", NST_TCP_OPT_FASTOPEN, 2},
 };
 
 /* ---- From words ---------------------------------------------------------------------------- */

@@ -154,6 +154,8 @@ static void cmd_send(struct world *w)
         msg.flags |= NST_SEND_MORE;
     if (script_accept(s, "oob"))
         msg.flags |= NST_SEND_OOB;
+    if (script_accept(s, "fastopen"))
+        msg.flags |= NST_SEND_FASTOPEN;
     slice.len = read_message(w, ws);
     int64_t result = nst_send(w->stack, ws->sock, &msg);
     if (result > 0 && is_type(w, ws->sock, NST_SOCK_STREAM))
@@ -344,6 +346,9 @@ static const char *const option_names[] = {
     [NST_OPT_HYSTART] = "hystart",
     [NST_OPT_MAX_PACING_RATE] = "max-pacing-rate",
     [NST_OPT_ECN] = "ecn",
+    [NST_OPT_FASTOPEN] = "fastopen",
+    [NST_OPT_MTU_PROBING] = "mtu-probing",
+    [NST_OPT_FASTOPEN_CONNECT] = "fastopen-connect",
 };
 
 /* setopt NAME OPTION N|off, or setopt NAME congestion ALGORITHM */

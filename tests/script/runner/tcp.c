@@ -21,7 +21,9 @@
     X("retries1", retries1)             \
     X("retries2", retries2)             \
     X("orphan-retries", orphan_retries) \
-    X("ecn", ecn)
+    X("ecn", ecn)                       \
+    X("fastopen", fastopen)             \
+    X("mtu-probing", mtu_probing)
 
 #define CONFIG_SWITCHES(X)      \
     X("timestamps", timestamps) \

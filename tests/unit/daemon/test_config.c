@@ -74,6 +74,8 @@ static const char *describe(const struct nst_up_config *c)
         fprintf(out, " ping=%s", nst_addr_print(a, &c->ping));
     fprintf(out, " user=%s log=%d%s%s%s", c->user, c->log_level, c->log_json ? " json" : "",
             c->daemon ? " daemon" : "", c->services ? " services" : "");
+    if (c->ecn != NST_TCP_ECN_ACCEPT || c->fastopen != NST_TCP_FASTOPEN_CLIENT || c->mtu_probing)
+        fprintf(out, " tcp=%d,%d,%d", c->ecn, c->fastopen, c->mtu_probing);
     if (strcmp(c->congestion, "cubic") != 0 || !c->pacing)
         fprintf(out, " %s%s", c->congestion, c->pacing ? "" : " unpaced");
     fclose(out);
@@ -146,6 +148,10 @@ static void test_flags(void **state)
         {"--log-level warning", DEVICE LIMITS ADDRESS " nat= user= log=1"},
         {"--log-level debug", DEVICE LIMITS ADDRESS " nat= user= log=3"},
         {"--services", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
+        {"--ecn ask --fastopen both --mtu-probing always",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=1,3,2"},
+        {"--ecn off --fastopen off --mtu-probing black-hole",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,0,1"},
         {"--congestion bbr", DEVICE LIMITS ADDRESS " nat= user= log=2 bbr"},
         {"--congestion reno --no-pacing", DEVICE LIMITS ADDRESS " nat= user= log=2 reno unpaced"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
@@ -186,6 +192,8 @@ static void test_file(void **state)
          "LogJSON=yes\nKind=tun\nOffload=no\n",
          "web tun0 tun" LIMITS " 10.0.0.2/24/acd1 host=10.0.0.5/24 via=10.0.0.5"
          " nat=eth0 user=nobody log=3 json"},
+        {"[TCP]\nECN=off\nFastOpen=server\nMTUProbing=off\n",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,2,0"},
         {"[Netstack]\nServices=yes\n", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
         {"[Netstack]\nCongestionControl=bbr\nPacing=no\n",
          DEVICE LIMITS ADDRESS " nat= user= log=2 bbr unpaced"},
@@ -477,10 +485,12 @@ static void test_the_example_file_shows_the_defaults(void **state)
 static void test_help(void **state)
 {
     static const char *const flags[] = {
-        "--name",   "--config",       "-d, --device", "--tun",       "--no-offload",   "--mac",
-        "--mtu",    "--queue-length", "--address",    "--acd",       "--host-address", "--gateway",
-        "--dns",    "--nat",          "--ping",       "--user",      "--log-level",    "--log-json",
-        "--daemon", "--services",     "--congestion", "--no-pacing", "-h, --help"};
+        "--name",         "--config",    "-d, --device",   "--tun",     "--no-offload",
+        "--mac",          "--mtu",       "--queue-length", "--address", "--acd",
+        "--host-address", "--gateway",   "--dns",          "--nat",     "--ping",
+        "--user",         "--log-level", "--log-json",     "--daemon",  "--services",
+        "--congestion",   "--no-pacing", "-h, --help",     "--ecn",     "--fastopen",
+        "--mtu-probing"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;
