@@ -312,8 +312,10 @@ void nst_lent_stream_fini(struct nst_lent *lent)
     answer_waiters(lent, -ECONNABORTED);
     nst_loop_timer_stop(&s->timer);
     close_door(lent);
-    if (s->held)
+    if (s->held) {
+        abort_sock(s->held);
         nst_lent_free(s->held);
+    }
     if (s->relay.fd >= 0)
         nst_relay_fini(&s->relay);
     set_state(lent, NST_STREAM_FRESH);
@@ -321,14 +323,23 @@ void nst_lent_stream_fini(struct nst_lent *lent)
 
 /* ---- Listening ------------------------------------------------------------------------------- */
 
+static bool has_enough_listeners(const struct nst_account *account)
+{
+    return !account->owner && account->listeners >= account->person->listeners;
+}
+
 int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
 {
-    const struct nst_account *account = lent->account;
     bool first = lent->stream.state == NST_STREAM_FRESH;
 
     if (!first && lent->stream.state != NST_STREAM_LISTENING)
         return -EINVAL;
-    if (first && !account->owner && account->listeners >= account->person->listeners) {
+    if (first && has_enough_listeners(lent->account)) {
+        nst_lent_watch(lent, false); /* it stays */
+        nst_lender_make_room(lent->daemon->lender);
+        nst_lent_watch(lent, true);
+    }
+    if (first && has_enough_listeners(lent->account)) {
         lent->daemon->lent_refused++;
         return -EMFILE;
     }
