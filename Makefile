@@ -36,7 +36,7 @@ test: setup-test ## Build, then run every test; the last line is "N passed, N fa
 test-quick: setup-build build ## Only what needs neither root nor another build
 	@tools/test quick
 
-test-long: setup-test ## Fuzz every target for a minute, simulate longer, repeat under MSan
+test-long: setup-test ## Fuzz every target for a minute, simulate and transfer longer, repeat under MSan
 	@tools/test long
 
 sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"

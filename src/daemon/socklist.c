@@ -4,7 +4,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
-#include "daemon/relay.h"
+#include "daemon/lent.h"
 
 #define PAGE 64 /* entries in an answer: with all that is told of each, half a message */
 
@@ -56,6 +56,8 @@ static const struct {
     {"dsack_dups", PLACE(dsack_dups)},
     {"reord_seen", PLACE(reord_seen)},
     {"rcv_ooopack", PLACE(rcv_ooopack)},
+    {"rcv_ce", PLACE(rcv_ce)},
+    {"rcv_tos", PLACE(rcv_tos)},
 };
 
 /* Null for what is as large as can be, which stands for "never" or "none". */
@@ -77,14 +79,15 @@ static json_t *number(const struct nst_tcp_info *info, size_t offset, size_t siz
 
 static json_t *json_info(const struct nst_stack *stack, nst_sock sock)
 {
-    static const char *const phases[] = {"open", "disorder", "recovery", "loss"};
+    static const char *const phases[] = {"open", "disorder", "cwr", "recovery", "loss"};
     struct nst_tcp_info info;
 
     if (!sock || nst_tcp_info(stack, sock, &info) != 0)
         return json_null();
-    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b}", "congestion", info.congestion, "ca_state",
-                             phases[info.ca_state], "timestamps", info.timestamps, "sack",
-                             info.sack, "wscale", info.wscale);
+    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:b}", "congestion", info.congestion,
+                             "ca_state", phases[info.ca_state], "timestamps", info.timestamps,
+                             "sack", info.sack, "wscale", info.wscale, "ecn", info.ecn, "ecn_seen",
+                             info.ecn_seen);
     for (size_t i = 0; i < NST_ARRAY_LEN(numbers); i++)
         json_object_set_new(json, numbers[i].name,
                             number(&info, numbers[i].offset, numbers[i].size));
@@ -117,16 +120,18 @@ static const char *state_name(const struct nst_sock_info *s)
     return s->type == NST_SOCK_STREAM ? names[s->state] : NULL;
 }
 
-/* A service, or the process that opened it; null when nobody has it any more. */
+/* A service, or the process that has it; null when nobody has it any more. */
 static json_t *json_owner(uint64_t cookie)
 {
     const char *service = cookie ? nst_services_name(cookie) : NULL;
-    const struct ucred *cred = cookie ? nst_client_cred(cookie) : NULL;
+    const struct ucred *cred = cookie ? nst_session_cred(cookie) : NULL;
+    const struct nst_lent *lent = cookie ? nst_lent_of_cookie(cookie) : NULL;
 
     if (service)
         return json_pack("{s:s}", "service", service);
-    if (cookie && !cred)
-        cred = nst_relay_cred(cookie);
+    if (lent)
+        return json_pack("{s:i, s:i, s:I}", "pid", (int)lent->pid, "uid", (int)lent->account->uid,
+                         "number", (json_int_t)lent->token.id);
     return cred ? json_pack("{s:i, s:i}", "pid", (int)cred->pid, "uid", (int)cred->uid)
                 : json_null();
 }

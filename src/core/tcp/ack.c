@@ -167,6 +167,7 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     bool new_sack = false;
 
     if (!old) {
+        a.congested = nst_ecn_congested(t, seg);
         bool window_changed = update_window(t, seg);
         a.duplicate = is_duplicate(t, seg, window_changed);
         if (moves)
@@ -174,7 +175,7 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     }
     if (seg->h.opts.nsacks)
         new_sack = process_sacks(t, seg);
-    if (moves || a.duplicate || new_sack)
+    if (moves || a.duplicate || new_sack || a.congested)
         nst_recovery_acked(t, &a);
     tune_sndbuf(t);
     tell_writable(t);

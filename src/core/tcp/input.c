@@ -33,6 +33,7 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
         t->ts_recent_time = t->tcps->env->now;
     }
     nst_tcb_set_mss(t);
+    nst_ecn_answered(t, seg->h.flags);
     /* The window of a SYN is never scaled (7323-3). */
     t->snd.wnd = t->snd.max_wnd = seg->h.wnd;
     t->snd.wl1 = seg->h.seq;
@@ -42,13 +43,13 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 /* The handshake is done. */
 void nst_tcb_establish(struct nst_tcb *t)
 {
-    nst_time syn_rtt = t->tcps->env->now - t->rtt_time;
-    bool syn_lost = t->rtt_time && t->retries;
+    nst_time now = t->tcps->env->now;
+    bool syn_lost = t->retries > 0;
 
-    if (t->rtt_time && t->retries == 0)
-        nst_rtt_sample(&t->rtt, syn_rtt, t->tcps->env->now);
-    else
+    if (syn_lost)
         nst_rtt_syn_was_lost(&t->rtt);
+    else if (t->rtt_time)
+        nst_rtt_sample(&t->rtt, now - t->rtt_time, now);
     t->rtt_time = 0;
     t->retries = 0;
     t->first_unacked = 0;
@@ -57,7 +58,7 @@ void nst_tcb_establish(struct nst_tcb *t)
     nst_board_init(&t->board, t->snd.una);
     t->cc.mss = t->snd_mss;
     t->cc.cwnd = syn_lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
-    t->cc.now = t->tcps->env->now;
+    t->cc.now = now;
     t->cc.ops->init(&t->cc);
     t->quick = QUICK_ACKS;
     nst_tcb_clear(t, NST_TCP_DL_RTO);
@@ -437,9 +438,10 @@ static void note_fin(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 }
 
 /* Any sign of life starts the keep-alive's clock anew (MUST-26, MUST-29). */
-static void hear(struct nst_tcb *t)
+static void hear(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
     t->count.segs_in++;
+    t->rcv_tos = seg->pkt->ip.tos;
     t->probes = 0;
     if (t->keepalive)
         nst_tcb_keepalive_restart(t);
@@ -466,7 +468,7 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
 
     if (drop)
         return drop;
-    hear(t);
+    hear(t, seg);
     if (h->flags & NST_TCP_RST)
         return check_rst(t, seg);
     if (h->flags & NST_TCP_SYN) { /* fourth: 5961-3 */
@@ -490,6 +492,7 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
     }
     check_urgent(t, seg);
     note_fin(t, seg);
+    nst_ecn_data_input(t, seg);
     drop = input_text(t, seg);
     check_fin(t);
     return drop;

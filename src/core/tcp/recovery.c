@@ -1,6 +1,7 @@
 /* When the sender believes that segments are lost, and how much it may have in flight.
  *
  *     OPEN -> DISORDER   duplicate ACKs or SACKs, not enough of them yet
+ *     -> CONGESTED       the network says that it is congested (ECN): the window shrinks once
  *     -> RECOVERY        three segments' worth above a hole (RFC 6675), or three duplicate ACKs
  * where SACK is off (RFC 6582): the window shrinks once, what is lost is sent again
  *     -> LOSS            the retransmission timer expired: everything not SACKed is taken as lost
@@ -26,17 +27,30 @@ static void cc_prepare(struct nst_tcb *t)
     t->cc.cwnd_limited = t->cwnd_was_full;
 }
 
-static void shrink(struct nst_tcb *t)
+static void shrink(struct nst_tcb *t, uint32_t flight_bytes)
 {
     cc_prepare(t);
     t->prior_cwnd = t->cc.cwnd;
-    t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight(t));
+    t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight_bytes);
+    nst_ecn_reduced(t);
 }
 
-/* The window shrinks once (5681-7). */
+/* As by a loss, but nothing is (3168-6); not again in a window that did already. */
+static void congested(struct nst_tcb *t, uint32_t acked)
+{
+    if (t->phase >= NST_TCP_CONGESTED)
+        return;
+    shrink(t, flight(t) + acked);
+    t->phase = NST_TCP_CONGESTED;
+    t->recovery_point = t->snd.nxt;
+    t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
+}
+
+/* The window shrinks once (5681-7), which it may have done by now. */
 static void enter_recovery(struct nst_tcb *t)
 {
-    shrink(t);
+    if (t->phase != NST_TCP_CONGESTED)
+        shrink(t, flight(t));
     t->phase = NST_TCP_RECOVERY;
     t->recovery_point = t->snd.nxt;
     t->cc.cwnd = t->cc.ssthresh;
@@ -86,13 +100,14 @@ static void leave_recovery(struct nst_tcb *t)
     t->dupacks = 0;
 }
 
-/* Growth: not in fast recovery, nor by the ACK that ends it. After a timeout only by what this ACK
- * newly reports, and without SACK by a segment at most (RFC 3465 §2.3). */
+/* Growth: not in fast recovery or while congested (3168-10), nor by the ACK that ends it. After a
+ * timeout only by what this ACK newly reports, and without SACK by a segment at most (RFC 3465
+ * §2.3). */
 static void grow(struct nst_tcb *t, uint32_t delivered)
 {
     if (t->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->phase == NST_TCP_RECOVERY)
+    if (delivered == 0 || t->phase == NST_TCP_CONGESTED || t->phase == NST_TCP_RECOVERY)
         return;
     cc_prepare(t);
     t->cc.ops->acked(&t->cc, delivered, t->rtt.srtt);
@@ -100,14 +115,16 @@ static void grow(struct nst_tcb *t, uint32_t delivered)
 
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    grow(t, a->delivered);
-    if (t->phase >= NST_TCP_RECOVERY && nst_seq_ge(t->snd.una, t->recovery_point))
+    grow(t, a->congested ? 0 : a->delivered);
+    if (t->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->recovery_point))
         leave_recovery(t);
+    if (a->congested)
+        congested(t, a->acked);
     if (t->sack_ok)
         sack_acked(t);
     else
         newreno_acked(t, a->acked, a->duplicate);
-    if (t->phase < NST_TCP_RECOVERY)
+    if (t->phase < NST_TCP_CONGESTED)
         t->phase = t->board.sacked || t->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
 }
 
@@ -117,8 +134,8 @@ void nst_recovery_timeout(struct nst_tcb *t)
 {
     bool progress_since = t->phase == NST_TCP_LOSS && t->retries <= 1;
 
-    if (t->phase < NST_TCP_RECOVERY || progress_since)
-        shrink(t);
+    if (t->phase < NST_TCP_CONGESTED || progress_since)
+        shrink(t, flight(t));
     t->phase = NST_TCP_LOSS;
     t->recovery_point = t->snd.nxt;
     t->cc.cwnd = t->snd_mss;

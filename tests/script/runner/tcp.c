@@ -20,7 +20,8 @@
     X("synack-retries", synack_retries) \
     X("retries1", retries1)             \
     X("retries2", retries2)             \
-    X("orphan-retries", orphan_retries)
+    X("orphan-retries", orphan_retries) \
+    X("ecn", ecn)
 
 #define CONFIG_SWITCHES(X)      \
     X("timestamps", timestamps) \
@@ -131,15 +132,15 @@ void tcp_expect_flow(struct world *w)
 /* tcp NAME WHAT N: a number of the connection's */
 void tcp_expect_number(struct world *w)
 {
-    static const char *const names[] = {"cwnd",   "ssthresh", "mss",   "srtt-ms",
-                                        "rto-ms", "rcvbuf",   "sndbuf"};
+    static const char *const names[] = {"cwnd",   "ssthresh", "mss",    "srtt-ms",
+                                        "rto-ms", "rcvbuf",   "sndbuf", "rcv-tos"};
     const struct nst_tcb *t = stream_of(w)->tcb;
 
     if (!t)
         script_fail(w->s, "it has no connection");
     const uint64_t values[] = {
         t->cc.cwnd,          t->cc.ssthresh, t->snd_mss, t->rtt.srtt / NST_MS,
-        t->rtt.rto / NST_MS, t->rcvbuf,      t->sndbuf};
+        t->rtt.rto / NST_MS, t->rcvbuf,      t->sndbuf,  t->rcv_tos};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
     command_check_number(w, "it is", values[which]);
 }
