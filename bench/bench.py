@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """`make bench`: the stack's speed beside its peers', row after row.
 
 A row is one thing to measure. All its peers are measured in turn, and that several times over; so
@@ -289,7 +289,7 @@ def main():
     finally:
         for bench in benches.values():
             bench.close()
-    report.save("bench", {"machine": testbed.machine(), "rows": rows})
+    report.save("bench", rows)
 
 
 if __name__ == "__main__":

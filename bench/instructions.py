@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """`make bench-instructions`: how many instructions the stack takes for fixed steps (scenario.c),
 under callgrind, beside the counts that are kept in instructions.json. They hardly vary from run to
 run, so a change that costs shows on a machine where no clock can be trusted.
@@ -79,7 +79,7 @@ def table():
         for key, width in (("instructions", 13), ("ns_few", 15), ("ns_all", 15)):
             text += f" {row[key]:>{width}.0f} {row[key] / rows[0][key]:>6.2f}"
         print(text, flush=True)
-    report.save("connections", {"machine": testbed.machine(), "rows": rows})
+    report.save("connections", rows)
 
 
 def main():

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """`make bench-loss`: how well a sender does on a bad network, beside the kernel.
 
     sender (our stack, or the kernel)  <->  netstack relay  <->  receiver (the kernel)
@@ -306,7 +306,7 @@ def main():
     finally:
         for line in lines:
             line.close()
-    report.save("loss", {"machine": testbed.machine(), "rows": results})
+    report.save("loss", results)
 
 
 if __name__ == "__main__":
