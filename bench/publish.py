@@ -19,7 +19,7 @@ PLOTS = testbed.ROOT / "docs/performance"
 COLOURS = {"ours": "#c0392b", "kernel": "#2c3e50"}
 STYLES = {"cubic": "-", "bbr": "--"}
 PEERS = {"kernel": "the kernel, veth", "device": "the device alone", "gvisor": "gVisor",
-         "lwip": "lwIP"}
+         "gvisor-gso": "gVisor with virtio headers", "lwip": "lwIP"}
 
 # The same results give the same bytes.
 plt.rcParams.update({"svg.hashsalt": "netstack", "font.size": 9, "axes.grid": True,
@@ -93,7 +93,7 @@ def publish_loss(results):
 
 def plot_speed(rows):
     figure, axes = plt.subplots(figsize=(7, 0.24 * len(rows) + 1.2))
-    for peer, marker in zip(PEERS, "os^D"):
+    for peer, marker in zip(PEERS, "os^vD"):
         points = [(report.advantage(row, peer), -i) for i, row in enumerate(rows)]
         points = [p for p in points if p[0]]
         axes.plot([x for x, _ in points], [y for _, y in points], marker, label=PEERS[peer])
