@@ -24,9 +24,9 @@
 uint8_t nst_ecn_syn_flags(struct nst_tcb *t)
 {
     if (t->state != NST_TCP_SYN_SENT)
-        return t->ecn.ok ? NST_TCP_ECE : 0;
-    t->ecn.asked = t->ecn.mode == NST_TCP_ECN_ASK && t->retries == 0;
-    return t->ecn.asked ? BOTH : 0;
+        return t->ecn_ok ? NST_TCP_ECE : 0;
+    t->act->ecn_asked = t->opt.ecn == NST_TCP_ECN_ASK && t->act->retries == 0;
+    return t->act->ecn_asked ? BOTH : 0;
 }
 
 /* A SYN-ACK that has CWR, too, was only reflected by somebody who does not know these flags
@@ -35,7 +35,7 @@ void nst_ecn_answered(struct nst_tcb *t, uint8_t flags)
 {
     uint8_t agrees = flags & NST_TCP_ACK ? NST_TCP_ECE : BOTH;
 
-    t->ecn.ok = t->ecn.asked && (flags & BOTH) == agrees;
+    t->ecn_ok = t->act->ecn_asked && (flags & BOTH) == agrees;
 }
 
 bool nst_ecn_asks(uint8_t mode, uint8_t flags)
@@ -52,17 +52,17 @@ void nst_ecn_data_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
     uint8_t ecn = seg->pkt->ip.tos & ECN_MASK;
 
-    if (!t->ecn.ok || seg->len == 0)
+    if (!t->ecn_ok || seg->len == 0)
         return;
-    bool before = t->ecn.echo;
+    bool before = t->ecn_echo;
     if (seg->h.flags & NST_TCP_CWR)
-        t->ecn.echo = false;
-    t->ecn.seen |= ecn != 0;
+        t->ecn_echo = false;
+    t->ecn_seen |= ecn != 0;
     if (ecn == CE) { /* 3168-11 */
-        t->ecn.echo = true;
-        t->ecn.ce_segs++;
+        t->ecn_echo = true;
+        t->ce_segs++;
     }
-    if (t->ecn.echo != before)
+    if (t->ecn_echo != before)
         t->ack_now = true;
 }
 
@@ -72,16 +72,16 @@ void nst_ecn_data_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
  * something that was sent later is acknowledged: one reduction for a window (3168-8). */
 void nst_ecn_reduced(struct nst_tcb *t)
 {
-    t->ecn.cwr_due = t->ecn.ok;
-    t->ecn.held = true;
-    t->ecn.point = t->snd.nxt;
+    t->ecn_cwr_due = t->ecn_ok;
+    t->act->ecn_held = true;
+    t->act->ecn_point = t->snd.nxt;
 }
 
 bool nst_ecn_congested(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
-    if (t->ecn.held && nst_seq_gt(seg->h.ack, t->ecn.point))
-        t->ecn.held = false;
-    return t->ecn.ok && seg->h.flags & NST_TCP_ECE && !t->ecn.held &&
+    if (t->act->ecn_held && nst_seq_gt(seg->h.ack, t->act->ecn_point))
+        t->act->ecn_held = false;
+    return t->ecn_ok && seg->h.flags & NST_TCP_ECE && !t->act->ecn_held &&
            nst_seq_lt(t->snd.una, t->snd.nxt);
 }
 
@@ -89,10 +89,10 @@ bool nst_ecn_congested(struct nst_tcb *t, const struct nst_tcp_seg *seg)
  * beside it. A FIN alone is no data. */
 uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fresh)
 {
-    if (!t->ecn.ok || len == 0 || !fresh)
+    if (!t->ecn_ok || len == 0 || !fresh)
         return 0;
-    if (t->ecn.cwr_due)
+    if (t->ecn_cwr_due)
         h->flags |= NST_TCP_CWR;
-    t->ecn.cwr_due = false;
+    t->ecn_cwr_due = false;
     return ECT_0; /* 3168-5; and no other: 3168-13, 3168-15, 3168-16 */
 }

@@ -20,40 +20,40 @@ static uint32_t flight(const struct nst_tcb *t)
 
 static void cc_prepare(struct nst_tcb *t)
 {
-    t->cc.now = t->tcps->env->now;
-    t->cc.mss = t->snd_mss;
-    t->cc.srtt = t->rtt.srtt;
-    t->cc.min_rtt = t->rtt.min_rtt;
-    t->cc.cwnd_limited = t->cwnd_was_full;
+    t->act->cc.now = t->tcps->env->now;
+    t->act->cc.mss = t->snd_mss;
+    t->act->cc.srtt = t->rtt.srtt;
+    t->act->cc.min_rtt = nst_rtt_min(&t->rtt);
+    t->act->cc.cwnd_limited = t->cwnd_was_full;
 }
 
 static void shrink(struct nst_tcb *t, uint32_t flight_bytes)
 {
     cc_prepare(t);
-    t->prior_cwnd = t->cc.cwnd;
-    t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight_bytes);
+    t->act->prior_cwnd = t->act->cc.cwnd;
+    t->act->cc.ssthresh = t->act->cc.ops->ssthresh(&t->act->cc, flight_bytes);
     nst_ecn_reduced(t);
 }
 
 /* As by a loss, but nothing is (3168-6); not again in a window that did already. */
 static void congested(struct nst_tcb *t, uint32_t acked)
 {
-    if (t->phase >= NST_TCP_CONGESTED)
+    if (t->act->phase >= NST_TCP_CONGESTED)
         return;
     shrink(t, flight(t) + acked);
-    t->phase = NST_TCP_CONGESTED;
-    t->recovery_point = t->snd.nxt;
-    t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
+    t->act->phase = NST_TCP_CONGESTED;
+    t->act->recovery_point = t->snd.nxt;
+    t->act->cc.cwnd = nst_min32(t->act->cc.cwnd, t->act->cc.ssthresh);
 }
 
 /* The window shrinks once (5681-7), which it may have done by now. */
 static void enter_recovery(struct nst_tcb *t)
 {
-    if (t->phase != NST_TCP_CONGESTED)
+    if (t->act->phase != NST_TCP_CONGESTED)
         shrink(t, flight(t));
-    t->phase = NST_TCP_RECOVERY;
-    t->recovery_point = t->snd.nxt;
-    t->cc.cwnd = t->cc.ssthresh;
+    t->act->phase = NST_TCP_RECOVERY;
+    t->act->recovery_point = t->snd.nxt;
+    t->act->cc.cwnd = t->act->cc.ssthresh;
     t->rexmit_now = true; /* RFC 6675 §5 (4.3) */
 }
 
@@ -62,22 +62,22 @@ static void enter_recovery(struct nst_tcb *t)
  * they tell of what counts as lost already. */
 static void newreno_acked(struct nst_tcb *t, uint32_t acked, bool duplicate)
 {
-    if (t->phase == NST_TCP_LOSS)
+    if (t->act->phase == NST_TCP_LOSS)
         return;
-    if (duplicate && (t->dupacks < DUP_THRESH || t->dupacks * t->snd_mss < flight(t)))
-        t->dupacks++; /* more cannot have arrived than was sent */
+    if (duplicate && (t->act->dupacks < DUP_THRESH || t->act->dupacks * t->snd_mss < flight(t)))
+        t->act->dupacks++; /* more cannot have arrived than was sent */
     else if (acked)
-        t->dupacks = t->phase == NST_TCP_RECOVERY
-                         ? t->dupacks - nst_min32(t->dupacks, acked / t->snd_mss)
-                         : 0;
-    if (t->phase == NST_TCP_RECOVERY) {
+        t->act->dupacks = t->act->phase == NST_TCP_RECOVERY
+                              ? t->act->dupacks - nst_min32(t->act->dupacks, acked / t->snd_mss)
+                              : 0;
+    if (t->act->phase == NST_TCP_RECOVERY) {
         if (acked) { /* a partial acknowledgement: the next hole begins there (6582-2) */
             nst_board_mark_first_lost(t);
             t->rexmit_now = true; /* RFC 6582 §3.2, step 3 */
         }
         return;
     }
-    if (t->phase < NST_TCP_RECOVERY && t->dupacks >= DUP_THRESH) { /* 5681-6, 6582-5 */
+    if (t->act->phase < NST_TCP_RECOVERY && t->act->dupacks >= DUP_THRESH) { /* 5681-6, 6582-5 */
         nst_board_mark_first_lost(t);
         enter_recovery(t);
     }
@@ -87,17 +87,17 @@ static void sack_acked(struct nst_tcb *t)
 {
     bool lost = nst_board_mark_lost(t);
 
-    if (lost && t->phase < NST_TCP_RECOVERY)
+    if (lost && t->act->phase < NST_TCP_RECOVERY)
         enter_recovery(t);
 }
 
 /* Everything that was out at its beginning is acknowledged (6582-1, 6582-4, 6675-8). */
 static void leave_recovery(struct nst_tcb *t)
 {
-    if (t->phase == NST_TCP_RECOVERY)
-        t->cc.cwnd = nst_min32(t->cc.cwnd, nst_max32(t->cc.ssthresh, t->snd_mss));
-    t->phase = NST_TCP_OPEN;
-    t->dupacks = 0;
+    if (t->act->phase == NST_TCP_RECOVERY)
+        t->act->cc.cwnd = nst_min32(t->act->cc.cwnd, nst_max32(t->act->cc.ssthresh, t->snd_mss));
+    t->act->phase = NST_TCP_OPEN;
+    t->act->dupacks = 0;
 }
 
 /* Growth: not in fast recovery or while congested (3168-10), nor by the ACK that ends it. After a
@@ -105,18 +105,18 @@ static void leave_recovery(struct nst_tcb *t)
  * §2.3). */
 static void grow(struct nst_tcb *t, uint32_t delivered)
 {
-    if (t->phase == NST_TCP_LOSS && !t->sack_ok)
+    if (t->act->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->phase == NST_TCP_CONGESTED || t->phase == NST_TCP_RECOVERY)
+    if (delivered == 0 || t->act->phase == NST_TCP_CONGESTED || t->act->phase == NST_TCP_RECOVERY)
         return;
     cc_prepare(t);
-    t->cc.ops->acked(&t->cc, delivered, t->rtt.srtt);
+    t->act->cc.ops->acked(&t->act->cc, delivered, t->rtt.srtt);
 }
 
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
     grow(t, a->congested ? 0 : a->delivered);
-    if (t->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->recovery_point))
+    if (t->act->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->act->recovery_point))
         leave_recovery(t);
     if (a->congested)
         congested(t, a->acked);
@@ -124,34 +124,34 @@ void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
         sack_acked(t);
     else
         newreno_acked(t, a->acked, a->duplicate);
-    if (t->phase < NST_TCP_CONGESTED)
-        t->phase = t->board.sacked || t->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
+    if (t->act->phase < NST_TCP_CONGESTED)
+        t->act->phase = t->act->board.sacked || t->act->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
 }
 
 /* RFC 5681 §3.1, RFC 6298 §5.4 to §5.7 (5681-4, 6298-10). What was out shrinks the window once: not
  * again when the timeout comes during the recovery from it, or repeatedly. */
 void nst_recovery_timeout(struct nst_tcb *t)
 {
-    bool progress_since = t->phase == NST_TCP_LOSS && t->retries <= 1;
+    bool progress_since = t->act->phase == NST_TCP_LOSS && t->act->retries <= 1;
 
-    if (t->phase < NST_TCP_CONGESTED || progress_since)
+    if (t->act->phase < NST_TCP_CONGESTED || progress_since)
         shrink(t, flight(t));
-    t->phase = NST_TCP_LOSS;
-    t->recovery_point = t->snd.nxt;
-    t->cc.cwnd = t->snd_mss;
-    t->cc.cwnd_cnt = 0;
-    t->dupacks = 0;
+    t->act->phase = NST_TCP_LOSS;
+    t->act->recovery_point = t->snd.nxt;
+    t->act->cc.cwnd = t->snd_mss;
+    t->act->cc.cwnd_cnt = 0;
+    t->act->dupacks = 0;
     nst_board_mark_all_lost(t);
     cc_prepare(t);
-    t->cc.ops->timeout(&t->cc);
+    t->act->cc.ops->timeout(&t->act->cc);
 }
 
 void nst_recovery_restart(struct nst_tcb *t)
 {
-    nst_time idle = t->tcps->env->now - t->idle_since;
+    nst_time idle = t->tcps->env->now - t->act->idle_since;
 
     cc_prepare(t);
-    t->cc.ops->restart(&t->cc, idle);
-    if (t->tcps->config.restart_idle && idle > t->rtt.rto)
-        nst_cc_slow_start_restart(&t->cc); /* 5681-9 */
+    t->act->cc.ops->restart(&t->act->cc, idle);
+    if (t->tcps->config.restart_idle && idle > nst_rtt_rto(&t->rtt))
+        nst_cc_slow_start_restart(&t->act->cc); /* 5681-9 */
 }

@@ -29,7 +29,7 @@ void nst_board_init(struct nst_tcp_board *b, nst_seq start)
 
 static void record_free(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
-    nst_tree_erase(&t->board.records, &s->node);
+    nst_tree_erase(&t->act->board.records, &s->node);
     nst_env_free(t->tcps->env, s, sizeof *s);
 }
 
@@ -37,7 +37,7 @@ void nst_board_free(struct nst_tcb *t)
 {
     struct nst_tree_node *node;
 
-    while ((node = nst_tree_first(&t->board.records)))
+    while ((node = nst_tree_first(&t->act->board.records)))
         record_free(t, sent_of(node));
 }
 
@@ -76,11 +76,11 @@ static void set_flags(struct nst_tcp_board *b, struct nst_tcp_sent *s, uint8_t f
  * new data out without moving the congestion window (5681-8, 3042-1, 3042-2). */
 uint32_t nst_board_pipe(const struct nst_tcb *t)
 {
-    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->board.retrans;
-    uint32_t gone = t->board.sacked + t->board.lost;
+    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->act->board.retrans;
+    uint32_t gone = t->act->board.sacked + t->act->board.lost;
 
     if (!t->sack_ok)
-        gone += t->dupacks * t->snd_mss;
+        gone += t->act->dupacks * t->snd_mss;
     return out - nst_min32(gone, out);
 }
 
@@ -96,7 +96,7 @@ int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end)
     s->start = start;
     s->end = end;
     s->time = t->tcps->env->now;
-    nst_tree_insert_before(&t->board.records, NULL, &s->node);
+    nst_tree_insert_before(&t->act->board.records, NULL, &s->node);
     return 0;
 }
 
@@ -109,7 +109,7 @@ static struct nst_tcp_sent *split(struct nst_tcb *t, struct nst_tcp_sent *s, nst
         return NULL;
     *rear = (struct nst_tcp_sent){.start = at, .end = s->end, .time = s->time, .flags = s->flags};
     s->end = at;
-    nst_tree_insert_before(&t->board.records, nst_tree_next(&s->node), &rear->node);
+    nst_tree_insert_before(&t->act->board.records, nst_tree_next(&s->node), &rear->node);
     return rear;
 }
 
@@ -119,12 +119,12 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una)
     nst_time newest = 0;
     bool again = false;
 
-    while ((s = sent_of(nst_tree_first(&t->board.records))) && nst_seq_lt(s->start, una)) {
+    while ((s = sent_of(nst_tree_first(&t->act->board.records))) && nst_seq_lt(s->start, una)) {
         nst_seq upto = nst_seq_min(s->end, una);
         uint32_t len = (uint32_t)nst_seq_diff(upto, s->start);
-        uncount(&t->board, s->flags, len);
-        if (s->flags & NST_SENT_SACKED && nst_seq_lt(s->start, t->board.marked_upto))
-            t->board.sacked_below -= len;
+        uncount(&t->act->board, s->flags, len);
+        if (s->flags & NST_SENT_SACKED && nst_seq_lt(s->start, t->act->board.marked_upto))
+            t->act->board.sacked_below -= len;
         again |= s->flags & NST_SENT_EVER;
         if (!(s->flags & NST_SENT_SACKED))
             newest = s->time;
@@ -135,8 +135,8 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una)
         s->start = upto;
         break;
     }
-    t->board.rexmit_from = nst_seq_max(t->board.rexmit_from, una);
-    t->board.marked_upto = nst_seq_max(t->board.marked_upto, una);
+    t->act->board.rexmit_from = nst_seq_max(t->act->board.rexmit_from, una);
+    t->act->board.marked_upto = nst_seq_max(t->act->board.marked_upto, una);
     return again ? 0 : newest;
 }
 
@@ -150,7 +150,7 @@ static int cmp_seq(const void *key, const struct nst_tree_node *node)
 /* The record that holds the byte at `seq`. */
 static struct nst_tcp_sent *record_at(const struct nst_tcb *t, nst_seq seq)
 {
-    return sent_of(nst_tree_floor(&t->board.records, &seq, cmp_seq));
+    return sent_of(nst_tree_floor(&t->act->board.records, &seq, cmp_seq));
 }
 
 /* Moves `at` inside the record to a multiple of the segment size from its start: `up`, or down. */
@@ -182,7 +182,7 @@ static struct nst_tcp_sent *covered_part(struct nst_tcb *t, struct nst_tcp_sent 
 
 static void mark_sacked(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
 
     if (!(s->flags & (NST_SENT_LOST | NST_SENT_EVER)) && b->sacked &&
         nst_seq_lt(s->start, b->high_sacked))
@@ -199,9 +199,10 @@ static struct nst_tcp_sent *join(struct nst_tcb *t, struct nst_tcp_sent *a, stru
 {
     if (!a || !b || !(a->flags & b->flags & NST_SENT_SACKED))
         return b;
-    if (nst_seq_eq(b->start, t->board.marked_upto)) { /* what is marked ends where a record does */
-        t->board.marked_upto = b->end;
-        t->board.sacked_below += len_of(b);
+    if (nst_seq_eq(b->start,
+                   t->act->board.marked_upto)) { /* what is marked ends where a record does */
+        t->act->board.marked_upto = b->end;
+        t->act->board.sacked_below += len_of(b);
     }
     a->end = b->end;
     a->flags |= b->flags;
@@ -238,8 +239,8 @@ bool nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block)
 static void mark_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
     if (!(s->flags & (NST_SENT_SACKED | NST_SENT_LOST))) { /* 2018-7 */
-        set_flags(&t->board, s, s->flags | NST_SENT_LOST);
-        t->board.rexmit_from = nst_seq_min(t->board.rexmit_from, s->start);
+        set_flags(&t->act->board, s, s->flags | NST_SENT_LOST);
+        t->act->board.rexmit_from = nst_seq_min(t->act->board.rexmit_from, s->start);
     }
 }
 
@@ -247,7 +248,7 @@ static void mark_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
  * goes on where the last one ended, so that each record is passed once. */
 bool nst_board_mark_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     uint32_t above = b->sacked - b->sacked_below, enough = (DUP_THRESH - 1) * (uint32_t)t->snd_mss;
     struct nst_tcp_sent *s = above > enough ? record_at(t, b->marked_upto) : NULL;
     bool any = false;
@@ -267,14 +268,14 @@ bool nst_board_mark_lost(struct nst_tcb *t)
 
 void nst_board_mark_first_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_sent *s = sent_of(nst_tree_first(&t->board.records));
+    struct nst_tcp_sent *s = sent_of(nst_tree_first(&t->act->board.records));
 
     if (!s)
         return;
     if (len_of(s) > t->snd_mss)
         split(t, s, nst_seq_add(s->start, t->snd_mss)); /* one segment: the rest may have arrived */
     if (s->flags & NST_SENT_RETRANS)
-        set_flags(&t->board, s, (uint8_t)(s->flags & ~(NST_SENT_RETRANS | NST_SENT_LOST)));
+        set_flags(&t->act->board, s, (uint8_t)(s->flags & ~(NST_SENT_RETRANS | NST_SENT_LOST)));
     mark_lost(t, s);
 }
 
@@ -283,7 +284,7 @@ void nst_board_mark_first_lost(struct nst_tcb *t)
  * counts. */
 void nst_board_mark_all_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     const struct nst_tcp_sent *first = sent_of(nst_tree_first(&b->records));
     bool reneged = first && first->flags & NST_SENT_SACKED;
 
@@ -299,7 +300,7 @@ void nst_board_mark_all_lost(struct nst_tcb *t)
 
 struct nst_tcp_sent *nst_board_next_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     struct nst_tcp_sent *s;
 
     if (b->lost == b->retrans)
@@ -316,7 +317,7 @@ int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end)
 {
     if (nst_seq_lt(end, s->end) && !split(t, s, end))
         return -ENOMEM;
-    set_flags(&t->board, s, s->flags | NST_SENT_RETRANS | NST_SENT_EVER);
+    set_flags(&t->act->board, s, s->flags | NST_SENT_RETRANS | NST_SENT_EVER);
     s->time = t->tcps->env->now;
     return 0;
 }
@@ -326,23 +327,23 @@ void nst_board_check(const struct nst_tcb *t)
     struct nst_tcp_board sum = {0};
     nst_seq at = t->snd.una;
 
-    nst_tree_check(&t->board.records);
-    NST_TREE_FOREACH (n, &t->board.records) {
+    nst_tree_check(&t->act->board.records);
+    NST_TREE_FOREACH (n, &t->act->board.records) {
         const struct nst_tcp_sent *s = sent_of(n);
         assert(nst_seq_eq(s->start, at) && nst_seq_lt(s->start, s->end));
         assert(!(s->flags & NST_SENT_SACKED) || !(s->flags & (NST_SENT_LOST | NST_SENT_RETRANS)));
         assert(!(s->flags & NST_SENT_RETRANS) || s->flags & NST_SENT_LOST);
-        if (nst_seq_lt(s->start, t->board.marked_upto)) {
-            assert(nst_seq_le(s->end, t->board.marked_upto));
+        if (nst_seq_lt(s->start, t->act->board.marked_upto)) {
+            assert(nst_seq_le(s->end, t->act->board.marked_upto));
             assert(s->flags & (NST_SENT_SACKED | NST_SENT_LOST));
             sum.sacked_below += s->flags & NST_SENT_SACKED ? len_of(s) : 0;
         }
         assert((s->flags & (NST_SENT_LOST | NST_SENT_RETRANS)) != NST_SENT_LOST ||
-               nst_seq_ge(s->start, t->board.rexmit_from));
+               nst_seq_ge(s->start, t->act->board.rexmit_from));
         count(&sum, s->flags, len_of(s));
         at = s->end;
     }
-    assert(sum.sacked == t->board.sacked && sum.lost == t->board.lost);
-    assert(sum.retrans == t->board.retrans && sum.sacked_below == t->board.sacked_below);
-    assert(nst_tree_empty(&t->board.records) || nst_seq_eq(at, t->snd.nxt));
+    assert(sum.sacked == t->act->board.sacked && sum.lost == t->act->board.lost);
+    assert(sum.retrans == t->act->board.retrans && sum.sacked_below == t->act->board.sacked_below);
+    assert(nst_tree_empty(&t->act->board.records) || nst_seq_eq(at, t->snd.nxt));
 }

@@ -58,13 +58,12 @@ struct nst_flow {
  * simultaneous open only. */
 
 enum nst_tcp_deadline {
-    NST_TCP_DL_RTO,       /* retransmission, or zero-window probe */
-    NST_TCP_DL_DELACK,    /* delayed acknowledgement */
-    NST_TCP_DL_KEEPALIVE, /* idle, or waiting for the answer to a probe */
-    NST_TCP_DL_CORK,      /* a partial segment has been held back long enough */
-    NST_TCP_DL_FIN_WAIT,  /* FIN-WAIT-2 without an owner */
-    NST_TCP_DL_CHALLENGE, /* not a timer: no challenge ACK before */
-    NST_TCP_DLS,
+    NST_TCP_DL_RTO,    /* retransmission, or zero-window probe */
+    NST_TCP_DL_DELACK, /* delayed acknowledgement */
+    NST_TCP_DL_CORK,   /* a partial segment has been held back long enough */
+    NST_TCP_DL_REST,   /* whether there is traffic still, or its state may go */
+    NST_TCP_DLS_ACTIVE,
+    NST_TCP_DL_WATCH = NST_TCP_DLS_ACTIVE, /* without traffic: keep-alive, the end of FIN-WAIT-2 */
 };
 
 /* One segment's worth of sequence space that is out, or was (scoreboard.c). */
@@ -92,19 +91,6 @@ struct nst_tcp_board {
     uint32_t sacked_below;          /* ... and so many are SACKed */
 };
 
-/* Explicit congestion notification (ecn.c). */
-struct nst_tcp_ecn {
-    uint8_t mode; /* enum nst_tcp_ecn_mode: the owner's */
-    bool asked : 1;
-    bool ok : 1;      /* both ends agreed */
-    bool seen : 1;    /* something came that was marked ECT or CE */
-    bool echo : 1;    /* CE came: every segment bears ECE, until CWR comes */
-    bool cwr_due : 1; /* the next new data bears CWR */
-    bool held : 1;    /* the window was reduced: no mark counts before `point` is passed */
-    nst_seq point;
-    uint32_t ce_segs; /* that came */
-};
-
 struct nst_tcp_counters {
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
@@ -114,48 +100,98 @@ struct nst_tcp_counters {
 struct nst_tcp_listener;
 struct nst_tcps;
 
+/* What the owner chose. Of a listener: for the connections to come. */
+struct nst_tcp_options {
+    uint32_t rcvbuf, sndbuf; /* bytes; they grow by themselves unless fixed */
+    uint32_t user_timeout_ms;
+    uint16_t keep_idle_s, keep_interval_s;
+    uint16_t user_mss;           /* TCP_MAXSEG; 0: none */
+    int16_t linger2_s, linger_s; /* FIN-WAIT-2 of orphans, SO_LINGER; negative: none, off */
+    uint8_t ttl, tos;            /* ttl 0: the stack's */
+    uint8_t syn_retries, keep_count;
+    bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
+    bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
+    bool defer_accept : 1; /* TCP_DEFER_ACCEPT: wait for data */
+    uint8_t ecn;           /* enum nst_tcp_ecn_mode */
+};
+
+/* What a connection needs while data moves, in either direction, and only then (activity.c). */
+struct nst_tcp_activity {
+    nst_time deadlines[NST_TCP_DLS_ACTIVE]; /* NST_TIME_NEVER: not set */
+
+    /* Sending. */
+    struct nst_sendq sendq;
+    struct nst_tcp_board board;
+    struct nst_cc cc;
+    enum nst_tcp_phase phase;
+    nst_seq recovery_point;
+    uint32_t dupacks;
+    uint32_t prior_cwnd;
+    bool ecn_asked : 1; /* by our SYN */
+    bool ecn_held : 1;  /* the window was reduced: no mark counts before ecn_point is passed */
+    nst_seq ecn_point;
+    nst_seq psh;            /* the end of the last write: PSH belongs there */
+    nst_seq iss, irs;       /* until the handshake is done; not if passive */
+    nst_seq snd_up;         /* urgent pointer: behind the last urgent byte */
+    uint8_t retries;        /* of the RTO, of probes */
+    uint16_t syn_window;    /* what our SYN offered */
+    nst_time syn_time;      /* when our SYN first went out */
+    nst_time idle_since;    /* when the last of what was out was acknowledged; 0: nothing was yet */
+    nst_time first_unacked; /* since when something is out or a window is closed; 0: not */
+    int soft_error;         /* what ICMP said, for a time-out to report */
+
+    /* Receiving. */
+    struct nst_recvq recvq;
+    struct nst_ooo *ooo;
+    struct nst_tcp_sack dsack;
+    nst_seq fin_at;
+    nst_seq rcv_up;       /* urgent pointer */
+    uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
+    nst_time tune_time;   /* receive-buffer tuning: when this round began ... */
+    uint32_t tune_bytes;  /* ... and what the owner has taken since */
+};
+
 struct nst_tcb {
     struct nst_flow flow;
     struct nst_tcps *tcps;
-    uint64_t owner;          /* what sock/ set: its socket; 0: nobody has it (any more) */
-    struct nst_list ready;   /* on the table's list, while there may be something to send */
-    struct nst_list changed; /* on the table's list, while the owner is to be told */
-    struct nst_list place;   /* on its listener's accept queue, or the orphans' list */
-    struct nst_tcp_listener *listener; /* until it is accepted */
+    uint64_t
+        owner; /* what sock/ set: its socket; while unaccepted its listener; 0: nobody has it */
+    struct nst_list ready;        /* on the table's list, while there may be something to send */
+    struct nst_list place;        /* with an owner: on the table's list, while it is to be told;
+                                     else on its listener's accept queue, or the orphans' list */
+    struct nst_tcp_activity *act; /* NULL while no data moves */
     struct nst_timer timer;
-    nst_time deadlines[NST_TCP_DLS]; /* NST_TIME_NEVER: not set */
+    nst_time watch; /* NST_TCP_DL_WATCH */
 
-    enum nst_tcp_state state;
-    enum nst_tcp_phase phase;
     struct {
-        nst_seq iss, una, nxt;
+        nst_seq una, nxt;
         nst_seq wl1, wl2; /* of the last window update */
         uint32_t wnd;     /* bytes, scaled (MUST-1, REC-1) */
         uint32_t max_wnd; /* the largest ever offered */
-        nst_seq up;       /* urgent pointer: behind the last urgent byte */
-        uint8_t wscale;   /* of the peer's offers */
     } snd;
     struct {
-        nst_seq irs, nxt;
-        nst_seq adv;    /* the right edge that was offered last */
-        nst_seq up;     /* urgent pointer */
-        uint8_t wscale; /* of our offers */
+        nst_seq nxt;
+        nst_seq adv; /* the right edge that was offered last */
     } rcv;
     nst_seq last_ack_sent; /* RFC 7323 §4.3 */
-    nst_seq fin_at;
     uint32_t ts_recent, ts_offset;
-    nst_time ts_recent_time;
-    uint16_t snd_mss;     /* payload of a full segment, options taken off */
-    uint16_t peer_mss;    /* what the peer said */
-    uint16_t user_mss;    /* TCP_MAXSEG; 0: none */
-    uint16_t syn_window;  /* what our SYN offered */
-    uint16_t rcv_mss;     /* estimate of what the peer sends as a full segment */
-    uint32_t mtu;         /* of the path */
-    uint8_t rcv_tos;      /* of the newest segment (MAY-9) */
-    uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
+    uint32_t ts_recent_s;           /* when it was heard, in seconds of the clock */
+    uint32_t last_rcv_ms;           /* data; in milliseconds of the clock, which wrap */
+    uint32_t last_snd_ms;           /* the same; 0: never */
+    uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
+    uint16_t mtu;                   /* of the path */
+    uint16_t snd_mss;               /* payload of a full segment, options taken off */
+    uint16_t peer_mss;              /* what the peer said */
+    uint16_t rcv_mss;               /* estimate of what the peer sends as a full segment */
+    uint8_t snd_wscale, rcv_wscale; /* of the peer's windows, and of ours */
+    uint8_t state;                  /* enum nst_tcp_state */
+    uint8_t probes;                 /* keep-alive, unanswered */
+    uint8_t quick;                  /* quick acknowledgements left */
+    uint8_t error;                  /* why it ended: a positive errno value */
+    uint8_t rcv_tos;                /* of the newest segment (MAY-9) */
 
     /* What has been agreed and seen, and what is to be done. */
-    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool fin_queued : 1;   /* our FIN follows what is queued */
     bool fin_sent : 1;     /* snd.nxt counts it */
     bool fin_known : 1;    /* the peer's FIN stands at fin_at, ... */
@@ -172,46 +208,19 @@ struct nst_tcb {
     bool more : 1;          /* the last write said that more follows */
     bool cwnd_was_full : 1; /* the last flight was held back by cwnd */
     bool dsack_due : 1;
-    bool tx_blocked : 1; /* a send was refused for lack of room */
-    bool passive : 1;    /* from LISTEN */
-    bool r1_told : 1;    /* IP was told of R1 (MUST-20) */
+    bool tx_blocked : 1;  /* a send was refused for lack of room */
+    bool begun : 1;       /* the handshake was */
+    bool ecn_seen : 1;    /* something came that was marked ECT or CE */
+    bool ecn_echo : 1;    /* CE came: every segment bears ECE, until CWR comes */
+    bool ecn_cwr_due : 1; /* the next new data bears CWR */
+    bool passive : 1;     /* from LISTEN */
+    bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
+    bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
 
+    struct nst_tcp_options opt;
+    uint32_t ce_segs; /* that came marked CE */
     struct nst_rtt rtt;
-    struct nst_cc cc;
-    struct nst_tcp_board board;
-    nst_seq recovery_point;
-    struct nst_tcp_ecn ecn;
-    nst_time rtt_time; /* when our SYN first went out, until its answer has come; 0: not known */
-    uint32_t dupacks;
-    uint32_t prior_cwnd;
-    struct nst_tcp_sack dsack;
-    uint8_t retries;             /* of the RTO, of probes */
-    uint8_t probes;              /* keep-alive, unanswered */
-    uint8_t quick;               /* quick acknowledgements left */
-    nst_time last_rcv, last_snd; /* data; 0: never */
-    nst_time idle_since;         /* when the last of what was out was acknowledged */
-    nst_time
-        first_unacked; /* since when something is unacknowledged or a window is closed; 0: not */
-    nst_seq psh;       /* the end of the last write: PSH belongs there */
-
-    struct nst_sendq sendq;
-    struct nst_recvq recvq;
-    struct nst_ooo *ooo;
-    uint32_t rcvbuf, sndbuf;
-    bool rcvbuf_fixed, sndbuf_fixed; /* by the owner: no auto-tuning */
-    nst_time tune_time;              /* receive-buffer tuning: when this round began ... */
-    uint32_t tune_bytes;             /* ... and what the owner has taken since */
-
-    /* The owner's options. */
-    bool nodelay, cork, keepalive, oobinline, defer_accept;
-    uint8_t ttl, tos;
-    uint8_t syn_retries, keep_count;
-    uint32_t keep_idle_s, keep_interval_s, user_timeout_ms;
-    int32_t linger2_s; /* FIN-WAIT-2 of orphans; negative: none */
-    int32_t linger_s;  /* SO_LINGER; negative: off */
-
-    int error;      /* why it ended, positive */
-    int soft_error; /* what ICMP said, for a time-out to report */
+    struct nst_cc_kept cc; /* while there is no activity */
     nst_time started;
     struct nst_tcp_counters count;
 };
@@ -230,13 +239,8 @@ struct nst_tcp_listener {
     uint32_t naccept;
     bool changed; /* the owner is to be told */
     struct nst_list changed_node;
-    bool defer;              /* TCP_DEFER_ACCEPT: wait for data */
-    uint32_t rcvbuf, sndbuf; /* inherited; 0: the stack's */
-    uint16_t user_mss;
+    struct nst_tcp_options opt;
     const struct nst_cc_ops *cc;
-    bool nodelay, keepalive, oobinline;
-    uint8_t ttl, tos;
-    uint8_t ecn_mode;
 };
 
 /* A half-open connection. */
@@ -251,20 +255,18 @@ struct nst_tcp_req {
     uint8_t wscale;
     uint8_t retries;
     bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
-    bool acked : 1;      /* the ACK came, but the accept queue was full */
-    nst_time challenged; /* when last (RFC 5961 §7); 0: never */
+    bool acked : 1;         /* the ACK came, but the accept queue was full */
+    uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
 };
 
 struct nst_tcp_timewait {
     struct nst_flow flow;
-    struct nst_list age; /* oldest first: all wait equally long */
-    nst_time until;
     nst_seq snd_nxt, rcv_nxt;
-    uint32_t ts_recent, ts_offset;
-    nst_time ts_recent_time;
-    nst_time challenged; /* when last (RFC 5961 §7); 0: never */
-    uint16_t wnd;        /* as it was offered last: its edge does not move back (SHLD-14) */
-    bool ts_ok;
+    uint32_t ts_recent;
+    uint32_t until : 16;      /* in ticks (timewait.c) */
+    uint32_t challenged : 10; /* when last (RFC 5961 §7), in ticks; 0: never */
+    uint32_t wnd_bits : 5;    /* the window field that was offered last, rounded up: 1 << this */
+    uint32_t ts_ok : 1;
 };
 
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
@@ -300,8 +302,9 @@ struct nst_tcps {
     struct nst_list changed; /* of struct nst_tcb */
     struct nst_list changed_listeners;
     struct nst_list orphans; /* closed by their owners, not at their end yet */
-    struct nst_list timewaits;
     struct nst_timer timewait_timer;
+    uint32_t sweep_at;   /* the bucket that the sweep for TIME-WAIT records comes to next */
+    nst_time sweep_next; /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -326,18 +329,23 @@ struct nst_tcp_seg {
 int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
                  uint32_t max_flows);
 void nst_tcp_fini(struct nst_tcps *tcps);
+/* NULL if there is none (any more). */
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
 int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
 void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow);
 /* A connection of these ends, in no table yet, with the stack's defaults. NULL without memory. */
 struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id);
-/* Gives back what only a living connection needs; what the owner has not read stays. */
-void nst_tcb_release(struct nst_tcb *t);
+/* The listener on whose accept queue it stands; NULL when it stands on none. */
+struct nst_tcp_listener *nst_tcb_listener(const struct nst_tcb *t);
+/* Its owner lets go of it. */
+void nst_tcb_disown(struct nst_tcb *t);
 /* Ends it silently, wherever it stands. */
 void nst_tcb_free(struct nst_tcb *t);
 void nst_tcp_check(const struct nst_tcps *tcps);
 
+/* The clock, in milliseconds that wrap; never 0. */
+uint32_t nst_tcp_ms(const struct nst_tcps *tcps);
 /* It may have something to send. */
 void nst_tcb_wants_output(struct nst_tcb *t);
 /* Its owner is to be told of a change. */
@@ -360,11 +368,34 @@ bool nst_tcp_in_window(const struct nst_tcp_seg *seg, nst_seq nxt, nst_seq adv);
 void nst_tcp_input_take(struct nst_tcps *tcps, struct nst_pkt *pkt);
 /* The steps for an established (or later) connection; for the ACK that makes one, too. */
 enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg);
-/* The handshake is done: retries and rtt_time tell how it went. */
-void nst_tcb_establish(struct nst_tcb *t);
+/* The handshake is done; our first SYN went out at `syn_time` (0: not known), and `lost` says
+ * whether it had to be repeated. */
+void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost);
 /* An ICMP error about a segment of ours: its ports and sequence number stand at `off` in `pkt`. */
 bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,
                    const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
+
+/* ---- activity.c -------------------------------------------------------------------------- */
+
+/* Makes sure that it has t->act. False without memory. */
+bool nst_tcb_activate(struct nst_tcb *t);
+/* Gives up what was not sent, not acknowledged or out of order; what the owner has not read stays.
+ */
+void nst_tcb_release(struct nst_tcb *t);
+/* NST_TCP_DL_REST: frees t->act when nothing has moved for a while and nothing waits. */
+void nst_tcb_rest(struct nst_tcb *t);
+/* Frees it, with what the owner has not read. */
+void nst_tcb_deactivate(struct nst_tcb *t);
+
+/* Behind the last byte of the owner's, sent or not. */
+nst_seq nst_tcb_snd_end(const struct nst_tcb *t);
+/* Bytes that the owner has not read. */
+size_t nst_tcb_unread(const struct nst_tcb *t);
+/* Memory of what was received and has not been read. */
+size_t nst_tcb_received_mem(const struct nst_tcb *t);
+enum nst_tcp_phase nst_tcb_phase(const struct nst_tcb *t);
+uint32_t nst_tcb_cwnd(const struct nst_tcb *t);
+uint32_t nst_tcb_ssthresh(const struct nst_tcb *t);
 
 /* ---- ack.c ------------------------------------------------------------------------------- */
 
@@ -434,9 +465,8 @@ uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fr
 
 /* Sends one segment of one connection that has something to say, in turn. False when none has. */
 bool nst_tcp_output(struct nst_tcps *tcps);
-/* So long after a challenge ACK there is no other one, for each connection by itself (RFC 5961 §7;
- * 5961-6, CVE-2016-5696: what is shared tells about others). As in Linux. */
-#define NST_TCP_CHALLENGE_PAUSE (500 * NST_MS)
+/* Whether a challenge ACK may go now: if so, it is noted in `*last_ms` (0: there was none yet). */
+bool nst_tcp_may_challenge(const struct nst_tcps *tcps, uint32_t *last_ms);
 /* A challenge ACK or a repeated one, within that limit. */
 void nst_tcb_challenge(struct nst_tcb *t);
 /* What is sent now, outside the queue. */
@@ -506,11 +536,15 @@ void nst_timewait_enter(struct nst_tcb *t);
  * then the record is gone. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop);
+bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_timewait *w);
 void nst_timewait_timeout(struct nst_tcps *tcps);
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 
 /* ---- timers.c ---------------------------------------------------------------------------- */
 
+/* NST_TIME_NEVER when it isn't set. */
+nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which);
+/* All but NST_TCP_DL_WATCH only of an active connection. */
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at);
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which);
 void nst_tcb_timeout(struct nst_tcb *t);

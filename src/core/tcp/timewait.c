@@ -1,52 +1,125 @@
 /* TIME-WAIT (RFC 9293 §3.6.1, MUST-13): the record that keeps old segments from meeting a new
- * connection with the same ends. All wait equally long, so they stand in a queue with one timer;
- * past the limit the oldest goes. */
+ * connection with the same ends.
+ *
+ * There may be very many of them, so a record is nothing but the flow and 16 bytes. It stands in no
+ * list: whoever meets one whose time is over takes it for gone (table.c), and a sweep through the
+ * table, a part of it at a time, gives back the memory. Past the limit the sweep takes the next one
+ * on its way, whether its time is over or not. */
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
 #define TIME_WAIT (60 * NST_SEC) /* 2 MSL, as Linux has it */
 
-static struct nst_tcp_timewait *oldest(struct nst_tcps *tcps)
+/* Times in a record: sixteenths of a second, which wrap after an hour. */
+#define TICK            (NST_SEC / 16)
+#define TICKS_MASK      0xffffu
+#define CHALLENGE_MASK  0x3ffu
+#define CHALLENGE_PAUSE 8
+
+#define NO_WINDOW 31 /* instead of the window's exponent */
+
+#define SWEEP_BUCKETS 4096u          /* in one step */
+#define SWEEP_STEP    (10 * NST_MS)  /* from one to the next */
+#define SWEEP_PAUSE   (250 * NST_MS) /* from one round to the next, at least */
+
+static uint32_t ticks_of(nst_time time)
 {
-    return nst_list_empty(&tcps->timewaits)
-               ? NULL
-               : NST_CONTAINER(tcps->timewaits.next, struct nst_tcp_timewait, age);
+    return (uint32_t)(time / TICK) & TICKS_MASK;
 }
 
-static void rearm(struct nst_tcps *tcps)
+/* How long it waits still, in ticks; 0: its time is over. */
+static uint32_t ticks_left(const struct nst_tcps *tcps, const struct nst_tcp_timewait *w)
 {
-    struct nst_tcp_timewait *w = oldest(tcps);
+    uint32_t left = (w->until - ticks_of(tcps->env->now)) & TICKS_MASK;
 
-    if (w)
-        nst_timer_arm(&tcps->env->wheel, &tcps->timewait_timer, w->until);
-    else
-        nst_timer_cancel(&tcps->env->wheel, &tcps->timewait_timer);
+    return left <= TICKS_MASK / 2 ? left : 0;
+}
+
+bool nst_timewait_is_over(const struct nst_tcps *tcps, const struct nst_tcp_timewait *w)
+{
+    return ticks_left(tcps, w) == 0;
+}
+
+static void wait_anew(const struct nst_tcps *tcps, struct nst_tcp_timewait *w)
+{
+    w->until = ticks_of(tcps->env->now + TIME_WAIT + TICK - 1) & TICKS_MASK;
 }
 
 void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
     nst_flow_remove(tcps, &w->flow);
-    nst_list_del(&w->age);
     tcps->ntimewaits--;
     nst_env_free(tcps->env, w, sizeof *w);
 }
 
+/* ---- The sweep --------------------------------------------------------------------------- */
+
+/* Frees those of one bucket whose time is over, and notes when the first of the others comes. */
+static void sweep_bucket(struct nst_tcps *tcps, struct nst_flow *flow)
+{
+    while (flow) {
+        struct nst_tcp_timewait *w = NST_CONTAINER(flow, struct nst_tcp_timewait, flow);
+        bool waits = flow->kind == NST_FLOW_TIMEWAIT;
+        flow = flow->next;
+        if (!waits)
+            continue;
+        uint32_t left = ticks_left(tcps, w);
+        if (left)
+            tcps->sweep_next = nst_min(tcps->sweep_next, tcps->env->now + left * TICK);
+        else
+            nst_timewait_free(tcps, w);
+    }
+}
+
+/* The round is over: when does the next one begin? */
+static nst_time next_round(struct nst_tcps *tcps)
+{
+    nst_time now = tcps->env->now;
+    nst_time at = tcps->sweep_next == NST_TIME_NEVER ? now + TIME_WAIT : tcps->sweep_next;
+
+    tcps->sweep_next = NST_TIME_NEVER;
+    return nst_max(at, now + SWEEP_PAUSE);
+}
+
 void nst_timewait_timeout(struct nst_tcps *tcps)
 {
-    struct nst_tcp_timewait *w;
+    uint32_t n = nst_min32(SWEEP_BUCKETS, tcps->mask + 1);
 
-    while ((w = oldest(tcps)) && w->until <= tcps->env->now)
-        nst_timewait_free(tcps, w);
-    rearm(tcps);
+    for (uint32_t i = 0; i < n; i++)
+        sweep_bucket(tcps, tcps->buckets[tcps->sweep_at++ & tcps->mask]);
+    if (tcps->ntimewaits == 0)
+        return;
+    bool done = (tcps->sweep_at & tcps->mask) < n;
+    nst_timer_arm(&tcps->env->wheel, &tcps->timewait_timer,
+                  done ? next_round(tcps) : tcps->env->now + SWEEP_STEP);
+}
+
+/* Frees the next one that the sweep would come to. */
+static void make_room(struct nst_tcps *tcps)
+{
+    for (;; tcps->sweep_at++)
+        for (struct nst_flow *f = tcps->buckets[tcps->sweep_at & tcps->mask]; f; f = f->next)
+            if (f->kind == NST_FLOW_TIMEWAIT) {
+                nst_timewait_free(tcps, NST_CONTAINER(f, struct nst_tcp_timewait, flow));
+                return;
+            }
+}
+
+/* ---- What it says ------------------------------------------------------------------------ */
+
+static uint16_t last_window(const struct nst_tcp_timewait *w)
+{
+    return w->wnd_bits == NO_WINDOW ? 0 : (uint16_t)nst_min32(1u << w->wnd_bits, UINT16_MAX);
 }
 
 static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = w->wnd};
+    struct nst_tcp h = {
+        .flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = last_window(w)};
 
     if (w->ts_ok) {
         h.opts.has_ts = true;
-        h.opts.ts_val = nst_tcp_ts(tcps, w->ts_offset);
+        h.opts.ts_val = nst_tcp_ts(tcps, nst_tcp_ts_offset(tcps, &w->flow.id));
         h.opts.ts_ecr = w->ts_recent;
     }
     nst_tcp_send_bare(tcps, &w->flow.id, &h, 0, 0);
@@ -55,55 +128,67 @@ static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 /* What does not fit is answered like this, but not each time (RFC 5961 §7). */
 static void challenge(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    if (w->challenged && tcps->env->now - w->challenged < NST_TCP_CHALLENGE_PAUSE)
+    uint32_t now = ticks_of(tcps->env->now) & CHALLENGE_MASK;
+
+    if (w->challenged && ((now - w->challenged) & CHALLENGE_MASK) < CHALLENGE_PAUSE)
         return;
-    w->challenged = tcps->env->now;
+    w->challenged = now & CHALLENGE_MASK ? now & CHALLENGE_MASK : 1u;
     NST_COUNT(tcps->env, tcp_challenges);
     answer(tcps, w);
 }
 
-/* The field in a header. Behind the peer's FIN there is nothing to come, but that it was offered
- * stays true, and Linux goes on saying so. */
-static uint16_t last_window(const struct nst_tcb *t)
-{
-    uint32_t wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt) >> t->rcv.wscale;
+/* ---- The connection's last state --------------------------------------------------------- */
 
-    return (uint16_t)nst_min32(wnd, UINT16_MAX);
+/* The window field that was offered last, as the exponent of the power of two that is not less.
+ * Behind the peer's FIN there is nothing to come, but that it was offered stays true (SHLD-14), and
+ * Linux goes on saying so. */
+static uint32_t window_bits(const struct nst_tcb *t)
+{
+    uint32_t wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt) >> t->rcv_wscale;
+    uint32_t bits = 0;
+
+    while (bits < 16 && 1u << bits < wnd)
+        bits++;
+    return wnd ? bits : NO_WINDOW;
+}
+
+static struct nst_tcp_timewait *record_new(const struct nst_tcb *t)
+{
+    struct nst_tcp_timewait *w = nst_env_alloc(t->tcps->env, sizeof *w);
+
+    if (!w)
+        return NULL;
+    *w = (struct nst_tcp_timewait){.flow.id = t->flow.id,
+                                   .snd_nxt = t->snd.nxt,
+                                   .rcv_nxt = t->rcv.nxt,
+                                   .wnd_bits = window_bits(t) & 0x1fu,
+                                   .ts_ok = t->ts_ok,
+                                   .ts_recent = t->ts_recent};
+    wait_anew(t->tcps, w);
+    return w;
 }
 
 void nst_timewait_enter(struct nst_tcb *t)
 {
     struct nst_tcps *tcps = t->tcps;
-    struct nst_tcp_timewait *w = nst_env_alloc(tcps->env, sizeof *w);
+    struct nst_tcp_timewait *w = record_new(t);
     bool ack_due = t->ack_now || t->ack_pending;
 
-    if (w) {
-        *w = (struct nst_tcp_timewait){.flow.id = t->flow.id,
-                                       .until = tcps->env->now + TIME_WAIT,
-                                       .snd_nxt = t->snd.nxt,
-                                       .rcv_nxt = t->rcv.nxt,
-                                       .wnd = last_window(t),
-                                       .ts_ok = t->ts_ok,
-                                       .ts_recent = t->ts_recent,
-                                       .ts_offset = t->ts_offset,
-                                       .ts_recent_time = t->ts_recent_time};
-        nst_list_init(&w->age);
-    }
     nst_tcb_ended(t, 0); /* leaves the table; the owner may still read */
     if (!w)
         return;
     if (tcps->ntimewaits >= tcps->config.max_timewaits)
-        nst_timewait_free(tcps, oldest(tcps));
+        make_room(tcps);
     if (nst_flow_insert(tcps, &w->flow, NST_FLOW_TIMEWAIT) != 0) {
         nst_env_free(tcps->env, w, sizeof *w);
         return;
     }
-    nst_list_push_back(&tcps->timewaits, &w->age);
     tcps->ntimewaits++;
     NST_COUNT(tcps->env, tcp_timewaits);
     if (ack_due) /* of the peer's FIN */
         answer(tcps, w);
-    rearm(tcps);
+    if (!nst_timer_armed(&tcps->timewait_timer))
+        nst_timer_arm(&tcps->env->wheel, &tcps->timewait_timer, tcps->env->now + TIME_WAIT + TICK);
 }
 
 /* RFC 9293 §3.6.1 (SHLD-4, MAY-2), RFC 6191 §2 (6191-1): a SYN that cannot be an old one. */
@@ -136,14 +221,6 @@ static bool is_last_fin(const struct nst_tcp_timewait *w, const struct nst_tcp_s
     return seg->h.flags & NST_TCP_FIN && nst_seq_eq(end, w->rcv_nxt);
 }
 
-static void begin_again(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
-{
-    w->until = tcps->env->now + TIME_WAIT;
-    nst_list_del(&w->age);
-    nst_list_push_back(&tcps->timewaits, &w->age);
-    rearm(tcps);
-}
-
 /* Nothing is taken any more, whatever was offered: only an empty segment at RCV.NXT fits. It is not
  * answered, or two ends that agree would go on for ever. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
@@ -153,7 +230,6 @@ bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struc
         seg->reopens = true;
         seg->used = w->snd_nxt;
         nst_timewait_free(tcps, w);
-        rearm(tcps);
         return true;
     }
     if (seg->h.flags & NST_TCP_RST) { /* 1337-1: it doesn't end the wait */
@@ -164,7 +240,7 @@ bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struc
     if (nst_tcp_in_window(seg, w->rcv_nxt, w->rcv_nxt))
         return false;
     if (is_last_fin(w, seg))
-        begin_again(tcps, w);
+        wait_anew(tcps, w);
     challenge(tcps, w); /* a SYN that may be old too (6191-2) */
     return false;
 }

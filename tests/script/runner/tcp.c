@@ -138,9 +138,14 @@ void tcp_expect_number(struct world *w)
 
     if (!t)
         script_fail(w->s, "it has no connection");
-    const uint64_t values[] = {
-        t->cc.cwnd,          t->cc.ssthresh, t->snd_mss, t->rtt.srtt / NST_MS,
-        t->rtt.rto / NST_MS, t->rcvbuf,      t->sndbuf,  t->rcv_tos};
+    const uint64_t values[] = {nst_tcb_cwnd(t),
+                               nst_tcb_ssthresh(t),
+                               t->snd_mss,
+                               t->rtt.srtt / NST_MS,
+                               nst_rtt_rto(&t->rtt) / NST_MS,
+                               t->opt.rcvbuf,
+                               t->opt.sndbuf,
+                               t->rcv_tos};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
     command_check_number(w, "it is", values[which]);
 }

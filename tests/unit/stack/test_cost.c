@@ -119,7 +119,7 @@ static void send_byte(unsigned i)
 
 static uint64_t received(void)
 {
-    return dialogue_tcb(&d)->recvq.bytes;
+    return dialogue_tcb(&d)->act->recvq.bytes;
 }
 
 static void send_out_of_order(unsigned i)
@@ -135,7 +135,7 @@ static void send_out_of_order(unsigned i)
 
 static uint64_t out_of_order(void)
 {
-    return nst_ooo_mem(dialogue_tcb(&d)->ooo);
+    return nst_ooo_mem(dialogue_tcb(&d)->act->ooo);
 }
 
 /* 1,250 of the tiniest segments are out. */
@@ -161,7 +161,7 @@ static void send_sacks(unsigned i)
 
 static uint64_t sacked(void)
 {
-    return dialogue_tcb(&d)->board.sacked;
+    return dialogue_tcb(&d)->act->board.sacked;
 }
 
 /* ---- Datagrams ----------------------------------------------------------------------------- */

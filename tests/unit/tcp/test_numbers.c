@@ -223,7 +223,7 @@ static void test_292_ports_in_use(void **state)
         flows[i].id = id;
         flows[i].id.lport = port;
         assert_null(nst_flow_find(tcps, &flows[i].id));
-        nst_flow_insert(tcps, &flows[i], NST_FLOW_TIMEWAIT);
+        nst_flow_insert(tcps, &flows[i], NST_FLOW_REQ);
     }
     assert_int_equal(nst_tcp_port_choose(tcps, &id), 0);
     struct nst_flow_id elsewhere = flow(444);
