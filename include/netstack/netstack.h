@@ -509,7 +509,10 @@ enum nst_opt {
     NST_OPT_LINGER,       /* seconds; -1: off; 0: close resets */
     NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
     NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
-    NST_OPT_ECN,          /* enum nst_tcp_ecn_mode, for a connection or listener to be */
+    NST_OPT_PACING,       /* segments go out evenly over a round trip, not all at once  [1] */
+    NST_OPT_HYSTART,      /* slow start may end without a loss (RFC 9406); before connecting  [1] */
+    NST_OPT_MAX_PACING_RATE, /* bytes a second; 0: no limit  [0] */
+    NST_OPT_ECN,             /* enum nst_tcp_ecn_mode, for a connection or listener to be */
 };
 
 /* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
@@ -519,7 +522,8 @@ enum nst_tcp_ecn_mode {
     NST_TCP_ECN_ACCEPT, /* accept it when the peer asks: the default */
 };
 
-/* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
+/* PACING and HYSTART of socket 0 are what stream sockets begin with.
+ * -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
  * link), -EBADF. */
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value);
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value);
@@ -552,8 +556,9 @@ enum nst_tcp_state {
     NST_TCP_TIME_WAIT,
 };
 
-/* Chooses the congestion control of a stream socket by its name in TCP_CONGESTION, and tells it.
- * -ENOENT (no such algorithm), -EINVAL (connected already, or listening), -EOPNOTSUPP, -EBADF. */
+/* Chooses the congestion control of a stream socket by its name in TCP_CONGESTION ("cubic", "reno"
+ * or "bbr"), and tells it; of socket 0 it is what those that are opened later begin with. -ENOENT
+ * (no such algorithm), -EINVAL (connected already, or listening), -EOPNOTSUPP, -EBADF. */
 int nst_set_congestion(struct nst_stack *stack, nst_sock sock, const char *name);
 const char *nst_get_congestion(const struct nst_stack *stack, nst_sock sock); /* NULL: none */
 
@@ -615,6 +620,13 @@ struct nst_tcp_info {
     uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
     uint32_t total_retrans; /* segments */
     uint32_t dsack_dups, reord_seen, rcv_ooopack;
+    uint64_t pacing_rate;           /* bytes a second; 0: not paced */
+    uint64_t delivery_rate;         /* bytes a second, as last measured; 0: not yet */
+    bool delivery_rate_app_limited; /* at least that: the application had no more to send */
+    uint64_t delivered;             /* bytes, by SACK too */
+    /* Spent with something to send; of that, held back by the peer's window, and by the send
+     * buffer. */
+    nst_time busy_time, rwnd_limited, sndbuf_limited;
     uint32_t rcv_ce; /* segments that came marked CE */
 };
 

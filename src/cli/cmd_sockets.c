@@ -157,6 +157,30 @@ static void append_numbers(FILE *out, const json_t *info, const char *const keys
             fprintf(out, " %s:%llu", *keys, (unsigned long long)member(info, *keys));
 }
 
+/* " pacing_rate:12.5Mbps", if there is one. */
+static void append_rate(FILE *out, const json_t *info, const char *key)
+{
+    if (member(info, key))
+        fprintf(out, " %s:%.1fMbps", key, (double)member(info, key) * 8 / 1e6);
+}
+
+/* " busy:1200ms rwnd_limited:600ms(50.0%)", if there is any. */
+static void append_times(FILE *out, const json_t *info)
+{
+    static const char *const limits[] = {"rwnd_limited", "sndbuf_limited"};
+    double busy = ms(info, "busy_time_ns");
+    char key[32];
+
+    if (busy >= 1)
+        fprintf(out, " busy:%.0fms", busy);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        snprintf(key, sizeof key, "%s_ns", limits[i]);
+        if (ms(info, key) >= 1)
+            fprintf(out, " %s:%.0fms(%.1f%%)", limits[i], ms(info, key),
+                    100 * ms(info, key) / busy);
+    }
+}
+
 /* What both ends agreed on, and used. */
 static void print_agreed(FILE *out, const json_t *info)
 {
@@ -179,7 +203,8 @@ static void print_info(FILE *out, const json_t *info)
         "bytes_acked", "bytes_received", "bytes_retrans", "segs_out",
         "segs_in",     "data_segs_out",  "data_segs_in",  "total_retrans",
         "retransmits", "backoff",        "probes",        "dsack_dups",
-        "reord_seen",  "rcv_ooopack",    "rcv_ce",        NULL};
+        "reord_seen",  "rcv_ooopack",    "rcv_ce",        "delivered",
+        NULL};
 
     nst_cli_put(out, nst_cli_member(info, "congestion"));
     print_agreed(out, info);
@@ -194,6 +219,11 @@ static void print_info(FILE *out, const json_t *info)
                 ms(info, "min_rtt_ns"));
     fprintf(out, " mss:%llu rcvmss:%llu pmtu:%llu", (unsigned long long)member(info, "snd_mss"),
             (unsigned long long)member(info, "rcv_mss"), (unsigned long long)member(info, "pmtu"));
+    append_rate(out, info, "pacing_rate");
+    append_rate(out, info, "delivery_rate");
+    if (json_is_true(json_object_get(info, "delivery_rate_app_limited")))
+        fputs(" app_limited", out);
+    append_times(out, info);
     append_numbers(out, info, numbers);
 }
 

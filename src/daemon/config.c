@@ -134,6 +134,8 @@ int nst_config_parse(struct nst_up_config *config, int argc, char *const argv[],
         .queue_pkts = 1000,
         .offload = true,
         .log_level = NST_UP_LOG_INFO,
+        .congestion = "cubic",
+        .pacing = true,
     };
     int r = apply_flags(&s, argc, argv, true, fault);
     if (s.help)

@@ -2,6 +2,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/tcp/cc.h"
 
 #include <pwd.h>
 #include <stdlib.h>
@@ -467,6 +468,21 @@ static const char *set_services(struct nst_settings *s, const char *value)
     return parse_bool(value, &s->config->services) ? NULL : "yes or no";
 }
 
+static const char *set_congestion(struct nst_settings *s, const char *value)
+{
+    const struct nst_cc_ops *ops = nst_cc_find(value);
+
+    if (!ops)
+        return "cubic, reno or bbr";
+    s->config->congestion = ops->name;
+    return NULL;
+}
+
+static const char *set_pacing(struct nst_settings *s, const char *value)
+{
+    return parse_bool(value, &s->config->pacing) ? NULL : "yes or no";
+}
+
 static const char *set_file(struct nst_settings *s, const char *value)
 {
     if (!*value)
@@ -530,6 +546,10 @@ const struct nst_setting nst_settings_table[] = {
      .help = "let the stack reach, through IFNAME, what the host reaches"},
     {SWITCH("services", "yes"), KEY("Netstack", "Services"), .set = set_services,
      .help = "offer echo 7, discard 9, daytime 13 and chargen 19"},
+    {FLAG("congestion", "cubic|reno|bbr"), KEY("Netstack", "CongestionControl"),
+     .set = set_congestion, .help = "TCP's congestion control (default: cubic)"},
+    {SWITCH("no-pacing", "no"), KEY("Netstack", "Pacing"), .set = set_pacing,
+     .help = "let TCP send at once all that its window allows"},
     {FLAG("ping", "ADDR"), .set = set_ping, .help = "ping ADDR from the stack at once"},
     {FLAG("busy-poll", "MICROSECONDS"), KEY("Netstack", "BusyPollUSec"), .set = set_busy_poll,
      .help = "go on polling for so long before going to sleep (default: 0)"},

@@ -56,6 +56,12 @@ static const struct {
     {"dsack_dups", PLACE(dsack_dups)},
     {"reord_seen", PLACE(reord_seen)},
     {"rcv_ooopack", PLACE(rcv_ooopack)},
+    {"pacing_rate", PLACE(pacing_rate)},
+    {"delivery_rate", PLACE(delivery_rate)},
+    {"delivered", PLACE(delivered)},
+    {"busy_time_ns", PLACE(busy_time)},
+    {"rwnd_limited_ns", PLACE(rwnd_limited)},
+    {"sndbuf_limited_ns", PLACE(sndbuf_limited)},
     {"rcv_ce", PLACE(rcv_ce)},
     {"rcv_tos", PLACE(rcv_tos)},
 };
@@ -88,6 +94,8 @@ static json_t *json_info(const struct nst_stack *stack, nst_sock sock)
                              "ca_state", phases[info.ca_state], "timestamps", info.timestamps,
                              "sack", info.sack, "wscale", info.wscale, "ecn", info.ecn, "ecn_seen",
                              info.ecn_seen);
+    json_object_set_new(json, "delivery_rate_app_limited",
+                        json_boolean(info.delivery_rate_app_limited));
     for (size_t i = 0; i < NST_ARRAY_LEN(numbers); i++)
         json_object_set_new(json, numbers[i].name,
                             number(&info, numbers[i].offset, numbers[i].size));

@@ -71,6 +71,10 @@ static int make_stack(struct nst_daemon *d)
         err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
     if (!err)
         err = add_routes(d);
+    if (!err)
+        err = nst_set_congestion(d->stack, 0, c->congestion);
+    if (!err)
+        err = nst_setopt(d->stack, 0, NST_OPT_PACING, c->pacing);
     return !err && c->services ? nst_services_new(&d->services, d) : err;
 }
 

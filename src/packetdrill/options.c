@@ -21,6 +21,7 @@ static const struct {
     {SOL_SOCKET, SO_RCVBUF, NST_OPT_RCVBUF, 2},
     {SOL_SOCKET, SO_SNDBUF, NST_OPT_SNDBUF, 2},
     {SOL_SOCKET, SO_ERROR, NST_OPT_ERROR, 1},
+    {SOL_SOCKET, SO_MAX_PACING_RATE, NST_OPT_MAX_PACING_RATE, 1},
     {IPPROTO_IP, IP_RECVERR, NST_OPT_RECVERR, 1},
     {IPPROTO_IP, IP_TOS, NST_OPT_TOS, 1},
     {IPPROTO_IP, IP_TTL, NST_OPT_TTL, 1},
@@ -84,6 +85,8 @@ static int64_t as_the_stack_has_it(size_t i, int value)
     case NST_OPT_UDP_GRO:
     case NST_OPT_DEFER_ACCEPT:
         return value != 0;
+    case NST_OPT_MAX_PACING_RATE: /* all ones: none */
+        return value == -1 ? 0 : (int64_t)(uint32_t)value;
     default:
         return (int64_t)value * numbers[i].scale;
     }

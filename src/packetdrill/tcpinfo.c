@@ -1,6 +1,5 @@
-/* TCP_INFO as the kernel lays it out. What the stack doesn't measure is 0: pacing and delivery
- * rates, the times of what held the sender back, Fast Open. Packets are counted in segments,
- * as there: the stack counts bytes. */
+/* TCP_INFO as the kernel lays it out. What the stack doesn't measure is 0: Fast Open. Packets are
+ * counted in segments, as there: the stack counts bytes. */
 #include <limits.h>
 #include <string.h>
 
@@ -130,6 +129,20 @@ static void put_path(const struct nst_tcp_info *in, struct info *out)
     out->rcv_ssthresh = out->rcv_space = in->rcvbuf / 2;
 }
 
+static void put_rates(const struct nst_tcp_info *in, struct info *out)
+{
+    uint32_t mss = in->snd_mss ? in->snd_mss : MSS_DEFAULT;
+
+    out->pacing_rate = in->pacing_rate ? in->pacing_rate : UINT64_MAX;
+    out->max_pacing_rate = UINT64_MAX;
+    out->delivery_rate = in->delivery_rate;
+    out->flags = in->delivery_rate_app_limited;
+    out->delivered = (uint32_t)((in->delivered + mss - 1) / mss) + 1; /* the SYN, too */
+    out->busy_time = in->busy_time / NST_US;
+    out->rwnd_limited = in->rwnd_limited / NST_US;
+    out->sndbuf_limited = in->sndbuf_limited / NST_US;
+}
+
 static void put_counts(const struct nst_tcp_info *in, struct info *out)
 {
     out->notsent_bytes = in->notsent_bytes;
@@ -156,6 +169,7 @@ void nst_pd_tcp_info(const struct nst_pd_host *host, const struct nst_pd_file *f
     if (nst_tcp_info(host->stack, file->sock, &in) == 0) {
         put_state(&in, &info);
         put_path(&in, &info);
+        put_rates(&in, &info);
         put_counts(&in, &info);
         count_segments(nst_pd_tcb(host, file), &info);
     }

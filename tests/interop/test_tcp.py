@@ -88,6 +88,19 @@ def test_bulk_in_every_mode(served, mode):
     assert_forgotten(host)
 
 
+def test_bbr(served):
+    """What the daemon's connections begin with, and what is seen of it."""
+    host = served("--congestion", "bbr")
+    with connect(host, ECHO) as sock, sending(sock, Data().pieces(8 * MIB)):
+        sock.recv(65536)
+        info = next(s["info"] for s in host.view("sockets")["sockets"]
+                    if s["state"] == "established")
+        assert (info["congestion"], info["pacing_rate"] > 0) == ("bbr", True)
+        receive(sock)
+    assert_echoes(host, 32 * MIB)
+    assert_forgotten(host)
+
+
 @pytest.mark.parametrize("mode", ["tap", "tun-plain"])
 @pytest.mark.parametrize("mtu", [576, 1500, 9000, 65521])
 def test_mtu(served, mtu, mode):

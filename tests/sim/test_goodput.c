@@ -54,7 +54,7 @@ static void listen_on(struct sink *s, struct sim_node *node)
 
 struct variant {
     const struct nst_cc_ops *cc;
-    bool sack;
+    bool sack, unpaced;
     uint32_t loss_ppm;
     struct nst_link_config link;
     bool both;  /* ways at once */
@@ -95,6 +95,7 @@ static struct sim_node *host(struct sim *sim, unsigned number, const struct vari
     SIM_REQUIRE(sim, nst_addr_add(sim_stack(node), 1, &ours, NST_ACD_OFF) == 0);
     sim_stack(node)->tcps.config.cc = v->cc;
     sim_stack(node)->tcps.config.sack = v->sack;
+    sim_stack(node)->tcps.config.pacing = !v->unpaced;
     return node;
 }
 
@@ -178,10 +179,21 @@ static void run(uint64_t seed)
 {
     static const uint32_t losses[] = {0, 100, 1000, 10000, 30000};
 
-    printf("# Mb/s of 100 at a loss of   0   0.01%%    0.1%%      1%%      3%%\n");
-    for (unsigned i = 0; i < 4; i++) {
-        struct variant v = {.cc = i / 2 ? &nst_cc_newreno : &nst_cc_cubic, .sack = i % 2 == 0};
-        printf("# %-6s %-8s", v.cc->name, v.sack ? "SACK" : "no SACK");
+    static const struct variant variants[] = {
+        {.cc = &nst_cc_cubic, .sack = true},
+        {.cc = &nst_cc_cubic, .sack = true, .unpaced = true},
+        {.cc = &nst_cc_newreno, .sack = true},
+        {.cc = &nst_cc_bbr, .sack = true},
+        {.cc = &nst_cc_cubic},
+        {.cc = &nst_cc_newreno},
+        {.cc = &nst_cc_bbr},
+    };
+
+    printf("# Mb/s of 100 at a loss of          0   0.01%%    0.1%%      1%%      3%%\n");
+    for (size_t i = 0; i < NST_ARRAY_LEN(variants); i++) {
+        struct variant v = variants[i];
+        printf("# %-6s %-8s%s", v.cc->name, v.sack ? "SACK" : "no SACK",
+               v.unpaced ? " unpaced" : "        ");
         for (size_t l = 0; l < NST_ARRAY_LEN(losses); l++) {
             v.loss_ppm = losses[l];
             double got = transfer(seed, &v);

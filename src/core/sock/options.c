@@ -71,7 +71,11 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_OOBINLINE:
     case NST_OPT_DEFER_ACCEPT:
     case NST_OPT_QUICKACK:
+    case NST_OPT_PACING:
+    case NST_OPT_HYSTART:
         return value == 0 || value == 1;
+    case NST_OPT_MAX_PACING_RATE:
+        return value >= 0 && value <= UINT32_MAX;
     case NST_OPT_MAXSEG:
         return value >= 88 && value <= INT16_MAX;
     case NST_OPT_KEEPIDLE:

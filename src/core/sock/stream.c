@@ -229,6 +229,11 @@ static void take_effect(struct nst_tcb *t, enum nst_opt opt)
     case NST_OPT_KEEPIDLE:  /* MUST-27 */
         nst_tcb_keepalive_restart(t);
         break;
+    case NST_OPT_PACING:
+    case NST_OPT_MAX_PACING_RATE:
+        if (t->act)
+            nst_pace_update(t);
+        break;
     default:
         break;
     }
@@ -282,6 +287,15 @@ static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value
         break;
     case NST_OPT_USER_TIMEOUT:
         o->user_timeout_ms = (uint32_t)value;
+        break;
+    case NST_OPT_PACING:
+        o->pacing = value;
+        break;
+    case NST_OPT_HYSTART:
+        o->hystart = value;
+        break;
+    case NST_OPT_MAX_PACING_RATE:
+        o->max_pacing_rate = (uint32_t)value;
         break;
     case NST_OPT_TTL:
         o->ttl = (uint8_t)value;
@@ -376,6 +390,15 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         return 0;
     case NST_OPT_USER_TIMEOUT:
         *value = o->user_timeout_ms;
+        return 0;
+    case NST_OPT_PACING:
+        *value = o->pacing;
+        return 0;
+    case NST_OPT_HYSTART:
+        *value = o->hystart;
+        return 0;
+    case NST_OPT_MAX_PACING_RATE:
+        *value = o->max_pacing_rate;
         return 0;
     case NST_OPT_TTL:
         *value = o->ttl ? o->ttl : socks->ip->ttl;

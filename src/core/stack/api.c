@@ -214,6 +214,8 @@ int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t
 {
     struct nst_socket *s = find(stack, sock);
 
+    if (sock == 0)
+        return nst_tcp_setopt(&stack->tcps, opt, value);
     if (!s)
         return -EBADF;
     if (opt == NST_OPT_MULTICAST_LINK && (uint64_t)value > stack->ifaces.n)
@@ -232,6 +234,8 @@ int nst_set_congestion(struct nst_stack *stack, nst_sock sock, const char *name)
 {
     struct nst_socket *s = find(stack, sock);
 
+    if (sock == 0)
+        return nst_tcp_set_congestion(&stack->tcps, name);
     if (!s)
         return -EBADF;
     return s->type == NST_SOCK_STREAM ? nst_stream_set_congestion(s, name) : -EOPNOTSUPP;
@@ -241,6 +245,8 @@ const char *nst_get_congestion(const struct nst_stack *stack, nst_sock sock)
 {
     const struct nst_socket *s = nst_sock_find(&stack->socks, sock);
 
+    if (sock == 0)
+        return stack->tcps.config.cc->name;
     return s && s->tcb ? s->tcb->cc.ops->name : NULL;
 }
 

@@ -165,6 +165,8 @@ static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
 
     if (moves || a->duplicate || new_sack || a->congested)
         nst_recovery_acked(t, a);
+    nst_rate_end(t);
+    nst_chrono_update(t);
     tune_sndbuf(t);
     tell_writable(t);
     restart_timer(t, moves || opens);
@@ -181,6 +183,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     bool old = nst_seq_lt(seg->h.ack, t->snd.una), closed = t->snd.wnd == 0;
     struct nst_tcp_acked a = {.acked = 0};
 
+    if (t->act)
+        nst_rate_begin(t);
     if (!old) {
         a.congested = t->act && nst_ecn_congested(t, seg);
         bool window_changed = update_window(t, seg);

@@ -33,18 +33,24 @@ bool nst_tcb_activate(struct nst_tcb *t)
         return true;
     if (!(act = nst_env_alloc(env, sizeof *act)))
         return false;
+    if (t->cc.ops->model_bytes && !(act->cc.model = nst_env_alloc(env, t->cc.ops->model_bytes))) {
+        nst_env_free(env, act, sizeof *act);
+        return false;
+    }
     for (unsigned i = 0; i < NST_TCP_DLS_ACTIVE; i++)
         act->deadlines[i] = NST_TIME_NEVER;
     nst_sendq_init(&act->sendq, nst_tcb_snd_end(t));
     act->psh = act->sendq.end;
     nst_board_init(&act->board, t->snd.una);
     nst_recvq_init(&act->recvq);
-    nst_cc_begin(&act->cc, &t->cc, t->snd_mss, env->now);
+    act->rate.delivered = t->count.bytes_acked;
     act->ecn_held = t->ecn_cwr_due;
     act->ecn_point = t->snd.nxt;
     if (t->last_snd_ms)
         act->idle_since = env->now - (nst_tcp_ms(t->tcps) - t->last_snd_ms) * NST_MS;
     t->act = act;
+    nst_recovery_begin(t);
+    nst_rate_app_limited(t);
     nst_tcb_set(t, NST_TCP_DL_REST, env->now + REST_AFTER);
     return true;
 }
@@ -70,6 +76,8 @@ void nst_tcb_deactivate(struct nst_tcb *t)
     for (unsigned i = 0; i < NST_TCP_DLS_ACTIVE; i++)
         nst_tcb_clear(t, i);
     nst_recvq_drop(&t->act->recvq, NST_DROP_sock_closed);
+    nst_chrono_rest(t);
+    nst_env_free(t->tcps->env, t->act->cc.model, t->cc.ops->model_bytes);
     nst_env_free(t->tcps->env, t->act, sizeof *t->act);
     t->act = NULL;
 }

@@ -7,7 +7,7 @@
 #define WINDOW_MAX ((uint32_t)1 << 30)
 
 /* What may be chosen (MAY-18). */
-static const struct nst_cc_ops *const algorithms[] = {&nst_cc_cubic, &nst_cc_newreno};
+static const struct nst_cc_ops *const algorithms[] = {&nst_cc_cubic, &nst_cc_newreno, &nst_cc_bbr};
 
 const struct nst_cc_ops *nst_cc_find(const char *name)
 {
@@ -22,16 +22,18 @@ const char *nst_cc_name(size_t index)
     return index < NST_ARRAY_LEN(algorithms) ? algorithms[index]->name : NULL;
 }
 
-void nst_cc_begin(struct nst_cc *cc, const struct nst_cc_kept *kept, uint32_t mss, nst_time now)
+void nst_cc_begin(struct nst_cc *cc, const struct nst_cc_kept *kept)
 {
+    void *model = cc->model;
+
     *cc = (struct nst_cc){.ops = kept->ops,
-                          .mss = mss,
                           .cwnd = kept->cwnd,
                           .ssthresh = kept->ssthresh,
                           .cwnd_max = UINT32_MAX,
-                          .now = now};
+                          .model = model};
+    if (model)
+        memset(model, 0, kept->ops->model_bytes);
     memcpy(cc->kept, kept->kept, sizeof cc->kept);
-    cc->ops->init(cc);
 }
 
 void nst_cc_rest(struct nst_cc *cc, struct nst_cc_kept *kept)

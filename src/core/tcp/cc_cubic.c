@@ -14,7 +14,7 @@
  * The numbers: windows are in bytes, times in ticks of 2^-20 s, below 2^30 (17 minutes, when any
  * curve has left the largest window behind). Fractions of a byte are carried from ACK to ACK, so
  * that the size of the ACKs doesn't matter. */
-#include "core/tcp/cc.h"
+#include "core/tcp/hystart.h"
 
 #include <assert.h>
 
@@ -39,6 +39,7 @@ struct cubic {
     struct curve before; /* the last reduction, for undoing that */
     nst_time last_ack;
     uint32_t est_cnt; /* for w_est what cwnd_cnt is for cwnd */
+    struct nst_hystart hystart;
 };
 
 _Static_assert(sizeof(struct cubic) <= NST_CC_STATE_BYTES, "CUBIC's state has to fit");
@@ -192,8 +193,8 @@ static void acked(struct nst_cc *cc, uint32_t acked, nst_time rtt)
     struct cubic *c = state_of(cc);
     nst_time since = cc->now - c->last_ack;
 
-    (void)rtt;
     c->last_ack = cc->now;
+    acked = nst_hystart_acked(&c->hystart, cc, acked, rtt);
     if (!cc->cwnd_limited) {
         postpone(cc, &c->curve, since);
         return;

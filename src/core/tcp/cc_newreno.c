@@ -1,7 +1,12 @@
 /* Congestion avoidance as RFC 5681 has it: a segment more for each window acknowledged, half as
  * much after a loss. ("New" is the recovery of RFC 6582, which every algorithm shares.) Growth
  * counts acknowledged bytes (5681-2, 5681-5, RFC 3465 §2.1). */
-#include "core/tcp/cc.h"
+#include "core/tcp/hystart.h"
+
+static struct nst_hystart *hystart_of(struct nst_cc *cc)
+{
+    return (struct nst_hystart *)(void *)cc->state;
+}
 
 static void forget_count(struct nst_cc *cc)
 {
@@ -10,7 +15,7 @@ static void forget_count(struct nst_cc *cc)
 
 static void acked(struct nst_cc *cc, uint32_t acked, nst_time rtt)
 {
-    (void)rtt;
+    acked = nst_hystart_acked(hystart_of(cc), cc, acked, rtt);
     if (!cc->cwnd_limited) /* 5681-12 */
         return;
     uint64_t count = (uint64_t)cc->cwnd_cnt + nst_cc_slow_start(cc, acked);

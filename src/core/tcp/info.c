@@ -48,6 +48,21 @@ static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
     out->rcv_wscale = t->rcv_wscale;
 }
 
+/* How fast it goes, and what keeps it from being faster. */
+static void describe_rates(const struct nst_tcb *t, struct nst_tcp_info *out)
+{
+    out->delivered = t->count.bytes_acked;
+    if (t->act) {
+        out->pacing_rate = t->act->pace.bytes_per_sec;
+        out->delivery_rate = t->act->rate.bytes_per_sec;
+        out->delivery_rate_app_limited = t->act->rate.was_app_limited;
+        out->delivered = t->act->rate.delivered;
+    }
+    out->rwnd_limited = nst_chrono_time(t, NST_CHRONO_RWND_LIMITED);
+    out->sndbuf_limited = nst_chrono_time(t, NST_CHRONO_SNDBUF_LIMITED);
+    out->busy_time = nst_chrono_time(t, NST_CHRONO_BUSY) + out->rwnd_limited + out->sndbuf_limited;
+}
+
 static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     const struct nst_tcp_counters *c = &t->count;
@@ -94,6 +109,7 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         out->retrans = t->act->board.retrans;
     }
     describe_path(t, out);
+    describe_rates(t, out);
     describe_counters(t, out);
 }
 

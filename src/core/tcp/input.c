@@ -61,7 +61,7 @@ void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
         t->act->retries = 0;
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
-        nst_cc_begin(&t->act->cc, &t->cc, t->snd_mss, now);
+        nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }
     nst_tcb_keepalive_restart(t);

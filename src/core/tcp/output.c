@@ -330,18 +330,33 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
         nst_tcb_path_changed(t);
     t->count.data_segs_out += (got + t->snd_mss - 1) / t->snd_mss;
     t->count.bytes_sent += got;
+    nst_pace_sent(t, got);
     return got;
 }
 
-/* As many whole segments as fit into one packet (SHLD-28); one in urgent mode, whose pointer is
- * relative to its own segment. */
+/* As many whole segments as fit into one packet (SHLD-28), and pacing lets go at once; one in
+ * urgent mode, whose pointer is relative to its own segment. */
 static uint32_t burst_max(const struct nst_tcb *t)
 {
     uint32_t most = IP_MAX - NST_IPV4_HLEN - NST_TCP_HLEN_MAX;
 
+    most = nst_min32(most, nst_pace_quantum(t));
     if (t->snd_urgent || most < t->snd_mss)
         return t->snd_mss;
     return most / t->snd_mss * t->snd_mss;
+}
+
+/* Whether the congestion window is what limits the flight (5681-12, 7661-1): it is if that
+ * held something back at any time of it. Slow start goes on while more than half of the window
+ * is used. */
+static void note_use(struct nst_tcb *t, uint32_t used, bool full)
+{
+    const struct nst_cc *cc = &t->act->cc;
+
+    if (!full && nst_seq_lt(t->snd.una, t->act->flight_end) && t->cwnd_was_full)
+        return;
+    t->cwnd_was_full = full || (cc->cwnd < cc->ssthresh && used > cc->cwnd / 2);
+    t->act->flight_end = t->snd.nxt;
 }
 
 /* What is lost goes as the congestion window allows (6675-4), inside the peer's window (SHLD-16) or
@@ -355,9 +370,11 @@ static bool retransmit(struct nst_tcb *t)
     if (!s || t->snd.wnd == 0)
         return false;
     if (!allowed) {
-        t->cwnd_was_full = true;
+        note_use(t, pipe, true);
         return false;
     }
+    if (nst_pace_holds(t))
+        return false;
     t->rexmit_now = false;
     uint32_t room = nst_max32(t->act->cc.cwnd - nst_min32(pipe, t->act->cc.cwnd), t->snd_mss);
     uint32_t len = (uint32_t)nst_seq_diff(nst_seq_min(s->end, nst_tcb_snd_end(t)), s->start);
@@ -390,11 +407,11 @@ static uint32_t sendable(struct nst_tcb *t, uint32_t queued)
     uint32_t allowed = nst_min32(queued, wnd > 0 ? (uint32_t)wnd : 0);
 
     if (allowed > room) {
-        t->cwnd_was_full = true;
+        note_use(t, pipe, true);
         return room >= t->snd_mss ? room : 0;
     }
-    if (allowed) /* 5681-12; slow start goes on while more than half of the window is used */
-        t->cwnd_was_full = t->act->cc.cwnd < t->act->cc.ssthresh && pipe + allowed > cwnd / 2;
+    if (allowed)
+        note_use(t, pipe + allowed, false);
     return allowed;
 }
 
@@ -446,6 +463,15 @@ static bool begin(struct nst_tcb *t, nst_seq end)
     return true;
 }
 
+/* The application is what limits the flight: less than a segment is left to send. */
+static void note_lack(struct nst_tcb *t, uint32_t queued)
+{
+    const struct nst_tcp_board *b = &t->act->board;
+
+    if (queued < t->snd_mss && b->lost == b->retrans && nst_board_pipe(t) < t->act->cc.cwnd)
+        nst_rate_app_limited(t);
+}
+
 static bool send_new(struct nst_tcb *t)
 {
     nst_seq seq = t->snd.nxt;
@@ -457,6 +483,11 @@ static bool send_new(struct nst_tcb *t)
     bool fin = t->fin_queued && len == queued;
     if (len == 0 && !fin) {
         start_cork(t, queued);
+        note_lack(t, queued);
+        nst_tcb_rearm_if_idle(t);
+        return false;
+    }
+    if (nst_pace_holds(t)) {
         nst_tcb_rearm_if_idle(t);
         return false;
     }
@@ -525,7 +556,10 @@ bool nst_tcp_output(struct nst_tcps *tcps)
 
     while ((e = nst_list_pop_front(&tcps->ready))) {
         struct nst_tcb *t = NST_CONTAINER(e, struct nst_tcb, ready);
-        if (output_one(t)) {
+        bool sent = output_one(t);
+        if (t->act)
+            nst_chrono_update(t);
+        if (sent) {
             nst_tcb_wants_output(t);
             return true;
         }

@@ -18,18 +18,34 @@ static uint32_t flight(const struct nst_tcb *t)
     return (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una);
 }
 
-static void cc_prepare(struct nst_tcb *t)
+void nst_recovery_prepare(struct nst_tcb *t)
 {
-    t->act->cc.now = t->tcps->env->now;
-    t->act->cc.mss = t->snd_mss;
-    t->act->cc.srtt = t->rtt.srtt;
-    t->act->cc.min_rtt = nst_rtt_min(&t->rtt);
-    t->act->cc.cwnd_limited = t->cwnd_was_full;
+    struct nst_cc *cc = &t->act->cc;
+
+    cc->now = t->tcps->env->now;
+    cc->mss = t->snd_mss;
+    cc->srtt = t->rtt.srtt;
+    cc->min_rtt = nst_rtt_min(&t->rtt);
+    cc->una = t->snd.una;
+    cc->nxt = t->snd.nxt;
+    cc->paced = t->act->pace.bytes_per_sec != 0;
+    cc->cwnd_limited = t->cwnd_was_full;
+}
+
+void nst_recovery_begin(struct nst_tcb *t)
+{
+    struct nst_cc *cc = &t->act->cc;
+
+    nst_cc_begin(cc, &t->cc);
+    cc->hystart = t->opt.hystart;
+    nst_recovery_prepare(t);
+    cc->ops->init(cc);
+    nst_pace_update(t);
 }
 
 static void shrink(struct nst_tcb *t, uint32_t flight_bytes)
 {
-    cc_prepare(t);
+    nst_recovery_prepare(t);
     t->act->prior_cwnd = t->act->cc.cwnd;
     t->act->cc.ssthresh = t->act->cc.ops->ssthresh(&t->act->cc, flight_bytes);
     nst_ecn_reduced(t);
@@ -53,7 +69,8 @@ static void enter_recovery(struct nst_tcb *t)
         shrink(t, flight(t));
     t->act->phase = NST_TCP_RECOVERY;
     t->act->recovery_point = t->snd.nxt;
-    t->act->cc.cwnd = t->act->cc.ssthresh;
+    if (!t->act->cc.ops->control)
+        t->act->cc.cwnd = t->act->cc.ssthresh;
     t->rexmit_now = true; /* RFC 6675 §5 (4.3) */
 }
 
@@ -94,8 +111,12 @@ static void sack_acked(struct nst_tcb *t)
 /* Everything that was out at its beginning is acknowledged (6582-1, 6582-4, 6675-8). */
 static void leave_recovery(struct nst_tcb *t)
 {
-    if (t->act->phase == NST_TCP_RECOVERY)
-        t->act->cc.cwnd = nst_min32(t->act->cc.cwnd, nst_max32(t->act->cc.ssthresh, t->snd_mss));
+    struct nst_cc *cc = &t->act->cc;
+
+    if (t->act->phase == NST_TCP_RECOVERY && !cc->ops->control)
+        cc->cwnd = nst_min32(cc->cwnd, nst_max32(cc->ssthresh, t->snd_mss));
+    if (cc->ops->recovered)
+        cc->ops->recovered(cc);
     t->act->phase = NST_TCP_OPEN;
     t->act->dupacks = 0;
 }
@@ -107,10 +128,12 @@ static void grow(struct nst_tcb *t, uint32_t delivered)
 {
     if (t->act->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->act->phase == NST_TCP_CONGESTED || t->act->phase == NST_TCP_RECOVERY)
+    bool steady = t->act->phase == NST_TCP_CONGESTED || t->act->phase == NST_TCP_RECOVERY;
+
+    if (delivered == 0 || steady || t->act->cc.ops->control)
         return;
-    cc_prepare(t);
-    t->act->cc.ops->acked(&t->act->cc, delivered, t->rtt.srtt);
+    nst_recovery_prepare(t);
+    t->act->cc.ops->acked(&t->act->cc, delivered, t->tcps->ack.rtt);
 }
 
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
@@ -142,7 +165,7 @@ void nst_recovery_timeout(struct nst_tcb *t)
     t->act->cc.cwnd_cnt = 0;
     t->act->dupacks = 0;
     nst_board_mark_all_lost(t);
-    cc_prepare(t);
+    nst_recovery_prepare(t);
     t->act->cc.ops->timeout(&t->act->cc);
 }
 
@@ -150,7 +173,7 @@ void nst_recovery_restart(struct nst_tcb *t)
 {
     nst_time idle = t->tcps->env->now - t->act->idle_since;
 
-    cc_prepare(t);
+    nst_recovery_prepare(t);
     t->act->cc.ops->restart(&t->act->cc, idle);
     if (t->tcps->config.restart_idle && idle > nst_rtt_rto(&t->rtt))
         nst_cc_slow_start_restart(&t->act->cc); /* 5681-9 */

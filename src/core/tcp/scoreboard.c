@@ -96,6 +96,7 @@ int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end)
     s->start = start;
     s->end = end;
     s->time = t->tcps->env->now;
+    nst_rate_sent(t, s);
     nst_tree_insert_before(&t->act->board.records, NULL, &s->node);
     return 0;
 }
@@ -107,7 +108,8 @@ static struct nst_tcp_sent *split(struct nst_tcb *t, struct nst_tcp_sent *s, nst
 
     if (!rear)
         return NULL;
-    *rear = (struct nst_tcp_sent){.start = at, .end = s->end, .time = s->time, .flags = s->flags};
+    *rear = (struct nst_tcp_sent){
+        .start = at, .end = s->end, .time = s->time, .rate = s->rate, .flags = s->flags};
     s->end = at;
     nst_tree_insert_before(&t->act->board.records, nst_tree_next(&s->node), &rear->node);
     return rear;
@@ -126,8 +128,10 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una)
         if (s->flags & NST_SENT_SACKED && nst_seq_lt(s->start, t->act->board.marked_upto))
             t->act->board.sacked_below -= len;
         again |= s->flags & NST_SENT_EVER;
-        if (!(s->flags & NST_SENT_SACKED))
+        if (!(s->flags & NST_SENT_SACKED)) {
             newest = s->time;
+            nst_rate_delivered(t, s, len);
+        }
         if (nst_seq_eq(upto, s->end)) {
             record_free(t, s);
             continue;
@@ -189,6 +193,8 @@ static void mark_sacked(struct nst_tcb *t, struct nst_tcp_sent *s)
         t->count.reordered++;
     if (nst_seq_lt(s->start, b->marked_upto))
         b->sacked_below += len_of(s);
+    nst_rate_delivered(t, s, len_of(s));
+    s->rate.delivered_time = 0;
     b->high_sacked = b->sacked ? nst_seq_max(b->high_sacked, s->end) : s->end;
     set_flags(b, s, (uint8_t)((s->flags & NST_SENT_EVER) | NST_SENT_SACKED));
 }
@@ -240,6 +246,7 @@ static void mark_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
     if (!(s->flags & (NST_SENT_SACKED | NST_SENT_LOST))) { /* 2018-7 */
         set_flags(&t->act->board, s, s->flags | NST_SENT_LOST);
+        nst_rate_lost(t, s);
         t->act->board.rexmit_from = nst_seq_min(t->act->board.rexmit_from, s->start);
     }
 }
@@ -292,6 +299,8 @@ void nst_board_mark_all_lost(struct nst_tcb *t)
         struct nst_tcp_sent *s = sent_of(n);
         if (s->flags & NST_SENT_SACKED && !reneged)
             continue;
+        if (!(s->flags & NST_SENT_LOST) || s->flags & NST_SENT_RETRANS)
+            nst_rate_lost(t, s);
         set_flags(b, s, (uint8_t)((s->flags & NST_SENT_EVER) | NST_SENT_LOST));
     }
     b->rexmit_from = b->marked_upto = t->snd.una;
@@ -317,8 +326,9 @@ int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end)
 {
     if (nst_seq_lt(end, s->end) && !split(t, s, end))
         return -ENOMEM;
-    set_flags(&t->act->board, s, s->flags | NST_SENT_RETRANS | NST_SENT_EVER);
     s->time = t->tcps->env->now;
+    nst_rate_sent(t, s);
+    set_flags(&t->act->board, s, s->flags | NST_SENT_RETRANS | NST_SENT_EVER);
     return 0;
 }
 

@@ -29,6 +29,8 @@ static const struct nst_tcp_config defaults = {
     .sack = true,
     .wscale = true,
     .cookies = true,
+    .pacing = true,
+    .hystart = true,
     .ecn = NST_TCP_ECN_ACCEPT,
     .cc = &nst_cc_cubic,
 };
@@ -62,6 +64,30 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->buckets = buckets_new(tcps->env, BUCKETS_FIRST);
     tcps->mask = BUCKETS_FIRST - 1;
     return tcps->buckets ? 0 : -ENOMEM;
+}
+
+int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name)
+{
+    const struct nst_cc_ops *ops = nst_cc_find(name);
+
+    if (!ops)
+        return -ENOENT;
+    tcps->config.cc = ops;
+    return 0;
+}
+
+int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value)
+{
+    bool *on = opt == NST_OPT_PACING    ? &tcps->config.pacing
+               : opt == NST_OPT_HYSTART ? &tcps->config.hystart
+                                        : NULL;
+
+    if (!on)
+        return -EBADF;
+    if (value != 0 && value != 1)
+        return -EINVAL;
+    *on = value;
+    return 0;
 }
 
 /* Ends one flow of whatever kind, silently. */
@@ -189,6 +215,8 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .keep_count = 9,
         .linger2_s = 60,
         .linger_s = -1,
+        .pacing = tcps->config.pacing,
+        .hystart = tcps->config.hystart,
         .ecn = tcps->config.ecn,
     };
     t->started = tcps->env->now;

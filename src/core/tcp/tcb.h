@@ -25,6 +25,9 @@
 #include "core/base/tree.h"
 #include "core/ip/ip.h"
 #include "core/tcp/cc.h"
+#include "core/tcp/chrono.h"
+#include "core/tcp/pace.h"
+#include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
 #include "core/tcp/recvq.h"
 #include "core/tcp/rtt.h"
@@ -61,6 +64,7 @@ enum nst_tcp_deadline {
     NST_TCP_DL_RTO,    /* retransmission, or zero-window probe */
     NST_TCP_DL_DELACK, /* delayed acknowledgement */
     NST_TCP_DL_CORK,   /* a partial segment has been held back long enough */
+    NST_TCP_DL_PACE,   /* pacing lets the next segment go */
     NST_TCP_DL_REST,   /* whether there is traffic still, or its state may go */
     NST_TCP_DLS_ACTIVE,
     NST_TCP_DL_WATCH = NST_TCP_DLS_ACTIVE, /* without traffic: keep-alive, the end of FIN-WAIT-2 */
@@ -70,8 +74,9 @@ enum nst_tcp_deadline {
 struct nst_tcp_sent {
     struct nst_tree_node node;
     nst_seq start, end;
-    nst_time time; /* of the last transmission */
-    uint8_t flags; /* enum nst_tcp_sent_flag */
+    nst_time time;              /* of the last transmission */
+    struct nst_rate_stamp rate; /* as of then */
+    uint8_t flags;              /* enum nst_tcp_sent_flag */
 };
 
 enum nst_tcp_sent_flag {
@@ -104,6 +109,7 @@ struct nst_tcps;
 struct nst_tcp_options {
     uint32_t rcvbuf, sndbuf; /* bytes; they grow by themselves unless fixed */
     uint32_t user_timeout_ms;
+    uint32_t max_pacing_rate; /* bytes a second; 0: none */
     uint16_t keep_idle_s, keep_interval_s;
     uint16_t user_mss;           /* TCP_MAXSEG; 0: none */
     int16_t linger2_s, linger_s; /* FIN-WAIT-2 of orphans, SO_LINGER; negative: none, off */
@@ -112,6 +118,8 @@ struct nst_tcp_options {
     bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
     bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
     bool defer_accept : 1; /* TCP_DEFER_ACCEPT: wait for data */
+    bool pacing : 1;       /* even if the congestion control doesn't need it */
+    bool hystart : 1;      /* RFC 9406 */
     uint8_t ecn;           /* enum nst_tcp_ecn_mode */
 };
 
@@ -123,8 +131,12 @@ struct nst_tcp_activity {
     struct nst_sendq sendq;
     struct nst_tcp_board board;
     struct nst_cc cc;
+    struct nst_rate rate;
+    struct nst_pace pace;
+    struct nst_chrono chrono;
     enum nst_tcp_phase phase;
     nst_seq recovery_point;
+    nst_seq flight_end; /* of the flight that cwnd_was_full is about */
     uint32_t dupacks;
     uint32_t prior_cwnd;
     bool ecn_asked : 1; /* by our SYN */
@@ -206,7 +218,7 @@ struct nst_tcb {
     bool rexmit_now : 1;    /* one lost segment goes whatever the window says */
     bool push_now : 1;      /* a small segment may go now */
     bool more : 1;          /* the last write said that more follows */
-    bool cwnd_was_full : 1; /* the last flight was held back by cwnd */
+    bool cwnd_was_full : 1; /* cwnd holds this flight back, or the one before did */
     bool dsack_due : 1;
     bool tx_blocked : 1;  /* a send was refused for lack of room */
     bool begun : 1;       /* the handshake was */
@@ -220,7 +232,8 @@ struct nst_tcb {
     struct nst_tcp_options opt;
     uint32_t ce_segs; /* that came marked CE */
     struct nst_rtt rtt;
-    struct nst_cc_kept cc; /* while there is no activity */
+    struct nst_cc_kept cc;         /* while there is no activity */
+    struct nst_chrono_kept chrono; /* before this activity */
     nst_time started;
     struct nst_tcp_counters count;
 };
@@ -285,6 +298,8 @@ struct nst_tcp_config {
     uint8_t syn_retries, synack_retries, retries1, retries2, orphan_retries;
     bool timestamps, sack, wscale, cookies;
     bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
+    bool pacing;       /* of window-based congestion control, too */
+    bool hystart;      /* RFC 9406 */
     uint8_t ecn;       /* enum nst_tcp_ecn_mode */
     const struct nst_cc_ops *cc;
 };
@@ -303,8 +318,9 @@ struct nst_tcps {
     struct nst_list changed_listeners;
     struct nst_list orphans; /* closed by their owners, not at their end yet */
     struct nst_timer timewait_timer;
-    uint32_t sweep_at;   /* the bucket that the sweep for TIME-WAIT records comes to next */
-    nst_time sweep_next; /* when the first of those that it has met this round is over */
+    struct nst_rate_ack ack; /* while one is processed */
+    uint32_t sweep_at;       /* the bucket that the sweep for TIME-WAIT records comes to next */
+    nst_time sweep_next;     /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -329,6 +345,11 @@ struct nst_tcp_seg {
 int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip,
                  uint32_t max_flows);
 void nst_tcp_fini(struct nst_tcps *tcps);
+/* Of the connections to come. -ENOENT. */
+int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name);
+/* What connections to come begin with, as for socket 0 of nst_setopt(). -EBADF (none of those),
+ * -EINVAL. */
+int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value);
 /* NULL if there is none (any more). */
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
@@ -438,7 +459,11 @@ struct nst_tcp_acked {
     bool congested; /* the network said so (ECN) */
 };
 
+/* The connection begins, or goes on after a rest. */
+void nst_recovery_begin(struct nst_tcb *t);
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* Tells the congestion control what it may know before it is called. */
+void nst_recovery_prepare(struct nst_tcb *t);
 void nst_recovery_timeout(struct nst_tcb *t);
 /* Sending begins again after nothing was out. */
 void nst_recovery_restart(struct nst_tcb *t);

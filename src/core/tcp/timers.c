@@ -47,9 +47,11 @@ static bool is_out(const struct nst_tcb *t)
     return nst_seq_lt(t->snd.una, t->snd.nxt);
 }
 
-/* Something waits that only a window update can set free. */
+/* Something waits that only a window update can set free, not the time. */
 static bool is_blocked(const struct nst_tcb *t)
 {
+    if (nst_tcb_deadline(t, NST_TCP_DL_PACE) != NST_TIME_NEVER)
+        return false;
     return nst_seq_lt(t->snd.nxt, nst_tcb_snd_end(t)) || (t->fin_queued && !t->fin_sent);
 }
 
@@ -267,6 +269,8 @@ void nst_tcb_timeout(struct nst_tcb *t)
         nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_CORK)) {
         t->push_now = true;
+        nst_tcb_wants_output(t);
+    } else if (is_due(t, NST_TCP_DL_PACE)) {
         nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_WATCH)) {
         watch_timeout(t);

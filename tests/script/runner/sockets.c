@@ -340,6 +340,9 @@ static const char *const option_names[] = {
     [NST_OPT_LINGER] = "linger",
     [NST_OPT_LINGER2] = "linger2",
     [NST_OPT_USER_TIMEOUT] = "user-timeout",
+    [NST_OPT_PACING] = "pacing",
+    [NST_OPT_HYSTART] = "hystart",
+    [NST_OPT_MAX_PACING_RATE] = "max-pacing-rate",
     [NST_OPT_ECN] = "ecn",
 };
 

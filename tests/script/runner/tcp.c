@@ -28,6 +28,8 @@
     X("sack", sack)             \
     X("wscale", wscale)         \
     X("cookies", cookies)       \
+    X("pacing", pacing)         \
+    X("hystart", hystart)       \
     X("restart-idle", restart_idle)
 
 static bool read_switch(struct script *s)
@@ -132,20 +134,42 @@ void tcp_expect_flow(struct world *w)
 /* tcp NAME WHAT N: a number of the connection's */
 void tcp_expect_number(struct world *w)
 {
-    static const char *const names[] = {"cwnd",   "ssthresh", "mss",    "srtt-ms",
-                                        "rto-ms", "rcvbuf",   "sndbuf", "rcv-tos"};
+    static const char *const names[] = {"cwnd",
+                                        "ssthresh",
+                                        "mss",
+                                        "srtt-ms",
+                                        "rto-ms",
+                                        "rcvbuf",
+                                        "sndbuf",
+                                        "pacing-rate",
+                                        "busy-ms",
+                                        "rwnd-limited-ms",
+                                        "sndbuf-limited-ms",
+                                        "delivery-rate",
+                                        "app-limited",
+                                        "delivered",
+                                        "rcv-tos"};
+    struct nst_tcp_info info;
     const struct nst_tcb *t = stream_of(w)->tcb;
 
     if (!t)
         script_fail(w->s, "it has no connection");
-    const uint64_t values[] = {nst_tcb_cwnd(t),
-                               nst_tcb_ssthresh(t),
-                               t->snd_mss,
-                               t->rtt.srtt / NST_MS,
-                               nst_rtt_rto(&t->rtt) / NST_MS,
-                               t->opt.rcvbuf,
-                               t->opt.sndbuf,
-                               t->rcv_tos};
+    nst_tcb_info(t, &info);
+    const uint64_t values[] = {info.snd_cwnd,
+                               info.snd_ssthresh,
+                               info.snd_mss,
+                               info.rtt / NST_MS,
+                               info.rto / NST_MS,
+                               info.rcvbuf,
+                               info.sndbuf,
+                               info.pacing_rate,
+                               info.busy_time / NST_MS,
+                               info.rwnd_limited / NST_MS,
+                               info.sndbuf_limited / NST_MS,
+                               info.delivery_rate,
+                               info.delivery_rate_app_limited,
+                               info.delivered,
+                               info.rcv_tos};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
     command_check_number(w, "it is", values[which]);
 }

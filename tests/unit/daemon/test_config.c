@@ -76,6 +76,8 @@ static const char *describe(const struct nst_up_config *c)
         fprintf(out, " ping=%s", nst_addr_print(a, &c->ping));
     fprintf(out, " user=%s log=%d%s%s%s", c->user, c->log_level, c->log_json ? " json" : "",
             c->daemon ? " daemon" : "", c->services ? " services" : "");
+    if (strcmp(c->congestion, "cubic") != 0 || !c->pacing)
+        fprintf(out, " %s%s", c->congestion, c->pacing ? "" : " unpaced");
     fclose(out);
     return text;
 }
@@ -147,6 +149,8 @@ static void test_flags(void **state)
         {"--log-level warning", DEVICE LIMITS ADDRESS " nat= user= log=1"},
         {"--log-level debug", DEVICE LIMITS ADDRESS " nat= user= log=3"},
         {"--services", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
+        {"--congestion bbr", DEVICE LIMITS ADDRESS " nat= user= log=2 bbr"},
+        {"--congestion reno --no-pacing", DEVICE LIMITS ADDRESS " nat= user= log=2 reno unpaced"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
     };
     (void)state;
@@ -186,6 +190,8 @@ static void test_file(void **state)
          "web tun0 tun" LIMITS " 10.0.0.2/24/acd1 host=10.0.0.5/24 via=10.0.0.5"
          " nat=eth0 user=nobody log=3 json"},
         {"[Netstack]\nServices=yes\n", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
+        {"[Netstack]\nCongestionControl=bbr\nPacing=no\n",
+         DEVICE LIMITS ADDRESS " nat= user= log=2 bbr unpaced"},
         {"[Netstack]\nLogJSON=Off\nKind=tap\nOffload=1\nHostAddress=none\n",
          NET(" 10.0.0.2/24/acd1 host=none via=none")},
     };
@@ -256,6 +262,7 @@ static void test_bad_flags(void **state)
         {"--tun tun7", "unexpected argument 'tun7': " SEE_HELP},
         {"--tun=tun7", "--tun takes no value, but was given 'tun7'"},
         {"--mtu", "--mtu needs a value: " MTU_RULE},
+        {"--congestion vegas", "--congestion vegas: expected cubic, reno or bbr"},
         {"--mtu --tun", "--mtu needs a value: " MTU_RULE},
         {"--config", "--config needs a value: expected the path of a file"},
         {"--config=", "--config : expected the path of a file"},
@@ -475,10 +482,10 @@ static void test_the_example_file_shows_the_defaults(void **state)
 static void test_help(void **state)
 {
     static const char *const flags[] = {
-        "--name",   "--config",       "-d, --device", "--tun",  "--no-offload",   "--mac",
-        "--mtu",    "--queue-length", "--address",    "--acd",  "--host-address", "--gateway",
-        "--dns",    "--nat",          "--ping",       "--user", "--log-level",    "--log-json",
-        "--daemon", "--services",     "-h, --help"};
+        "--name",   "--config",       "-d, --device", "--tun",       "--no-offload",   "--mac",
+        "--mtu",    "--queue-length", "--address",    "--acd",       "--host-address", "--gateway",
+        "--dns",    "--nat",          "--ping",       "--user",      "--log-level",    "--log-json",
+        "--daemon", "--services",     "--congestion", "--no-pacing", "-h, --help"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;

@@ -91,7 +91,8 @@ static void test_names(void **state)
     assert_null(nst_cc_find(""));
     assert_string_equal(nst_cc_name(0), "cubic");
     assert_string_equal(nst_cc_name(1), "reno");
-    assert_null(nst_cc_name(2));
+    assert_string_equal(nst_cc_name(2), "bbr");
+    assert_null(nst_cc_name(3));
     assert_null(nst_cc_name(SIZE_MAX));
 }
 

@@ -24,6 +24,7 @@ static int setup(void **state)
     tcps = (struct nst_tcps){.env = &core.env};
     t = (struct nst_tcb){.tcps = &tcps, .act = &act, .snd_mss = MSS, .sack_ok = true};
     t.snd.una = t.snd.nxt = nst_seq_of(UINT32_MAX - 5000); /* it wraps */
+    act.cc.ops = &nst_cc_newreno;
     nst_board_init(&act.board, t.snd.una);
     memset(model, 0, sizeof model);
     first = end = 0;
