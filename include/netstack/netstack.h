@@ -522,6 +522,9 @@ enum nst_opt {
     NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
                                  with the SYN, if the peer is known to take it  [0] */
     NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
+    NST_OPT_REUSEPORT,        /* 0, or a number, before binding: sockets with the same one may have
+                                 one address and port, and what comes for it is spread over them
+                                 by flow; up to 4,294,967,295  [0] */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

@@ -29,6 +29,8 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_MULTICAST_LOOP:
     case NST_OPT_MULTICAST_LINK:
         return s->type == NST_SOCK_DGRAM || s->type == NST_SOCK_RAW;
+    case NST_OPT_REUSEPORT:
+        return s->type == NST_SOCK_STREAM || s->type == NST_SOCK_DGRAM;
     case NST_OPT_UDP_SEGMENT:
     case NST_OPT_UDP_GRO:
         return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_UDP;
@@ -64,6 +66,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
         return value >= 0 && value <= NST_IFACES_MAX;
     case NST_OPT_ICMP_FILTER:
     case NST_OPT_USER_TIMEOUT:
+    case NST_OPT_REUSEPORT:
         return value >= 0 && value <= UINT32_MAX;
     case NST_OPT_NODELAY:
     case NST_OPT_CORK:
@@ -151,6 +154,9 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_UDP_GRO:
         s->dgram->gro = value;
         break;
+    case NST_OPT_REUSEPORT:
+        s->group = (uint32_t)value;
+        break;
     default:
         break;
     }
@@ -206,6 +212,9 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         break;
     case NST_OPT_UDP_GRO:
         *value = s->dgram->gro;
+        break;
+    case NST_OPT_REUSEPORT:
+        *value = s->group;
         break;
     default:
         return -ENOPROTOOPT;

@@ -57,7 +57,7 @@ int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct 
         return -EINVAL;
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    if (local->port && nst_listener_find(socks->tcps, local))
+    if (local->port && nst_listener_clashes(socks->tcps, local, s->group))
         return -EADDRINUSE;
     s->local = *local;
     if (!local->port && !(s->local.port = nst_tcp_port_choose(socks->tcps, &id)))
@@ -122,6 +122,8 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
         return NULL;
     l->owner = owner_of(s);
     l->local = s->local;
+    l->group = s->group;
+    l->member = s->handle;
     l->opt = s->tcb->opt;
     l->cc = s->tcb->cc.ops;
     return l;

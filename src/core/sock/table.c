@@ -3,6 +3,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/base/share.h"
 #include "core/sock/socket.h"
 
 /* The range of a current Linux (6056-1); identifiers of echo sockets may be any but 0. */
@@ -168,12 +169,13 @@ static struct nst_socket *socket_of(struct nst_list *e)
     return NST_CONTAINER(e, struct nst_dgram, place)->socket;
 }
 
+/* By a socket that won't share it with those of `group`. */
 static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr,
-                          uint16_t port)
+                          uint16_t port, uint32_t group)
 {
     NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
         const struct nst_socket *s = socket_of(e);
-        if (s->proto == proto && s->local.port == port &&
+        if (s->proto == proto && s->local.port == port && (!group || s->group != group) &&
             (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->local.addr) ||
              nst_addr_eq(addr, &s->local.addr)))
             return true;
@@ -191,7 +193,7 @@ static uint16_t port_choose(struct nst_socks *socks, uint8_t proto, const struct
 
     for (uint32_t i = 0; i < n; i++) {
         uint16_t port = (uint16_t)(first + (start + i) % n);
-        if (!port_is_taken(socks, proto, addr, port))
+        if (!port_is_taken(socks, proto, addr, port, 0))
             return port;
     }
     return 0;
@@ -205,7 +207,7 @@ int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr) &&
         !nst_ip_is_group(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    if (port && port_is_taken(socks, s->proto, &local->addr, port))
+    if (port && port_is_taken(socks, s->proto, &local->addr, port, s->group))
         return -EADDRINUSE;
     if (!port && !(port = port_choose(socks, s->proto, &local->addr)))
         return -EADDRINUSE;
@@ -241,6 +243,17 @@ static unsigned score(const struct nst_socket *s, uint8_t proto, const struct ns
     return points;
 }
 
+/* Of sockets that suit a packet equally well, each flow has its own. */
+static bool is_flows_own(const struct nst_socks *socks, const struct nst_sockaddr *local,
+                         const struct nst_sockaddr *peer, const struct nst_socket *a,
+                         const struct nst_socket *b)
+{
+    const struct nst_flow_id id = {local->addr, peer->addr, local->port, peer->port};
+    uint64_t flow = nst_siphash(&socks->key, &id, sizeof id);
+
+    return nst_share_weight(flow, a->handle) > nst_share_weight(flow, b->handle);
+}
+
 struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
                                    const struct nst_sockaddr *local,
                                    const struct nst_sockaddr *peer)
@@ -249,10 +262,12 @@ struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
     unsigned most = 0;
 
     NST_LIST_FOREACH (e, bucket_of(socks, proto, local->port)) {
-        unsigned points = score(socket_of(e), proto, local, peer);
-        if (points > most) {
+        struct nst_socket *s = socket_of(e);
+        unsigned points = score(s, proto, local, peer);
+        if (points > most ||
+            (points > 0 && points == most && is_flows_own(socks, local, peer, s, best))) {
             most = points;
-            best = socket_of(e);
+            best = s;
         }
     }
     return best;

@@ -552,9 +552,7 @@ static enum nst_drop input_closed(struct nst_tcps *tcps, const struct nst_tcp_se
 static enum nst_drop input_unknown(struct nst_tcps *tcps, const struct nst_flow_id *id,
                                    struct nst_tcp_seg *seg)
 {
-    const struct nst_sockaddr local = {
-        .addr = id->local, .port = id->lport, .link = seg->pkt->link};
-    struct nst_tcp_listener *l = nst_listener_find(tcps, &local);
+    struct nst_tcp_listener *l = nst_listener_find(tcps, id, seg->pkt->link);
 
     return l ? nst_listen_input(l, id, seg) : input_closed(tcps, seg);
 }

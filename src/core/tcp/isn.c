@@ -36,8 +36,7 @@ uint16_t nst_tcp_port_choose(struct nst_tcps *tcps, const struct nst_flow_id *id
 
     for (uint32_t i = 0; i < n; i++) {
         wanted.lport = (uint16_t)(PORT_FIRST + (start + i) % n);
-        const struct nst_sockaddr local = {.addr = id->local, .port = wanted.lport};
-        if (!nst_flow_find(tcps, &wanted) && !nst_listener_find(tcps, &local))
+        if (!nst_flow_find(tcps, &wanted) && !nst_listener_find(tcps, &wanted, 0))
             return wanted.lport;
     }
     return 0;

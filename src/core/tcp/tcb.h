@@ -256,6 +256,8 @@ struct nst_tcp_listener {
     struct nst_tcps *tcps;
     uint64_t owner;
     struct nst_sockaddr local;
+    uint32_t group;  /* those with the same number may share `local`; 0: none may */
+    uint64_t member; /* what tells it from all others; of such a group */
     uint32_t backlog;
     struct nst_list reqs; /* of struct nst_tcp_req, oldest first */
     uint32_t nreqs;
@@ -592,8 +594,11 @@ void nst_tcb_window_opened(struct nst_tcb *t);
 
 /* ---- listen.c, syncookie.c --------------------------------------------------------------- */
 
-/* The listener for a packet to `local`; NULL if there is none. */
-struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_sockaddr *local);
+/* The listener for a flow that comes in over `link`; NULL if there is none. */
+struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_flow_id *id,
+                                           nst_link link);
+/* Whether a listener stands in the way of one of `group` at `local`. */
+bool nst_listener_clashes(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint32_t group);
 /* A segment for a listener. */
 enum nst_drop nst_listen_input(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                                struct nst_tcp_seg *seg);
