@@ -63,12 +63,10 @@ static const struct {
 };
 
 /* What is on or off and changes nothing here, but programs want to set: a flag of each in
- * `remembered`. The stack has no groups of listeners, no queue of errors, and chooses ports late.
- */
+ * `remembered`. The stack has no queue of errors, and chooses ports late. */
 static const struct {
     int level, option;
 } idle_options[] = {
-    {SOL_SOCKET, SO_REUSEPORT},
     {IPPROTO_IP, IP_RECVERR},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
 };
@@ -194,6 +192,17 @@ static int change_membership(struct nst_lent *lent, bool join, const uint8_t *va
                 : nst_leave(stack_of(lent), lent->sock, link, &group, NULL);
 }
 
+/* Sockets of one user may share a port: the user's number tells the stack so. */
+static int share_port(struct nst_lent *lent, const uint8_t *value, size_t len)
+{
+    int on = 0;
+    int err = read_int(value, len, &on);
+
+    return err ? err
+               : nst_setopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT,
+                            on ? (int64_t)lent->account->uid + 1 : 0);
+}
+
 static int change_source(struct nst_lent *lent, bool join, const uint8_t *value, size_t len)
 {
     struct ip_mreq_source request;
@@ -230,6 +239,8 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     }
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
+    if (level == SOL_SOCKET && option == SO_REUSEPORT)
+        return share_port(lent, value, len);
     if (level != IPPROTO_IP || stream)
         return -ENOPROTOOPT;
     switch (option) {
@@ -406,6 +417,11 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
         strncpy(name, algorithm ? algorithm : "", sizeof name - 1);
         write_value(value, len, name, sizeof name);
         return 0;
+    }
+    if (level == SOL_SOCKET && option == SO_REUSEPORT) {
+        err = lent->sock ? nst_getopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT, &number) : 0;
+        write_number(FORM_NUMBER, number != 0, value, len);
+        return err;
     }
     if (level != IPPROTO_IP || option != IP_MTU_DISCOVER || stream || !lent->sock)
         return -ENOPROTOOPT;

@@ -172,6 +172,84 @@ def test_udp_server(stack, program):
     finish(server)
 
 
+# ---- Ports that several share --------------------------------------------------------------------
+
+def test_reuseport(stack, program):
+    """Listeners and datagram sockets on one port: each gets its flows, and nobody else may join."""
+    out = finish(program(*script(f"""
+        import errno, selectors, socket
+        def share(kind, port, on=1):
+            s = socket.socket(socket.AF_INET, kind)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, on)
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == on
+            s.bind(("{STACK}", port))
+            if kind == socket.SOCK_STREAM:
+                s.listen()
+            s.setblocking(False)
+            return s
+        for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+            group = [share(kind, 5000) for _ in range(4)]
+            try:
+                share(kind, 5000, 0)
+                assert False
+            except OSError as error:
+                assert error.errno == errno.EADDRINUSE
+            ready = selectors.DefaultSelector()
+            for s in group:
+                ready.register(s, selectors.EVENT_READ)
+            share_of = dict.fromkeys(group, 0)
+            clients = []
+            for i in range(64):
+                c = socket.socket(socket.AF_INET, kind)
+                c.connect(("{STACK}", 5000))
+                for j in range(1 if kind == socket.SOCK_STREAM else 2):
+                    c.send(b"x")
+                    (key, _), = ready.select(10)
+                    if kind == socket.SOCK_STREAM:
+                        clients.append(key.fileobj.accept()[0])
+                        assert j == 0
+                    else:
+                        assert key.fileobj.recvfrom(10) == (b"x", c.getsockname())
+                        assert j == 0 or key.fileobj is last
+                    last = key.fileobj
+                    share_of[last] += 1
+                clients.append(c)
+            assert all(share_of.values()), share_of
+    """)))
+    assert out == ""
+
+
+def test_reuseport_processes(stack, program):
+    """Servers of several processes; when one ends, the others go on."""
+    server = script("""
+        import os, socket
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        s.bind(("", 5000))
+        s.listen(64)
+        print("ready")
+        while True:
+            c, _ = s.accept()
+            c.sendall(b"%d" % os.getpid())
+            c.close()
+    """)
+    servers = [program(*server) for _ in range(3)]
+    for each in servers:
+        each.wait_for("ready")
+
+    def ask():
+        with stack.socket() as client:
+            client.settimeout(netns.PATIENCE)
+            client.connect((STACK, 5000))
+            return int(client.recv(100))
+
+    assert {ask() for _ in range(60)} == {each.popen.pid for each in servers}
+    servers[0].stop(signal.SIGKILL)
+    netns.until(lambda: [s["state"] for s in stack.view("sockets")["sockets"]].count("listen") == 2,
+                "the daemon has noticed")
+    assert {ask() for _ in range(60)} == {each.popen.pid for each in servers[1:]}
+
+
 # ---- What is not there ---------------------------------------------------------------------------
 
 def test_other_families(program):

@@ -199,6 +199,28 @@ def test_nginx(stack, program, big_file, tmp_path):
     assert server.wait() == 0
 
 
+def test_nginx_reuseport(stack, program, tmp_path):
+    """Each of three workers has a listener of its own on one port, also after a reload."""
+    (tmp_path / "nginx.conf").write_text(f"""
+daemon off; worker_processes 3; user root; error_log stderr notice; pid {tmp_path}/pid;
+events {{ worker_connections 64; }}
+http {{ access_log off; server {{ listen 8000 reuseport; return 200 "$pid\\n"; }} }}
+""")
+    server = program("nginx", "-c", str(tmp_path / "nginx.conf"))
+    answers(stack, 8000)
+    one = ["-o", "-", "-H", "Connection: close", f"http://{STACK}:8000/"]
+
+    def workers():
+        return set(stack.run("curl", "-sSf", *one * 60).stdout.split())
+
+    first = workers()
+    assert len(first) == 3
+    server.send(1)  # SIGHUP
+    netns.until(lambda: len(workers() - first) == 3, "the new workers serve")
+    server.send(3)  # SIGQUIT
+    assert server.wait() == 0
+
+
 def test_redis(stack, program):
     server = program("redis-server", "--save", "", "--port", "6379", "--protected-mode", "no")
     server.wait_for("Ready to accept connections")
