@@ -235,13 +235,30 @@ static void finish_receiving(struct nst_run_call *call, ssize_t n, int flags,
         nst_run_call_return(call, n);
 }
 
+/* Lets the kernel receive from a stream, and write no name of AF_UNIX' where TCP would write none:
+ * the room for it, of which the length stands at `room_at`, is nothing. (How long the name would
+ * have been it tells all the same. To receive here instead would be to lose bytes when a signal ends
+ * the call.) */
+static void receive_nameless(struct nst_run_call *call, uint64_t room_at)
+{
+    const socklen_t room = 0;
+    int err = nst_run_call_stands(call)
+                  ? nst_run_target_write(call->tid, room_at, &room, sizeof room)
+                  : -EINTR;
+
+    if (err)
+        nst_run_call_return(call, err);
+    else
+        nst_run_call_continue(call);
+}
+
 void nst_run_recvfrom(struct nst_run_call *call)
 {
     struct msghdr *there = &work.message.there;
     int flags = (int)call->args[3];
 
     if (is_stream(call)) {
-        nst_run_call_continue(call);
+        receive_nameless(call, call->args[5]);
         return;
     }
     make_message(call, &work.message);
@@ -265,7 +282,10 @@ void nst_run_recvmsg(struct nst_run_call *call)
     int flags = (int)call->args[2], err = read_message(call, call->args[1], &work.message);
 
     if (!err && is_stream(call) && !(flags & MSG_ERRQUEUE)) {
-        nst_run_call_continue(call);
+        if (work.message.there.msg_name)
+            receive_nameless(call, call->args[1] + offsetof(struct msghdr, msg_namelen));
+        else
+            nst_run_call_continue(call);
         return;
     }
     ssize_t n = err ? err : receive_datagram(call, flags);

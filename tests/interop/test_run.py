@@ -112,6 +112,33 @@ def test_two_programs_talk(stack, program):
         finish(server)
 
 
+def test_streams_have_no_addresses(program):
+    """recvfrom() and recvmsg() leave the address alone, as TCP does."""
+    finish(program(*script("""
+        import ctypes, socket
+        libc = ctypes.CDLL(None, use_errno=True)
+        s = socket.create_server(("127.0.0.1", 5000))
+        c = socket.create_connection(("127.0.0.1", 5000))
+        a, _ = s.accept()
+        a.sendall(b"abcdef")
+        class Vector(ctypes.Structure):
+            _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+        class Message(ctypes.Structure):
+            _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint32),
+                        ("iov", ctypes.POINTER(Vector)), ("iovlen", ctypes.c_size_t),
+                        ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t),
+                        ("flags", ctypes.c_int)]
+        name, data = ctypes.create_string_buffer(b"?" * 128, 128), ctypes.create_string_buffer(3)
+        room = ctypes.c_uint32(128)
+        assert libc.recvfrom(c.fileno(), data, 3, 0, name, ctypes.byref(room)) == 3
+        assert (data.raw, name.raw) == (b"abc", b"?" * 128)
+        vector = Vector(ctypes.addressof(data), 3)
+        message = Message(ctypes.addressof(name), 128, ctypes.pointer(vector), 1)
+        assert libc.recvmsg(c.fileno(), ctypes.byref(message), 0) == 3
+        assert (data.raw, name.raw) == (b"def", b"?" * 128)
+    """)))
+
+
 # ---- UDP -----------------------------------------------------------------------------------------
 
 def test_udp(stack, program):
