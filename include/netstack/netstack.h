@@ -524,7 +524,8 @@ enum nst_opt {
     NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
     NST_OPT_REUSEPORT,        /* 0, or a number, before binding: sockets with the same one may have
                                  one address and port, and what comes for it is spread over them
-                                 by flow; up to 4,294,967,295  [0] */
+                                 by flow; up to 65,535  [0] */
+    NST_OPT_MTU,              /* of the way to the peer, of a connected socket; only to be read */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/sock/socket.h"
 
@@ -19,6 +20,8 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:
         return true;
+    case NST_OPT_MTU:
+        return s->type != NST_SOCK_PACKET;
     case NST_OPT_BROADCAST:
     case NST_OPT_TTL:
     case NST_OPT_TOS:
@@ -45,6 +48,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
 {
     switch (opt) {
     case NST_OPT_ERROR:
+    case NST_OPT_MTU:
         return false; /* cannot be set */
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:
@@ -61,12 +65,12 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_UDP_GRO:
         return value == 0 || value == 1;
     case NST_OPT_UDP_SEGMENT:
+    case NST_OPT_REUSEPORT:
         return value >= 0 && value <= UINT16_MAX;
     case NST_OPT_MULTICAST_LINK:
         return value >= 0 && value <= NST_IFACES_MAX;
     case NST_OPT_ICMP_FILTER:
     case NST_OPT_USER_TIMEOUT:
-    case NST_OPT_REUSEPORT:
         return value >= 0 && value <= UINT32_MAX;
     case NST_OPT_NODELAY:
     case NST_OPT_CORK:
@@ -155,12 +159,25 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         s->dgram->gro = value;
         break;
     case NST_OPT_REUSEPORT:
-        s->group = (uint32_t)value;
+        s->group = (uint16_t)value;
         break;
     default:
         break;
     }
     return 0;
+}
+
+/* Of the way to whom the socket is connected with. */
+static int path_mtu(const struct nst_socks *socks, const struct nst_socket *s, int64_t *mtu)
+{
+    const struct nst_sockaddr peer = s->dgram ? s->dgram->peer : nst_stream_peer(s);
+    struct nst_path path;
+
+    if (!nst_addr_is_set(&peer.addr))
+        return -ENOTCONN;
+    int err = nst_ip_path(socks->ip, &peer.addr, peer.link, &path);
+    *mtu = err ? 0 : path.mtu;
+    return err;
 }
 
 int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
@@ -216,6 +233,8 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
     case NST_OPT_REUSEPORT:
         *value = s->group;
         break;
+    case NST_OPT_MTU:
+        return path_mtu(socks, s, value);
     default:
         return -ENOPROTOOPT;
     }

@@ -53,10 +53,10 @@ struct nst_socket {
     uint8_t type; /* enum nst_sock_type */
     uint8_t proto;
     uint8_t ttl, tos; /* not a stream's; ttl 0: the stack's */
-    uint32_t group;   /* those with the same number may share `local`; 0: none may */
     bool broadcast : 1, df : 1, recverr : 1;
     bool local_by_connect : 1; /* the local address was chosen by connect */
     bool connected : 1;        /* stream: a connection was begun */
+    uint16_t group;            /* those with the same number may share `local`; 0: none may */
 };
 
 struct nst_sock_slot {

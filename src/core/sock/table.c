@@ -171,7 +171,7 @@ static struct nst_socket *socket_of(struct nst_list *e)
 
 /* By a socket that won't share it with those of `group`. */
 static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr,
-                          uint16_t port, uint32_t group)
+                          uint16_t port, uint16_t group)
 {
     NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
         const struct nst_socket *s = socket_of(e);

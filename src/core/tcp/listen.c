@@ -62,14 +62,14 @@ struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct n
 }
 
 static bool clashes(const struct nst_tcp_listener *l, const struct nst_sockaddr *local,
-                    uint32_t group)
+                    uint16_t group)
 {
     return l->local.port == local->port && (!group || l->group != group) &&
            (!nst_addr_is_set(&l->local.addr) || !nst_addr_is_set(&local->addr) ||
             nst_addr_eq(&l->local.addr, &local->addr));
 }
 
-bool nst_listener_clashes(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint32_t group)
+bool nst_listener_clashes(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint16_t group)
 {
     NST_LIST_FOREACH (e, port_bucket(tcps, local->port))
         if (clashes(listener_of(e), local, group))

@@ -256,7 +256,7 @@ struct nst_tcp_listener {
     struct nst_tcps *tcps;
     uint64_t owner;
     struct nst_sockaddr local;
-    uint32_t group;  /* those with the same number may share `local`; 0: none may */
+    uint16_t group;  /* those with the same number may share `local`; 0: none may */
     uint64_t member; /* what tells it from all others; of such a group */
     uint32_t backlog;
     struct nst_list reqs; /* of struct nst_tcp_req, oldest first */
@@ -598,7 +598,7 @@ void nst_tcb_window_opened(struct nst_tcb *t);
 struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_flow_id *id,
                                            nst_link link);
 /* Whether a listener stands in the way of one of `group` at `local`. */
-bool nst_listener_clashes(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint32_t group);
+bool nst_listener_clashes(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint16_t group);
 /* A segment for a listener. */
 enum nst_drop nst_listen_input(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                                struct nst_tcp_seg *seg);

@@ -287,7 +287,7 @@ static void test_group(void **state)
 
     for (unsigned m = 0; m < MEMBERS; m++) {
         member[m] = udp();
-        assert_int_equal(nst_setopt(h.stack, member[m], NST_OPT_REUSEPORT, UINT32_MAX), 0);
+        assert_int_equal(nst_setopt(h.stack, member[m], NST_OPT_REUSEPORT, UINT16_MAX), 0);
         assert_int_equal(bind_to(member[m], US, 53), 0);
     }
     deal(member, MEMBERS, before);
