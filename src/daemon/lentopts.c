@@ -63,11 +63,13 @@ static const struct {
 };
 
 /* What is on or off and changes nothing here, but programs want to set: a flag of each in
- * `remembered`. The stack has no queue of errors, and chooses ports late. */
+ * `remembered`. No datagram's IP options are told, and the stack chooses ports late. */
 static const struct {
     int level, option;
 } idle_options[] = {
-    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_RECVERR}, /* but for datagrams: see keep() */
+    {IPPROTO_IP, IP_RECVOPTS},
+    {IPPROTO_IP, IP_RETOPTS},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
 };
 
@@ -200,7 +202,7 @@ static int share_port(struct nst_lent *lent, const uint8_t *value, size_t len)
 
     return err ? err
                : nst_setopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT,
-                            on ? (int64_t)lent->account->uid + 1 : 0);
+                            on ? lent->account->number : 0);
 }
 
 static int change_source(struct nst_lent *lent, bool join, const uint8_t *value, size_t len)
@@ -263,6 +265,20 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     }
 }
 
+/* Remembers what is on or off. */
+static int keep(struct nst_lent *lent, uint8_t flag, const uint8_t *value, size_t len)
+{
+    int on = 0;
+    int err = read_byte(value, len, &on);
+
+    if (err)
+        return err;
+    lent->remembered = (uint8_t)(on ? lent->remembered | flag : lent->remembered & ~flag);
+    if (flag == idle_flag(IPPROTO_IP, IP_RECVERR) && lent->protocol != IPPROTO_TCP)
+        nst_lent_dgram_keep_errors(lent, on);
+    return 0;
+}
+
 int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t *value, size_t len)
 {
     const struct option *o = find(level, option);
@@ -272,11 +288,8 @@ int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t 
 
     if (!lent->sock)
         return 0; /* it has ended, and there is nothing that would do otherwise */
-    if (idle) {
-        if ((err = read_byte(value, len, &on)) == 0)
-            lent->remembered = (uint8_t)(on ? lent->remembered | idle : lent->remembered & ~idle);
-        return err;
-    }
+    if (idle)
+        return keep(lent, idle, value, len);
     if (flag) {
         if ((err = read_byte(value, len, &on)) == 0)
             lent->dgram.tell = (uint8_t)(on ? lent->dgram.tell | flag : lent->dgram.tell & ~flag);
@@ -423,7 +436,14 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
         write_number(FORM_NUMBER, number != 0, value, len);
         return err;
     }
-    if (level != IPPROTO_IP || option != IP_MTU_DISCOVER || stream || !lent->sock)
+    if (level != IPPROTO_IP || stream || !lent->sock)
+        return -ENOPROTOOPT;
+    if (option == IP_MTU) {
+        err = nst_getopt(stack_of(lent), lent->sock, NST_OPT_MTU, &number);
+        write_number(FORM_NUMBER, number, value, len);
+        return err;
+    }
+    if (option != IP_MTU_DISCOVER)
         return -ENOPROTOOPT;
     if ((err = nst_getopt(stack_of(lent), lent->sock, NST_OPT_DONTFRAG, &number)) == 0)
         write_number(FORM_NUMBER, number ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, value, len);

@@ -277,6 +277,69 @@ def test_reuseport_processes(stack, program):
     assert {ask() for _ in range(60)} == {each.popen.pid for each in servers[1:]}
 
 
+# ---- Errors that come back -----------------------------------------------------------------------
+
+def test_error_queue(stack, program):
+    """IP_RECVERR: poll() tells of an error, and the queue what it was and for what."""
+    finish(program(*script(f"""
+        import errno, select, socket, struct
+        IP_RECVERR, MSG_ERRQUEUE, IP_MTU_DISCOVER, IP_MTU = 11, 0x2000, 10, 14
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        assert s.getsockopt(socket.IPPROTO_IP, IP_RECVERR) == 1
+        s.connect(("{HOST}", 9))
+        assert s.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1500
+        p = select.poll()
+        p.register(s, select.POLLIN)
+        for text in b"one", b"two", b"three":
+            try:
+                s.recvmsg(100, 100, MSG_ERRQUEUE)
+                assert False
+            except BlockingIOError:
+                pass
+            s.send(text)
+            (_, events), = p.poll(10000)
+            assert events == select.POLLERR, events
+            data, control, flags, to = s.recvmsg(100, 100, MSG_ERRQUEUE)
+            assert (data, to, flags) == (text, ("{HOST}", 9), MSG_ERRQUEUE), (data, to, flags)
+            (level, kind, value), = control
+            number, origin, type_, code, _, info, _ = struct.unpack("IBBBBII", value[:16])
+            assert (level, kind) == (socket.IPPROTO_IP, IP_RECVERR)
+            assert (number, origin, type_, code) == (errno.ECONNREFUSED, 2, 3, 3)
+            assert socket.inet_ntoa(value[20:24]) == "{HOST}"
+            assert p.poll(0) == []
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        u.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 2)
+        u.sendto(bytes(2000), ("{HOST}", 9))
+        while True:
+            try:
+                data, control, flags, to = u.recvmsg(100, 100, MSG_ERRQUEUE)
+                break
+            except BlockingIOError:
+                select.select([], [], [], 0.01)
+        number, origin, _, _, _, info, _ = struct.unpack("IBBBBII", control[0][2][:16])
+        assert (number, origin, info, to) == (errno.EMSGSIZE, 1, 1500, ("{HOST}", 9))
+    """)))
+
+
+def test_datagram_times(stack, program):
+    """SO_TIMESTAMP: when a datagram came."""
+    finish(program(*script("""
+        import socket, struct, time
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("127.0.0.1", 5000))
+        s.setsockopt(socket.SOL_SOCKET, 29, 1)
+        before = time.time()
+        s.sendto(b"x", ("127.0.0.1", 5000))
+        data, control, flags, peer = s.recvmsg(10, 100)
+        (level, kind, value), = control
+        seconds, micros = struct.unpack("ll", value)
+        assert (level, kind) == (socket.SOL_SOCKET, 29)
+        assert before - 1 <= seconds + micros / 1e6 <= time.time() + 1
+    """)))
+
+
 # ---- What is not there ---------------------------------------------------------------------------
 
 def test_other_families(program):
