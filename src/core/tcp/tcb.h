@@ -156,6 +156,7 @@ struct nst_tcp_activity {
     nst_time idle_since;    /* when the last of what was out was acknowledged; 0: nothing was yet */
     nst_time first_unacked; /* since when something is out or a window is closed; 0: not */
     int soft_error;         /* what ICMP said, for a time-out to report */
+    nst_time advised;       /* when IP was last told that data arrives; 0: never */
     nst_seq probe_start, probe_end; /* of the path's MTU; equal: there is none */
     uint16_t probe_mtu;
     struct nst_tcp_fastopen *fastopen; /* while there is something of it to be done */
