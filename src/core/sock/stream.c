@@ -18,6 +18,12 @@ struct nst_socket *nst_stream_socket(uint64_t owner)
     return (struct nst_socket *)(uintptr_t)owner;
 }
 
+/* What bind() reserved for it. */
+static struct nst_tcp_name *name_of(struct nst_socks *socks, const struct nst_socket *s)
+{
+    return nst_tcp_name_find(socks->tcps, s->local.port, owner_of(s));
+}
+
 int nst_stream_open(struct nst_socks *socks, struct nst_socket *s)
 {
     const struct nst_flow_id nobody = {.lport = 0};
@@ -37,6 +43,8 @@ void nst_stream_close(struct nst_socks *socks, struct nst_socket *s)
         nst_tcp_unlisten(s->listener);
         nst_env_free(socks->env, s->listener, sizeof *s->listener);
     }
+    if (s->bound)
+        nst_tcp_unbind(socks->tcps, name_of(socks, s));
 }
 
 struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
@@ -51,18 +59,24 @@ struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
 
 int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
 {
-    const struct nst_flow_id id = {.local = local->addr};
+    int err;
 
     if (s->local.port || s->listener || s->tcb->state != NST_TCP_CLOSED)
         return -EINVAL;
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    if (local->port && nst_listener_find(socks->tcps, local))
-        return -EADDRINUSE;
     s->local = *local;
-    if (!local->port && !(s->local.port = nst_tcp_port_choose(socks->tcps, &id)))
-        return -EADDRINUSE;
-    return 0;
+    err = nst_tcp_bind(socks->tcps, owner_of(s), local, s->reuseaddr, &s->local.port);
+    if (err)
+        s->local = (struct nst_sockaddr){.port = 0};
+    s->bound = err == 0;
+    return err;
+}
+
+void nst_stream_reuse(struct nst_socks *socks, const struct nst_socket *s)
+{
+    if (s->bound)
+        name_of(socks, s)->reuse = s->reuseaddr;
 }
 
 /* Names both ends of the connection to be. */
@@ -144,11 +158,12 @@ int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t ba
         return err;
     if (!(l = listener_new(socks, s)))
         return -ENOMEM;
-    l->backlog = backlog;
-    if ((err = nst_tcp_listen(socks->tcps, l))) {
+    if ((err = nst_tcp_name_listen(socks->tcps, name_of(socks, s)))) {
         nst_env_free(socks->env, l, sizeof *l);
         return err;
     }
+    l->backlog = backlog;
+    nst_tcp_listen(socks->tcps, l);
     s->listener = l;
     nst_tcb_free(s->tcb);
     s->tcb = NULL;
@@ -172,6 +187,7 @@ int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t co
     nst_tcb_free(child->tcb);
     child->tcb = t;
     child->connected = true;
+    child->reuseaddr = s->reuseaddr;
     child->local = (struct nst_sockaddr){t->flow.id.local, t->flow.id.lport, 0};
     t->owner = owner_of(child);
     nst_tcb_changed(t);
