@@ -472,7 +472,7 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
  * the first `len` bytes off, -EINVAL when there aren't as many. */
-#define NST_SEND_SLICES 2
+#define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
 int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags);
