@@ -1,8 +1,8 @@
 /* What one bulk connection makes of a link: 100 Mb/s, a round trip of 20 ms and a queue of 250
- * packets, with and without loss, for each congestion control, with SACK and without.
+ * packets, which loses, reorders or repeats, for each congestion control, with SACK and without.
  *
  * Time is virtual: the figures follow from the seed alone. They are printed for people; only that a
- * link without loss is used, and that loss does not stop the flow, is required. */
+ * link without faults is used, and that faults do not stop the flow, is required. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,10 +48,16 @@ static void listen_on(struct sink *s, struct sim_node *node)
     SIM_REQUIRE(s->app.sim, nst_listen(stack, s->sock, 1) == 0);
 }
 
+/* Of the wire towards the receiver; 10 % is 100,000 ppm. */
+struct fault {
+    const char *name;
+    uint32_t loss_ppm, reorder_ppm, repeat_ppm;
+};
+
 struct variant {
     const struct nst_cc_ops *cc;
     bool sack;
-    uint32_t loss_ppm;
+    const struct fault *fault;
 };
 
 static struct sim_node *host(struct sim *sim, unsigned number, const struct variant *v)
@@ -62,7 +68,9 @@ static struct sim_node *host(struct sim *sim, unsigned number, const struct vari
     const struct sim_wire_config rx = {.rate_bps = RATE_BPS,
                                        .queue_bytes = QUEUE,
                                        .delay = ONE_WAY,
-                                       .loss_ppm = number == 2 ? v->loss_ppm : 0};
+                                       .loss_ppm = number == 2 ? v->fault->loss_ppm : 0,
+                                       .reorder_ppm = number == 2 ? v->fault->reorder_ppm : 0,
+                                       .repeat_ppm = number == 2 ? v->fault->repeat_ppm : 0};
     struct sim_node *node = sim_node_add(sim, NULL);
 
     sim_port_add(node, 0, NULL, &tx, &rx);
@@ -97,20 +105,33 @@ static double transfer(uint64_t seed, const struct variant *v)
     return (double)bytes * 8 / ((double)DURATION / (double)NST_SEC) / 1e6;
 }
 
+static const struct fault faults[] = {
+    {"none", 0, 0, 0},
+    {"loss 0.01 %", 100, 0, 0},
+    {"loss 0.1 %", 1000, 0, 0},
+    {"loss 1 %", 10000, 0, 0},
+    {"loss 3 %", 30000, 0, 0},
+    {"loss 5 %", 50000, 0, 0},
+    {"loss 10 %", 100000, 0, 0},
+    {"reordered 1 %", 0, 10000, 0},
+    {"reordered 25 %", 0, 250000, 0},
+    {"reordered 50 %", 0, 500000, 0},
+    {"repeated 10 %", 0, 0, 100000},
+};
+
 static void run(uint64_t seed)
 {
-    static const uint32_t losses[] = {0, 100, 1000, 10000, 30000};
-
-    printf("# Mb/s of 100 at a loss of   0   0.01%%    0.1%%      1%%      3%%\n");
-    for (unsigned i = 0; i < 4; i++) {
-        struct variant v = {.cc = i / 2 ? &nst_cc_newreno : &nst_cc_cubic, .sack = i % 2 == 0};
-        printf("# %-6s %-8s", v.cc->name, v.sack ? "SACK" : "no SACK");
-        for (size_t l = 0; l < NST_ARRAY_LEN(losses); l++) {
-            v.loss_ppm = losses[l];
+    printf("# %-14s  cubic SACK   no SACK   reno SACK   no SACK   Mb/s of 100\n", "fault");
+    for (size_t f = 0; f < NST_ARRAY_LEN(faults); f++) {
+        printf("# %-14s", faults[f].name);
+        for (unsigned i = 0; i < 4; i++) {
+            const struct variant v = {.cc = i / 2 ? &nst_cc_newreno : &nst_cc_cubic,
+                                      .sack = i % 2 == 0,
+                                      .fault = &faults[f]};
             double got = transfer(seed, &v);
-            printf(" %8.2f", got);
+            printf(" %10.2f", got);
             fflush(stdout);
-            if ((losses[l] == 0 && got < 80) || got < 0.5)
+            if ((f == 0 && got < 80) || got < 0.1)
                 abort();
         }
         puts("");
