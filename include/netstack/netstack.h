@@ -502,6 +502,17 @@ enum nst_opt {
     NST_OPT_LINGER,       /* seconds; -1: off; 0: close resets */
     NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
     NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
+    NST_OPT_RECOVERY,     /* enum nst_tcp_recovery, together  [all] */
+};
+
+/* How a sender finds losses and makes them good; without SACK those of RFC 6582 hold anyway. */
+enum nst_tcp_recovery {
+    NST_TCP_RECOVERY_RACK = 1 << 0, /* losses by time (RFC 8985), not by counting (RFC 6675) */
+    NST_TCP_RECOVERY_TLP = 1 << 1,  /* tail loss probes (RFC 8985 §7) */
+    NST_TCP_RECOVERY_PRR = 1 << 2,  /* proportional rate reduction (RFC 6937) */
+    NST_TCP_RECOVERY_FRTO = 1 << 3, /* spurious timeouts by what new data does (RFC 5682) */
+    NST_TCP_RECOVERY_UNDO = 1 << 4, /* ... by timestamps (RFC 3522) and DSACK (RFC 3708) */
+    NST_TCP_RECOVERY_ALL = (1 << 5) - 1,
 };
 
 /* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
@@ -567,11 +578,25 @@ size_t nst_sock_list(const struct nst_stack *stack, uint64_t *cursor, struct nst
 
 /* How a sender takes its losses. */
 enum nst_tcp_phase {
-    NST_TCP_OPEN,     /* no loss in sight */
-    NST_TCP_DISORDER, /* duplicate ACKs or SACKs: perhaps reordering */
-    NST_TCP_RECOVERY, /* fast recovery, until all that was out at its start is acknowledged */
-    NST_TCP_LOSS,     /* the same after a retransmission timeout */
+    NST_TCP_OPEN,      /* no loss in sight */
+    NST_TCP_DISORDER,  /* duplicate ACKs or SACKs: perhaps reordering */
+    NST_TCP_CONGESTED, /* the window was reduced because the network said so (ECN) */
+    NST_TCP_RECOVERY,  /* fast recovery, until all that was out at its start is acknowledged */
+    NST_TCP_LOSS,      /* the same after a retransmission timeout */
 };
+
+/* What made a sender reduce its window. */
+enum nst_tcp_reason {
+    NST_TCP_REASON_NONE,
+    NST_TCP_REASON_RACK,    /* a segment is overdue (RFC 8985) */
+    NST_TCP_REASON_DUPACKS, /* duplicate ACKs, or SACKs above a hole */
+    NST_TCP_REASON_TLP,     /* a tail loss probe made good a loss */
+    NST_TCP_REASON_RTO,     /* a timeout */
+    NST_TCP_REASON_ECN,     /* congestion was marked */
+};
+
+/* Its name, as in `netstack sockets`. */
+const char *nst_tcp_reason_name(enum nst_tcp_reason reason);
 
 /* What Linux calls TCP_INFO: the same names where the meaning is the same, but windows and what is
  * out are in bytes, and all times in nanoseconds. */
@@ -597,6 +622,10 @@ struct nst_tcp_info {
     uint32_t segs_out, segs_in, data_segs_out, data_segs_in;
     uint32_t total_retrans; /* segments */
     uint32_t dsack_dups, reord_seen, rcv_ooopack;
+    enum nst_tcp_reason reduced_by; /* the last reduction of the window */
+    uint32_t undos;                 /* reductions that were taken back */
+    uint32_t loss_probes;           /* tail loss probes sent */
+    nst_time reo_wnd;               /* how much later than others a segment may come */
 };
 
 /* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */

@@ -56,6 +56,9 @@ static const struct {
     {"dsack_dups", PLACE(dsack_dups)},
     {"reord_seen", PLACE(reord_seen)},
     {"rcv_ooopack", PLACE(rcv_ooopack)},
+    {"undos", PLACE(undos)},
+    {"loss_probes", PLACE(loss_probes)},
+    {"reo_wnd_ns", PLACE(reo_wnd)},
 };
 
 /* Null for what is as large as can be, which stands for "never" or "none". */
@@ -77,14 +80,15 @@ static json_t *number(const struct nst_tcp_info *info, size_t offset, size_t siz
 
 static json_t *json_info(const struct nst_stack *stack, nst_sock sock)
 {
-    static const char *const phases[] = {"open", "disorder", "recovery", "loss"};
+    static const char *const phases[] = {"open", "disorder", "cwr", "recovery", "loss"};
     struct nst_tcp_info info;
 
     if (!sock || nst_tcp_info(stack, sock, &info) != 0)
         return json_null();
-    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b}", "congestion", info.congestion, "ca_state",
-                             phases[info.ca_state], "timestamps", info.timestamps, "sack",
-                             info.sack, "wscale", info.wscale);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b}", "congestion", info.congestion,
+                             "ca_state", phases[info.ca_state], "reduced_by",
+                             nst_tcp_reason_name(info.reduced_by), "timestamps", info.timestamps,
+                             "sack", info.sack, "wscale", info.wscale);
     for (size_t i = 0; i < NST_ARRAY_LEN(numbers); i++)
         json_object_set_new(json, numbers[i].name,
                             number(&info, numbers[i].offset, numbers[i].size));

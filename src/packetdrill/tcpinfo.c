@@ -55,7 +55,9 @@ static uint8_t state_of(enum nst_tcp_state state)
 static uint8_t ca_state_of(enum nst_tcp_phase phase)
 {
     static const uint8_t states[] = {
-        [NST_TCP_OPEN] = 0, [NST_TCP_DISORDER] = 1, [NST_TCP_RECOVERY] = 3, [NST_TCP_LOSS] = 4};
+        [NST_TCP_OPEN] = 0,     [NST_TCP_DISORDER] = 1, [NST_TCP_CONGESTED] = 2,
+        [NST_TCP_RECOVERY] = 3, [NST_TCP_LOSS] = 4,
+    };
 
     return states[phase];
 }

@@ -121,6 +121,7 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     l->oobinline = t->oobinline;
     l->defer = t->defer_accept;
     l->cc = t->cc.ops;
+    l->recovery = t->recovery;
     l->ttl = s->ttl;
     l->tos = s->tos;
     return l;
@@ -270,6 +271,9 @@ int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_USER_TIMEOUT:
         t->user_timeout_ms = (uint32_t)value;
         break;
+    case NST_OPT_RECOVERY:
+        t->recovery = (uint8_t)value;
+        break;
     case NST_OPT_SNDBUF:
         t->sndbuf = (uint32_t)nst_max((size_t)value, 4096);
         t->sndbuf_fixed = true;
@@ -334,6 +338,9 @@ int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *val
         return 0;
     case NST_OPT_USER_TIMEOUT:
         *value = t->user_timeout_ms;
+        return 0;
+    case NST_OPT_RECOVERY:
+        *value = t->recovery;
         return 0;
     case NST_OPT_SNDBUF:
         *value = t->sndbuf;

@@ -55,6 +55,7 @@ void nst_tcb_establish(struct nst_tcb *t)
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
     nst_board_init(&t->board, t->snd.una);
+    t->rack.fack = t->snd.una;
     t->cc.mss = t->snd_mss;
     t->cc.cwnd = syn_lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
     t->cc.now = t->tcps->env->now;

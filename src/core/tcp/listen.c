@@ -278,6 +278,7 @@ static void inherit(struct nst_tcb *t, const struct nst_tcp_listener *l)
     t->keepalive = l->keepalive;
     t->oobinline = l->oobinline;
     t->cc.ops = l->cc;
+    t->recovery = l->recovery;
     t->ttl = l->ttl;
     t->tos = l->tos;
 }

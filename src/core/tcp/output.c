@@ -316,6 +316,7 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin)
         nst_tcb_path_changed(t);
     t->count.data_segs_out += (got + t->snd_mss - 1) / t->snd_mss;
     t->count.bytes_sent += got;
+    t->prr.out += got;
     return got;
 }
 
@@ -330,38 +331,55 @@ static uint32_t burst_max(const struct nst_tcb *t)
     return most / t->snd_mss * t->snd_mss;
 }
 
+/* Sends the first `len` bytes of a record again, and FIN if that is all behind them. False if there
+ * is no memory for it: then it is lost again, for the timer to find. */
+static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
+{
+    nst_seq end = nst_seq_add(s->start, len);
+    bool fin = nst_seq_gt(s->end, t->sendq.end) && nst_seq_eq(end, t->sendq.end);
+
+    end = nst_seq_add(end, fin ? 1 : 0);
+    if (nst_board_resent(t, s, end) != 0)
+        return false;
+    nst_undo_resent(t, end, len);
+    int64_t sent = send_data(t, s->start, len, fin);
+    if (sent < (int64_t)len)
+        return sent > 0;
+    t->count.bytes_retrans += len;
+    t->count.retrans += nst_max32((len + t->snd_mss - 1) / t->snd_mss, 1);
+    NST_COUNT(t->tcps->env, tcp_retransmitted);
+    return true;
+}
+
+/* Of a record, what is data and no FIN. */
+static uint32_t data_len(const struct nst_tcb *t, const struct nst_tcp_sent *s)
+{
+    return (uint32_t)nst_seq_diff(nst_seq_min(s->end, t->sendq.end), s->start);
+}
+
 /* What is lost goes as the congestion window allows (6675-4), inside the peer's window (SHLD-16) or
- * beyond what is left of it (MAY-7). */
+ * beyond what is left of it (MAY-7). It waits while new data is tried (5682-2). */
 static bool retransmit(struct nst_tcb *t)
 {
     struct nst_tcp_sent *s = nst_board_next_lost(t);
-    uint32_t pipe = nst_board_pipe(t);
-    bool allowed = t->rexmit_now || pipe == 0 || pipe + t->snd_mss <= t->cc.cwnd;
+    uint32_t pipe = nst_board_pipe(t), mss = t->snd_mss;
 
-    if (!s || t->snd.wnd == 0)
+    if (!s || t->snd.wnd == 0 || t->frto == NST_FRTO_PROBED)
         return false;
-    if (!allowed) {
+    uint32_t len = data_len(t, s);
+    if (!t->rexmit_now && pipe != 0 && pipe + nst_min32(len, mss) > t->cc.cwnd) {
         t->cwnd_was_full = true;
         return false;
     }
     t->rexmit_now = false;
-    uint32_t room = nst_max32(t->cc.cwnd - nst_min32(pipe, t->cc.cwnd), t->snd_mss);
-    uint32_t len = (uint32_t)nst_seq_diff(nst_seq_min(s->end, t->sendq.end), s->start);
+    uint32_t room = nst_max32(t->cc.cwnd - nst_min32(pipe, t->cc.cwnd), mss);
+    bool first = nst_seq_eq(s->start, t->snd.una);
 
-    if (len > t->snd_mss)
-        len = nst_min32(len, nst_min32(room / t->snd_mss * t->snd_mss, burst_max(t)));
-    nst_seq end = nst_seq_add(s->start, len);
-    bool fin = nst_seq_gt(s->end, t->sendq.end) && nst_seq_eq(end, t->sendq.end);
-    end = nst_seq_add(end, fin ? 1 : 0);
-    if (nst_board_resent(t, s, end) != 0)
+    if (len > mss)
+        len = nst_min32(len, nst_min32(room / mss * mss, burst_max(t)));
+    if (!resend(t, s, len))
         return false;
-    int64_t sent = send_data(t, s->start, len, fin);
-    if (sent < (int64_t)len)
-        return sent > 0; /* what didn't go is lost again, for the timer to find */
-    t->count.bytes_retrans += len;
-    t->count.retrans++;
-    NST_COUNT(t->tcps->env, tcp_retransmitted);
-    if (nst_seq_eq(s->start, t->snd.una)) /* the timer watches this one */
+    if (first) /* the timer watches this one */
         nst_tcb_rearm(t);
     return true;
 }
@@ -431,25 +449,18 @@ static bool begin(struct nst_tcb *t, nst_seq end)
     return true;
 }
 
-static bool send_new(struct nst_tcb *t)
+/* Sends the next `len` bytes, and FIN behind them if there is one. False without memory. */
+static bool send_next(struct nst_tcb *t, uint32_t len)
 {
-    nst_seq seq = t->snd.nxt;
+    nst_seq seq = t->snd.nxt, end = nst_seq_add(seq, len);
+    bool fin = t->fin_queued && nst_seq_eq(end, t->sendq.end);
 
-    if (t->fin_sent)
-        return false;
-    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, seq);
-    uint32_t len = choose_len(t, queued);
-    bool fin = t->fin_queued && len == queued;
-    if (len == 0 && !fin) {
-        start_cork(t, queued);
+    end = nst_seq_add(end, fin ? 1 : 0);
+    if (!begin(t, end)) {
         nst_tcb_rearm_if_idle(t);
         return false;
     }
-    if (!begin(t, nst_seq_add(seq, len + (fin ? 1 : 0)))) {
-        nst_tcb_rearm_if_idle(t);
-        return false;
-    }
-    t->snd.nxt = nst_seq_add(seq, len + (fin ? 1 : 0));
+    t->snd.nxt = end;
     t->fin_sent = fin;
     t->push_now = false;
     bool first = nst_seq_eq(t->snd.una, seq);
@@ -462,6 +473,60 @@ static bool send_new(struct nst_tcb *t)
     else
         nst_tcb_rearm_if_idle(t);
     return true;
+}
+
+static bool send_new(struct nst_tcb *t)
+{
+    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, t->snd.nxt);
+
+    if (t->fin_sent)
+        return false;
+    uint32_t len = choose_len(t, queued);
+    if (len == 0 && !(t->fin_queued && queued == 0)) {
+        start_cork(t, queued);
+        nst_tcb_rearm_if_idle(t);
+        return false;
+    }
+    if (!send_next(t, len))
+        return false;
+    nst_tlp_schedule(t);
+    return true;
+}
+
+/* RFC 8985 §7.3: one segment of new data, whatever the congestion window says, or what was sent
+ * last once more (8985-17). */
+static bool send_loss_probe(struct nst_tcb *t)
+{
+    int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
+    uint32_t queued = t->fin_sent ? 0 : (uint32_t)nst_seq_diff(t->sendq.end, t->snd.nxt);
+    uint32_t len = nst_min32(nst_min32(queued, t->snd_mss), wnd > 0 ? (uint32_t)wnd : 0);
+
+    if (!nst_tlp_take_due(t))
+        return false;
+    if (len > 0 && !send_next(t, len))
+        return false;
+    if (len == 0) {
+        struct nst_tcp_sent *s = nst_board_last_segment(t);
+        if (!s || !resend(t, s, data_len(t, s)))
+            return false;
+        nst_tlp_sent(t, nst_max32(data_len(t, s), 1));
+    } else {
+        nst_tlp_sent(t, 0);
+    }
+    nst_tcb_rearm(t); /* 8985-19 */
+    return true;
+}
+
+/* What is lost, then new data (6675-5, 6675-6). After a timeout new data tries first whether
+ * anything is; where there is none, what is lost goes after all (5682-5). */
+static bool send_queued(struct nst_tcb *t)
+{
+    if (send_loss_probe(t) || retransmit(t) || send_new(t))
+        return true;
+    if (t->frto != NST_FRTO_PROBED || nst_seq_gt(t->snd.nxt, t->recovery_point))
+        return false;
+    t->frto = NST_FRTO_OFF;
+    return retransmit(t);
 }
 
 /* ---- In turn ----------------------------------------------------------------------------- */
@@ -489,7 +554,7 @@ static bool output_one(struct nst_tcb *t)
         send_bare(t, t->snd.nxt, 0);
         return true;
     }
-    if (retransmit(t) || send_new(t)) /* 6675-5, 6675-6 */
+    if (send_queued(t))
         return true;
     if (t->probe_now) {
         t->probe_now = false;

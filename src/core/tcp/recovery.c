@@ -1,12 +1,16 @@
 /* When the sender believes that segments are lost, and how much it may have in flight.
  *
  *     OPEN -> DISORDER   duplicate ACKs or SACKs, not enough of them yet
- *     -> RECOVERY        three segments' worth above a hole (RFC 6675), or three duplicate ACKs
- * where SACK is off (RFC 6582): the window shrinks once, what is lost is sent again
- *     -> LOSS            the retransmission timer expired: everything not SACKed is taken as lost
- *     -> OPEN            everything that was out when it began is acknowledged
+ *     -> CONGESTED       the network says that it is congested (ECN): the window shrinks
+ *     -> RECOVERY        something is lost: overdue (rack.c), or where that is off three segments'
+ *                        worth above a hole (RFC 6675), or three duplicate ACKs where SACK is off
+ *                        (RFC 6582): the window shrinks once, what is lost is sent again
+ *     -> LOSS            the retransmission timer expired: the window is one segment, and grows
+ *     -> OPEN            everything that was out when it began is acknowledged, or it turns out
+ *                        that nothing had been lost (undo.c, F-RTO): then all is as it was
  *
- * The window's size is the congestion control's business (cc.h), asked at these turns only. */
+ * The window's size is the congestion control's business (cc.h), asked at these turns only; on the
+ * way to it prr.c says what goes. */
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
@@ -26,64 +30,142 @@ static void cc_prepare(struct nst_tcb *t)
     t->cc.cwnd_limited = t->cwnd_was_full;
 }
 
-static void shrink(struct nst_tcb *t)
+/* ---- The window shrinks ------------------------------------------------------------------ */
+
+static void shrink(struct nst_tcb *t, enum nst_tcp_reason reason)
 {
     cc_prepare(t);
-    t->prior_cwnd = t->cc.cwnd;
+    nst_undo_begin(t);
     t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight(t));
+    t->reason = reason;
+}
+
+/* On the way to ssthresh what is lost goes as PRR allows; without it the first at once (RFC 6675 §5
+ * (4.3)). `news` is what the acknowledgement reported that began it. */
+static void approach(struct nst_tcb *t, uint32_t news)
+{
+    t->recovery_point = t->snd.nxt;
+    if (t->recovery & NST_TCP_RECOVERY_PRR) {
+        nst_prr_begin(t, news);
+        return;
+    }
+    t->cc.cwnd = t->cc.ssthresh;
+    t->rexmit_now = true;
 }
 
 /* The window shrinks once (5681-7). */
-static void enter_recovery(struct nst_tcb *t)
+static void enter_recovery(struct nst_tcb *t, enum nst_tcp_reason reason, uint32_t news)
 {
-    shrink(t);
+    if (t->phase < NST_TCP_CONGESTED)
+        shrink(t, reason);
+    nst_tlp_stop(t);
     t->phase = NST_TCP_RECOVERY;
-    t->recovery_point = t->snd.nxt;
-    t->cc.cwnd = t->cc.ssthresh;
-    t->rexmit_now = true; /* RFC 6675 §5 (4.3) */
+    approach(t, news);
 }
+
+/* The probe's loss was one like any other (8985-18), but it is made good already. */
+static void tail_was_lost(struct nst_tcb *t)
+{
+    if (t->phase >= NST_TCP_CONGESTED)
+        return;
+    shrink(t, NST_TCP_REASON_TLP);
+    t->undo.possible = false;
+    t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
+}
+
+/* Everything that was out at its beginning is acknowledged (6582-1, 6582-4, 6675-8, 6937-6). */
+static void leave_recovery(struct nst_tcb *t)
+{
+    if (t->phase != NST_TCP_LOSS)
+        t->cc.cwnd = nst_max32(t->cc.ssthresh, t->snd_mss);
+    if (t->phase != NST_TCP_CONGESTED)
+        nst_rack_recovered(t);
+    t->phase = NST_TCP_OPEN;
+    t->frto = NST_FRTO_OFF;
+    t->rexmit_now = false;
+    t->dupacks = 0;
+}
+
+/* Nothing had been lost. What made it seem so was reordering, unless it was a timeout. */
+static void take_back(struct nst_tcb *t)
+{
+    if (t->phase == NST_TCP_RECOVERY)
+        t->rack.reordering_seen = true;
+    cc_prepare(t);
+    nst_undo_do(t);
+    if (t->phase < NST_TCP_RECOVERY)
+        return;
+    t->phase = NST_TCP_OPEN;
+    t->frto = NST_FRTO_OFF;
+    t->rexmit_now = false;
+    t->dupacks = 0;
+}
+
+/* ---- F-RTO (RFC 5682) -------------------------------------------------------------------- */
+
+/* After a timeout, the acknowledgement of the first segment lets two new ones go rather than more
+ * of the old, if there are (output.c). When something is acknowledged then that was sent only
+ * before the timeout, it was late, not lost. True if so (5682-4). */
+static bool frto_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
+{
+    enum nst_tcp_frto step = t->frto;
+
+    if (step == NST_FRTO_PROBED && a->original)
+        return true;
+    if (step == NST_FRTO_RESENT && a->acked) {
+        t->frto = NST_FRTO_PROBED;        /* 5682-2 */
+    } else if (step == NST_FRTO_PROBED) { /* beside what was tried one segment goes (5682-3) */
+        t->frto = NST_FRTO_OFF;
+        t->cc.cwnd = nst_max32(t->cc.cwnd, nst_board_pipe(t) + t->snd_mss);
+    } else if (!t->sack_ok) { /* 5682-6 */
+        t->frto = NST_FRTO_OFF;
+    }
+    return false;
+}
+
+/* ---- What is lost ------------------------------------------------------------------------ */
 
 /* RFC 6582 §3.2: without SACK, duplicate ACKs are counted; a partial acknowledgement takes away as
  * many as segments it covers (6582-3; nst_board_pipe() counts them as arrived). After a timeout
- * they tell of what counts as lost already. */
-static void newreno_acked(struct nst_tcb *t, uint32_t acked, bool duplicate)
+ * they tell of what counts as lost already. True if a segment is lost. */
+static bool newreno_acked(struct nst_tcb *t, uint32_t acked, bool duplicate)
 {
     if (t->phase == NST_TCP_LOSS)
-        return;
+        return false;
     if (duplicate && (t->dupacks < DUP_THRESH || t->dupacks * t->snd_mss < flight(t)))
         t->dupacks++; /* more cannot have arrived than was sent */
     else if (acked)
         t->dupacks = t->phase == NST_TCP_RECOVERY
                          ? t->dupacks - nst_min32(t->dupacks, acked / t->snd_mss)
                          : 0;
-    if (t->phase == NST_TCP_RECOVERY) {
-        if (acked) { /* a partial acknowledgement: the next hole begins there (6582-2) */
-            nst_board_mark_first_lost(t);
-            t->rexmit_now = true; /* RFC 6582 §3.2, step 3 */
-        }
-        return;
-    }
-    if (t->phase < NST_TCP_RECOVERY && t->dupacks >= DUP_THRESH) { /* 5681-6, 6582-5 */
+    bool partial = t->phase == NST_TCP_RECOVERY && acked; /* the next hole begins there (6582-2) */
+    bool third = t->phase < NST_TCP_RECOVERY && t->dupacks >= DUP_THRESH; /* 5681-6, 6582-5 */
+    if (partial || third)
         nst_board_mark_first_lost(t);
-        enter_recovery(t);
-    }
+    if (partial)
+        t->rexmit_now = true; /* RFC 6582 §3.2, step 3 */
+    return partial || third;
 }
 
-static void sack_acked(struct nst_tcb *t)
+static bool detect(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    bool lost = nst_board_mark_lost(t);
-
-    if (lost && t->phase < NST_TCP_RECOVERY)
-        enter_recovery(t);
+    if (nst_rack_is_on(t))
+        return nst_rack_detect(t);
+    return t->sack_ok ? nst_board_mark_lost(t) : newreno_acked(t, a->acked, a->duplicate);
 }
 
-/* Everything that was out at its beginning is acknowledged (6582-1, 6582-4, 6675-8). */
-static void leave_recovery(struct nst_tcb *t)
+static enum nst_tcp_reason reason_of_detection(const struct nst_tcb *t)
 {
-    if (t->phase == NST_TCP_RECOVERY)
-        t->cc.cwnd = nst_min32(t->cc.cwnd, nst_max32(t->cc.ssthresh, t->snd_mss));
-    t->phase = NST_TCP_OPEN;
-    t->dupacks = 0;
+    return nst_rack_is_on(t) ? NST_TCP_REASON_RACK : NST_TCP_REASON_DUPACKS;
+}
+
+/* Bytes that an acknowledgement tells have arrived; of a duplicate one without SACK it is taken to
+ * be a segment, which a later one must not tell again (RFC 6937 §3). */
+static uint32_t news_of(const struct nst_tcb *t, const struct nst_tcp_acked *a)
+{
+    if (t->sack_ok)
+        return a->delivered + a->sacked;
+    return a->duplicate ? t->snd_mss : a->acked - nst_min32(t->dupacks * t->snd_mss, a->acked);
 }
 
 /* Growth: not in fast recovery, nor by the ACK that ends it. After a timeout only by what this ACK
@@ -92,39 +174,76 @@ static void grow(struct nst_tcb *t, uint32_t delivered)
 {
     if (t->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->phase == NST_TCP_RECOVERY)
+    if (delivered == 0 || t->phase == NST_TCP_CONGESTED || t->phase == NST_TCP_RECOVERY)
         return;
     cc_prepare(t);
     t->cc.ops->acked(&t->cc, delivered, t->rtt.srtt);
 }
 
+/* Looks for losses, and sets the window of a sender that makes them good. */
+static void recover(struct nst_tcb *t, const struct nst_tcp_acked *a)
+{
+    uint32_t news = news_of(t, a);
+    bool lost = detect(t, a);
+
+    if (lost && t->phase < NST_TCP_RECOVERY)
+        enter_recovery(t, reason_of_detection(t), news);
+    bool shrinking = t->phase == NST_TCP_CONGESTED || t->phase == NST_TCP_RECOVERY;
+    if (shrinking && t->recovery & NST_TCP_RECOVERY_PRR)
+        nst_prr_acked(t, news, a->acked && !lost);
+}
+
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
+    bool late = nst_undo_acked(t, a);
+
+    if (frto_acked(t, a) || late)
+        take_back(t);
     grow(t, a->delivered);
-    if (t->phase >= NST_TCP_RECOVERY && nst_seq_ge(t->snd.una, t->recovery_point))
+    if (t->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->recovery_point))
         leave_recovery(t);
-    if (t->sack_ok)
-        sack_acked(t);
-    else
-        newreno_acked(t, a->acked, a->duplicate);
-    if (t->phase < NST_TCP_RECOVERY)
+    nst_rack_adapt(t, a);
+    if (nst_tlp_acked(t, a))
+        tail_was_lost(t);
+    recover(t, a);
+    if (t->phase < NST_TCP_CONGESTED)
         t->phase = t->board.sacked || t->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
 }
 
+/* ---- Timers ------------------------------------------------------------------------------ */
+
+void nst_recovery_reordered(struct nst_tcb *t)
+{
+    const struct nst_tcp_acked nothing = {.acked = 0};
+
+    recover(t, &nothing);
+    nst_tcb_wants_output(t);
+}
+
 /* RFC 5681 §3.1, RFC 6298 §5.4 to §5.7 (5681-4, 6298-10). What was out shrinks the window once: not
- * again when the timeout comes during the recovery from it, or repeatedly. */
+ * again when the timeout comes during the recovery from it, or repeatedly. The window is one
+ * segment more than what is believed to be under way. */
 void nst_recovery_timeout(struct nst_tcb *t)
 {
     bool progress_since = t->phase == NST_TCP_LOSS && t->retries <= 1;
+    bool fresh = t->phase < NST_TCP_CONGESTED, reneged = nst_board_is_reneged(t);
+    bool try_new = fresh && !reneged && t->recovery & NST_TCP_RECOVERY_FRTO; /* 5682-1 */
 
-    if (t->phase < NST_TCP_RECOVERY || progress_since)
-        shrink(t);
+    if (fresh || progress_since)
+        shrink(t, NST_TCP_REASON_RTO);
+    t->frto = try_new ? NST_FRTO_RESENT : NST_FRTO_OFF;
+    t->reason = NST_TCP_REASON_RTO;
     t->phase = NST_TCP_LOSS;
     t->recovery_point = t->snd.nxt;
-    t->cc.cwnd = t->snd_mss;
-    t->cc.cwnd_cnt = 0;
+    t->rexmit_now = false;
     t->dupacks = 0;
-    nst_board_mark_all_lost(t);
+    nst_tlp_stop(t);
+    if (nst_rack_is_on(t) && !reneged)
+        nst_rack_timeout(t);
+    else
+        nst_board_mark_all_lost(t);
+    t->cc.cwnd = nst_board_pipe(t) + t->snd_mss;
+    t->cc.cwnd_cnt = 0;
     cc_prepare(t);
     t->cc.ops->timeout(&t->cc);
 }

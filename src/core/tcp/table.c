@@ -29,6 +29,7 @@ static const struct nst_tcp_config defaults = {
     .sack = true,
     .wscale = true,
     .cookies = true,
+    .recovery = NST_TCP_RECOVERY_ALL,
     .cc = &nst_cc_cubic,
 };
 
@@ -179,6 +180,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     t->rcvbuf = tcps->config.rcvbuf_initial;
     t->sndbuf = tcps->config.sndbuf_initial;
     t->syn_retries = tcps->config.syn_retries;
+    t->recovery = tcps->config.recovery;
     t->keep_idle_s = 7200; /* MUST-28; keep-alive itself is off (MUST-25) */
     t->keep_interval_s = 75;
     t->keep_count = 9;

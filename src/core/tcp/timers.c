@@ -194,6 +194,31 @@ static void keepalive_timeout(struct nst_tcb *t)
     nst_tcb_set(t, NST_TCP_DL_KEEPALIVE, now + t->keep_interval_s * NST_SEC);
 }
 
+/* ---- A link that works again ----------------------------------------------------------------- */
+
+/* Whether what it waits for would have come long ago, but for what the network did. */
+static bool is_stalled(const struct nst_tcb *t, nst_link link)
+{
+    struct nst_path path;
+
+    return t->rtt.backoff > 0 && t->deadlines[NST_TCP_DL_RTO] != NST_TIME_NEVER &&
+           nst_ip_path(t->tcps->ip, &t->flow.id.peer, 0, &path) == 0 && !path.ours &&
+           path.hop.iface->link == link;
+}
+
+void nst_tcp_carrier_up(struct nst_tcps *tcps, nst_link link)
+{
+    for (uint32_t i = 0; i <= tcps->mask; i++) {
+        for (struct nst_flow *f = tcps->buckets[i]; f; f = f->next) {
+            struct nst_tcb *t = NST_CONTAINER(f, struct nst_tcb, flow);
+            if (f->kind != NST_FLOW_TCB || !is_stalled(t, link))
+                continue;
+            nst_rtt_reset_backoff(&t->rtt);
+            nst_tcb_set(t, NST_TCP_DL_RTO, tcps->env->now);
+        }
+    }
+}
+
 /* ---- All --------------------------------------------------------------------------------- */
 
 void nst_tcb_fin_wait(struct nst_tcb *t)
@@ -228,6 +253,12 @@ void nst_tcb_timeout(struct nst_tcb *t)
         nst_tcb_ended(t, 0);
     } else if (is_due(t, NST_TCP_DL_KEEPALIVE)) {
         keepalive_timeout(t);
+    } else if (is_due(t, NST_TCP_DL_REO)) {
+        nst_recovery_reordered(t);
+    } else if (is_due(t, NST_TCP_DL_PTO)) {
+        t->tlp.due = true;
+        nst_tcb_rearm(t);
+        nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_RTO)) {
         rto_timeout(t);
     }

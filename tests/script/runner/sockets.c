@@ -333,6 +333,7 @@ static const char *const option_names[] = {
     [NST_OPT_LINGER] = "linger",
     [NST_OPT_LINGER2] = "linger2",
     [NST_OPT_USER_TIMEOUT] = "user-timeout",
+    [NST_OPT_RECOVERY] = "recovery",
 };
 
 /* setopt NAME OPTION N|off, or setopt NAME congestion ALGORITHM */

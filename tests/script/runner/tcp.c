@@ -29,6 +29,14 @@
     X("cookies", cookies)       \
     X("restart-idle", restart_idle)
 
+/* X(name in scripts, enum nst_tcp_recovery) */
+#define CONFIG_RECOVERIES(X)         \
+    X("rack", NST_TCP_RECOVERY_RACK) \
+    X("tlp", NST_TCP_RECOVERY_TLP)   \
+    X("prr", NST_TCP_RECOVERY_PRR)   \
+    X("frto", NST_TCP_RECOVERY_FRTO) \
+    X("undo", NST_TCP_RECOVERY_UNDO)
+
 static bool read_switch(struct script *s)
 {
     static const char *const states[] = {"off", "on"};
@@ -48,10 +56,17 @@ static void read_setting(struct world *w, struct nst_tcp_config *c, const char *
         c->member = read_switch(w->s); \
         return;                        \
     }
+#define CONFIG_RECOVERY(text, bit)                                                           \
+    if (strcmp(name, text) == 0) {                                                           \
+        c->recovery = (uint8_t)(read_switch(w->s) ? c->recovery | bit : c->recovery & ~bit); \
+        return;                                                                              \
+    }
     CONFIG_NUMBERS(CONFIG_NUMBER)
     CONFIG_SWITCHES(CONFIG_SWITCH)
+    CONFIG_RECOVERIES(CONFIG_RECOVERY)
 #undef CONFIG_NUMBER
 #undef CONFIG_SWITCH
+#undef CONFIG_RECOVERY
     if (strcmp(name, "congestion") != 0)
         script_fail(w->s, "TCP has no such setting as '%s'", name);
     if (!(c->cc = nst_cc_find(script_word(w->s))))
@@ -128,18 +143,50 @@ void tcp_expect_flow(struct world *w)
     check_state(w, flow_state(nst_flow_find(&w->stack->tcps, &id)));
 }
 
-/* tcp NAME WHAT N: a number of the connection's */
+static void check_phase(struct world *w, const struct nst_tcb *t)
+{
+    static const char *const phases[] = {"open", "disorder", "cwr", "recovery", "loss"};
+
+    if (script_choice(w->s, phases, NST_ARRAY_LEN(phases), "phase") != t->phase)
+        script_fail(w->s, "it is in %s", phases[t->phase]);
+    script_expect_end(w->s);
+}
+
+static void check_reason(struct world *w, const struct nst_tcb *t)
+{
+    const char *name = nst_tcp_reason_name(t->reason);
+
+    if (strcmp(script_word(w->s), name) != 0)
+        script_fail(w->s, "it is %s", name);
+    script_expect_end(w->s);
+}
+
+/* tcp NAME phase PHASE | reason REASON | WHAT N: a number of the connection's */
 void tcp_expect_number(struct world *w)
 {
-    static const char *const names[] = {"cwnd",   "ssthresh", "mss",   "srtt-ms",
-                                        "rto-ms", "rcvbuf",   "sndbuf"};
+    static const char *const names[] = {"phase",  "reason",  "cwnd",      "ssthresh",
+                                        "mss",    "srtt-ms", "rto-ms",    "rcvbuf",
+                                        "sndbuf", "undos",   "reo-wnd-ms"};
     const struct nst_tcb *t = stream_of(w)->tcb;
 
     if (!t)
         script_fail(w->s, "it has no connection");
-    const uint64_t values[] = {
-        t->cc.cwnd,          t->cc.ssthresh, t->snd_mss, t->rtt.srtt / NST_MS,
-        t->rtt.rto / NST_MS, t->rcvbuf,      t->sndbuf};
+    const uint64_t values[] = {0,
+                               0,
+                               t->cc.cwnd,
+                               t->cc.ssthresh,
+                               t->snd_mss,
+                               t->rtt.srtt / NST_MS,
+                               t->rtt.rto / NST_MS,
+                               t->rcvbuf,
+                               t->sndbuf,
+                               t->count.undos,
+                               nst_rack_reo_wnd(t) / NST_MS};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
-    command_check_number(w, "it is", values[which]);
+    if (which == 0)
+        check_phase(w, t);
+    else if (which == 1)
+        check_reason(w, t);
+    else
+        command_check_number(w, "it is", values[which]);
 }
