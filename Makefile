@@ -6,15 +6,16 @@ BUILD ?= build
 ARGS  ?=
 TESTS ?=
 SEEDS ?=
+CELLS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format tidy \
-        install clean setup-build setup-test setup-coverage
+        install clean bench-build bench-loss setup-build setup-test setup-coverage setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup-build setup-test setup-coverage: setup-%:
+setup-build setup-test setup-coverage setup-bench: setup-%:
 	@tools/setup $*
 
 $(BUILD)/build.ninja: | setup-build
@@ -40,6 +41,13 @@ sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"
 	@for t in $(BUILD)/tests/sim/sim-*; do \
 	    [ -d $$t ] || { echo "# $$t"; SEEDS="$(SEEDS)" $$t || exit 1; }; done
 
+bench-build: setup-bench
+	@tools/preset bench
+	@ninja -C build-bench --quiet
+
+bench-loss: bench-build ## Bad networks, beside the kernel: make bench-loss SEEDS=1 CELLS="cubic/*loss=1%"
+	@bench/loss.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CELLS),--cells "$(CELLS)")
+
 asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, fuzz
 gcc clang asan msan fuzz: setup-test
 	@tools/preset $@
@@ -52,7 +60,7 @@ coverage: setup-coverage ## Run the tests and say how much of each file they rea
 	@gcovr --root . --filter src/ --print-summary build-$@
 
 format: ## Lay out every C file
-	@find include src tests examples -name '*.[ch]' -print0 | xargs -0 clang-format-14 -i
+	@find include src tests examples bench -name '*.[ch]' -print0 | xargs -0 clang-format-14 -i
 
 tidy: setup-test ## Run clang-tidy over the sources, one by one (in company it sees ghosts)
 	@tools/preset asan

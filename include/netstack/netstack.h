@@ -411,6 +411,8 @@ struct nst_msg {
     bool truncated;              /* recv: the datagram was longer than `data` */
     nst_time time;               /* recv: arrival, or of the error */
     struct nst_sock_error error; /* recv with NST_RECV_ERROR */
+    uint16_t segment_bytes;      /* UDP: several datagrams of so many bytes each, the last may be
+                                    shorter; 0: one (send: or as NST_OPT_UDP_SEGMENT says) */
     uint8_t options_len;         /* IP options, padded to a multiple of four */
     uint8_t options[NST_IP_OPTIONS_MAX];
 };
@@ -444,10 +446,11 @@ int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t c
 /* Ends one direction of a connection, or both. -ENOTCONN, -EOPNOTSUPP, -EBADF. */
 int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how);
 
-/* Sends one datagram, whole, or as much of a stream's data as there is room for. Returns its
- * length; -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole
- * stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
- * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
+/* Sends one datagram, whole, or several, of which none is then fragmented (-EMSGSIZE) and which are
+ * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length;
+ * -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole stack is short of memory: try
+ * again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that
+ * came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
 /* Receives one datagram, and returns its whole length; or what there is of a stream's data, and
@@ -487,6 +490,10 @@ enum nst_opt {
     NST_OPT_MULTICAST_LOOP, /* this host's members of the group get it too  [1] */
     NST_OPT_MULTICAST_LINK, /* the link that it goes out on; 0: the route's  [0] */
 
+    /* UDP: what is sent is cut into datagrams of so many bytes; 0: it is one. */
+    NST_OPT_UDP_SEGMENT,
+    NST_OPT_UDP_GRO, /* several datagrams that came as one may be received as one */
+
     /* Stream sockets: the BSD and Linux options of these names. */
     NST_OPT_NODELAY,
     NST_OPT_CORK,
@@ -503,6 +510,7 @@ enum nst_opt {
     NST_OPT_LINGER2,      /* seconds in FIN-WAIT-2 after close; -1: none */
     NST_OPT_USER_TIMEOUT, /* milliseconds; 0: the default */
     NST_OPT_RECOVERY,     /* enum nst_tcp_recovery, together  [all] */
+    NST_OPT_ECN,          /* enum nst_tcp_ecn_mode, for a connection or listener to be */
 };
 
 /* How a sender finds losses and makes them good; without SACK those of RFC 6582 hold anyway. */
@@ -513,6 +521,13 @@ enum nst_tcp_recovery {
     NST_TCP_RECOVERY_FRTO = 1 << 3, /* spurious timeouts by what new data does (RFC 5682) */
     NST_TCP_RECOVERY_UNDO = 1 << 4, /* ... by timestamps (RFC 3522) and DSACK (RFC 3708) */
     NST_TCP_RECOVERY_ALL = (1 << 5) - 1,
+};
+
+/* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
+enum nst_tcp_ecn_mode {
+    NST_TCP_ECN_OFF,
+    NST_TCP_ECN_ASK,    /* ask for it, and accept it */
+    NST_TCP_ECN_ACCEPT, /* accept it when the peer asks: the default */
 };
 
 /* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
@@ -604,7 +619,9 @@ struct nst_tcp_info {
     enum nst_tcp_state state;
     enum nst_tcp_phase ca_state;
     const char *congestion;                  /* the algorithm, as in TCP_CONGESTION */
-    bool timestamps, sack, wscale;           /* what both ends agreed on */
+    bool timestamps, sack, wscale, ecn;      /* what both ends agreed on */
+    bool ecn_seen;                           /* segments marked ECT or CE have come */
+    uint8_t rcv_tos;                         /* DSCP and ECN of the segment that came last */
     uint8_t snd_wscale, rcv_wscale;          /* shifts of the peer's and of our windows */
     uint8_t retransmits;                     /* expiries of the timer since the last progress */
     uint8_t probes;                          /* keep-alive probes without an answer */
@@ -626,6 +643,7 @@ struct nst_tcp_info {
     uint32_t undos;                 /* reductions that were taken back */
     uint32_t loss_probes;           /* tail loss probes sent */
     nst_time reo_wnd;               /* how much later than others a segment may come */
+    uint32_t rcv_ce;                /* segments that came marked CE */
 };
 
 /* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */

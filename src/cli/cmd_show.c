@@ -89,6 +89,8 @@ static int print_status(const json_t *answer, bool all)
         ROW(table, i == 0 ? "address" : "", json_string_value(address));
     if (*nst_cli_member(answer, "gateway"))
         ROW(table, "gateway", nst_cli_member(answer, "gateway"));
+    json_array_foreach(json_object_get(answer, "dns"), i, address)
+        ROW(table, i == 0 ? "DNS" : "", json_string_value(address));
     if (*nst_cli_member(answer, "host_address"))
         ROW(table, "host side", nst_cli_member(answer, "host_address"));
     if (*nst_cli_member(answer, "nat"))

@@ -157,22 +157,32 @@ static void append_numbers(FILE *out, const json_t *info, const char *const keys
             fprintf(out, " %s:%llu", *keys, (unsigned long long)member(info, *keys));
 }
 
+/* What both ends agreed on, and used. */
+static void print_agreed(FILE *out, const json_t *info)
+{
+    static const struct {
+        const char *key, *word;
+    } words[] = {{"timestamps", "ts"}, {"sack", "sack"}, {"ecn", "ecn"}, {"ecn_seen", "ecnseen"}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (json_is_true(json_object_get(info, words[i].key)))
+            fprintf(out, " %s", words[i].word);
+}
+
 /* In the manner of ss -ti. */
 static void print_info(FILE *out, const json_t *info)
 {
     static const char *const numbers[] = {
-        "snd_cwnd",    "snd_ssthresh",   "snd_wnd",       "rcv_wnd",
-        "sndbuf",      "rcvbuf",         "unacked",       "sacked",
-        "lost",        "retrans",        "notsent_bytes", "bytes_sent",
-        "bytes_acked", "bytes_received", "bytes_retrans", "segs_out",
-        "segs_in",     "data_segs_out",  "data_segs_in",  "total_retrans",
-        "retransmits", "backoff",        "probes",        "dsack_dups",
-        "reord_seen",  "rcv_ooopack",    "undos",         "loss_probes",
-        NULL};
+        "snd_cwnd",      "snd_ssthresh", "snd_wnd",       "rcv_wnd",        "sndbuf",
+        "rcvbuf",        "unacked",      "sacked",        "lost",           "retrans",
+        "notsent_bytes", "bytes_sent",   "bytes_acked",   "bytes_received", "bytes_retrans",
+        "segs_out",      "segs_in",      "data_segs_out", "data_segs_in",   "total_retrans",
+        "retransmits",   "backoff",      "probes",        "dsack_dups",     "reord_seen",
+        "rcv_ooopack",   "rcv_ce",       "undos",         "loss_probes",    NULL};
 
     nst_cli_put(out, nst_cli_member(info, "congestion"));
-    fprintf(out, " %s%s%s", json_is_true(json_object_get(info, "timestamps")) ? "ts " : "",
-            json_is_true(json_object_get(info, "sack")) ? "sack " : "", "ca:");
+    print_agreed(out, info);
+    fprintf(out, " ca:");
     nst_cli_put(out, nst_cli_member(info, "ca_state"));
     fputs(" reduced_by:", out);
     nst_cli_put(out, nst_cli_member(info, "reduced_by"));

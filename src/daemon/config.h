@@ -13,6 +13,7 @@
 #define NST_UP_USER_MAX   32
 #define NST_UP_ADDRESSES  8
 #define NST_UP_ROUTES     32
+#define NST_UP_DNS        3 /* as many as a resolver of libc reads */
 
 enum nst_up_log {
     NST_UP_LOG_ERROR,
@@ -49,6 +50,8 @@ struct nst_up_config {
     struct nst_addr gateway;                   /* unspecified: no default route */
     struct nst_up_route routes[NST_UP_ROUTES]; /* beside the default route */
     size_t nroutes;
+    struct nst_addr dns[NST_UP_DNS]; /* name servers, for programs that run on the stack */
+    size_t ndns;
 
     char nat[NST_UP_IFNAME_MAX + 1]; /* the uplink; empty: no NAT */
     struct nst_addr ping;            /* unspecified: none */

@@ -60,18 +60,21 @@ static json_t *device_status(const struct nst_daemon *d)
 static json_t *call_status(struct nst_daemon *d)
 {
     struct nst_ipc_server_stats clients;
-    json_t *addresses = json_array();
+    json_t *addresses = json_array(), *dns = json_array();
 
     for (size_t i = 0; i < d->config.naddresses; i++)
         json_array_append_new(addresses, json_prefix(&d->config.addresses[i].prefix));
+    for (size_t i = 0; i < d->config.ndns; i++)
+        json_array_append_new(dns, json_addr(&d->config.dns[i]));
     nst_ipc_server_stats(d->server, &clients);
-    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I}", "name",
+    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I}", "name",
                      d->config.name, "version", NST_VERSION, "pid", (int)getpid(), "uptime_s",
                      (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
                      device_status(d), "addresses", addresses, "gateway",
-                     json_addr(&d->config.gateway), "host_address", json_prefix(&d->config.host),
-                     "nat", d->config.nat[0] ? d->config.nat : NULL, "memory", json_memory(d),
-                     "sockets", (json_int_t)d->nsockets, "clients", (json_int_t)clients.clients);
+                     json_addr(&d->config.gateway), "dns", dns, "host_address",
+                     json_prefix(&d->config.host), "nat", d->config.nat[0] ? d->config.nat : NULL,
+                     "memory", json_memory(d), "sockets", (json_int_t)d->nsockets, "clients",
+                     (json_int_t)clients.clients);
 }
 
 static json_t *call_addr(struct nst_daemon *d)

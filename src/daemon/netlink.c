@@ -220,12 +220,13 @@ static int take_link_attr(const struct nlattr *attr, void *ctx)
     return MNL_CB_OK;
 }
 
-/* RTM_NEWLINK or RTM_DELLINK to a link's state. False if the message is too short. */
+/* RTM_NEWLINK or RTM_DELLINK to a link's state. False if the message is too short, or speaks not of
+ * the link but of its port in a bridge, which bears the link's index. */
 static bool parse_link(const struct nlmsghdr *header, struct nst_netlink_link *out)
 {
     const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
 
-    if (mnl_nlmsg_get_payload_len(header) < sizeof *info)
+    if (mnl_nlmsg_get_payload_len(header) < sizeof *info || info->ifi_family != AF_UNSPEC)
         return false;
     *out = (struct nst_netlink_link){
         .index = info->ifi_index,

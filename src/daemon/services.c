@@ -310,8 +310,12 @@ static void on_udp(struct nst_handler *handler, uint32_t ready)
     while ((len = nst_recv(stack, p->sock, &msg, 0)) >= 0) {
         if (may_answer(p, &msg)) {
             struct nst_slice answer = {buf, p->kind->answer(buf, (size_t)len)};
-            const struct nst_msg reply = {
-                .data = &answer, .ndata = 1, .peer = msg.peer, .local = msg.local, .tos = -1};
+            const struct nst_msg reply = {.data = &answer,
+                                          .ndata = 1,
+                                          .peer = msg.peer,
+                                          .local = msg.local,
+                                          .tos = -1,
+                                          .segment_bytes = msg.segment_bytes};
             (void)nst_send(stack, p->sock, &reply); /* without room it is lost, as any may be */
         }
     }
@@ -327,8 +331,10 @@ static int open_port(struct port *p, enum nst_sock_type type)
 
     if (!err)
         err = nst_bind(stack, p->sock, &local);
-    if (err || type != NST_SOCK_STREAM)
+    if (err)
         return err;
+    if (type == NST_SOCK_DGRAM) /* what comes as one is one answer only to echo */
+        return nst_setopt(stack, p->sock, NST_OPT_UDP_GRO, p->kind->answer == answer_echo);
     err = nst_setopt(stack, p->sock, NST_OPT_KEEPALIVE, 1);
     return err ? err : nst_listen(stack, p->sock, BACKLOG);
 }

@@ -305,6 +305,27 @@ static const char *set_gateway(struct nst_settings *s, const char *value)
     return NULL;
 }
 
+static const char *add_dns(struct nst_settings *s, const char *value)
+{
+    struct nst_addr addr;
+
+    if (!nst_addr_parse(&addr, value) || !nst_addr_is_host(&addr))
+        return "the address of a name server such as 10.0.0.1";
+    if (s->config->ndns == NST_UP_DNS)
+        return "at most 3 name servers";
+    s->config->dns[s->config->ndns++] = addr;
+    return NULL;
+}
+
+/* As for addresses, those among the flags replace those of the file. */
+static const char *add_dns_flag(struct nst_settings *s, const char *value)
+{
+    if (!s->dns_are_flags)
+        s->config->ndns = 0;
+    s->dns_are_flags = true;
+    return add_dns(s, value);
+}
+
 static const char *set_ping(struct nst_settings *s, const char *value)
 {
     struct nst_addr addr;
@@ -410,6 +431,9 @@ const struct nst_setting nst_settings_table[] = {
              "none leaves the host's side of the device alone"},
     {FLAG("gateway", "ADDR|none"), KEY("Network", "Gateway"), .set = set_gateway,
      .help = "the stack's default gateway (default: the host's address)"},
+    {FLAG("dns", "ADDR"), .set = add_dns_flag,
+     .help = "a name server for programs that run on the stack; may be repeated"},
+    {KEY("Network", "DNS"), .set = add_dns},
     {KEY("Route", "Destination"), .set = set_route_dst},
     {KEY("Route", "Gateway"), .set = set_route_gateway},
     {KEY("Route", "Metric"), .set = set_route_metric},

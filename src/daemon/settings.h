@@ -16,6 +16,7 @@ struct nst_settings {
     bool has_host, has_gateway, has_acd;
     enum nst_acd acd;               /* --acd: for every address */
     bool addresses_are_flags;       /* so the file's are forgotten already */
+    bool dns_are_flags;             /* likewise */
     struct nst_up_address *address; /* that an [Address] section describes */
     struct nst_up_route *route;     /* that a [Route] section describes */
 };

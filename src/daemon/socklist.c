@@ -59,6 +59,8 @@ static const struct {
     {"undos", PLACE(undos)},
     {"loss_probes", PLACE(loss_probes)},
     {"reo_wnd_ns", PLACE(reo_wnd)},
+    {"rcv_ce", PLACE(rcv_ce)},
+    {"rcv_tos", PLACE(rcv_tos)},
 };
 
 /* Null for what is as large as can be, which stands for "never" or "none". */
@@ -85,10 +87,11 @@ static json_t *json_info(const struct nst_stack *stack, nst_sock sock)
 
     if (!sock || nst_tcp_info(stack, sock, &info) != 0)
         return json_null();
-    json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b}", "congestion", info.congestion,
-                             "ca_state", phases[info.ca_state], "reduced_by",
+    json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b}", "congestion",
+                             info.congestion, "ca_state", phases[info.ca_state], "reduced_by",
                              nst_tcp_reason_name(info.reduced_by), "timestamps", info.timestamps,
-                             "sack", info.sack, "wscale", info.wscale);
+                             "sack", info.sack, "wscale", info.wscale, "ecn", info.ecn, "ecn_seen",
+                             info.ecn_seen);
     for (size_t i = 0; i < NST_ARRAY_LEN(numbers); i++)
         json_object_set_new(json, numbers[i].name,
                             number(&info, numbers[i].offset, numbers[i].size));

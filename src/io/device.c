@@ -21,6 +21,10 @@
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* since Linux 6.2 */
 #endif
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20 /* of the same age */
+#define TUN_F_USO6 0x40
+#endif
 
 /* The largest IP packet with its Ethernet header and a VLAN tag. */
 #define FRAME_MAX (65535 + 18)
@@ -41,10 +45,10 @@ struct nst_device {
 
 /* ---- Opening -------------------------------------------------------------------------------- */
 
-/* What the kernel may hand us. UDP segmentation is not among it: a super-datagram would have to be
- * taken apart before its socket could read it. What older kernels refuse is asked for less and
- * less; that governs only the way in, and the kernel takes from us what the header describes. */
+/* What the kernel may hand us. What older kernels refuse is asked for less and less; that governs
+ * only the way in, and the kernel takes from us what the header describes. */
 static const unsigned tun_offloads[] = {
+    TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
     TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
     TUN_F_CSUM,
     0,

@@ -3,6 +3,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <string.h>
 
 #include "core/base/bytes.h"
@@ -36,6 +37,8 @@ static const struct {
     {IPPROTO_TCP, TCP_LINGER2, NST_OPT_LINGER2, 1},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, NST_OPT_USER_TIMEOUT, 1},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NST_OPT_DEFER_ACCEPT, 1},
+    {IPPROTO_UDP, UDP_SEGMENT, NST_OPT_UDP_SEGMENT, 1},
+    {IPPROTO_UDP, UDP_GRO, NST_OPT_UDP_GRO, 1},
 };
 
 /* What makes no difference to a host that nobody else is on. */
@@ -78,6 +81,7 @@ static int64_t as_the_stack_has_it(size_t i, int value)
     case NST_OPT_NODELAY:
     case NST_OPT_CORK:
     case NST_OPT_QUICKACK:
+    case NST_OPT_UDP_GRO:
     case NST_OPT_DEFER_ACCEPT:
         return value != 0;
     default:

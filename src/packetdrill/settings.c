@@ -73,6 +73,11 @@ static void set_wmem(struct nst_tcp_config *c, const struct values *v)
     c->sndbuf_max = (uint32_t)v->n[2];
 }
 
+static void set_ecn(struct nst_tcp_config *c, const struct values *v)
+{
+    c->ecn = (uint8_t)v->n[0];
+}
+
 static const struct {
     const char *file;
     int values;
@@ -84,6 +89,7 @@ static const struct {
     {"tcp_window_scaling", 1, 1, set_wscale},
     {"tcp_syncookies", 1, 2, set_cookies},
     {"tcp_slow_start_after_idle", 1, 1, set_restart_idle},
+    {"tcp_ecn", 1, NST_TCP_ECN_ACCEPT, set_ecn},
     {"tcp_syn_retries", 1, UINT8_MAX, set_syn_retries},
     {"tcp_synack_retries", 1, UINT8_MAX, set_synack_retries},
     {"tcp_retries1", 1, UINT8_MAX, set_retries1},

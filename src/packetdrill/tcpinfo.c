@@ -1,5 +1,5 @@
 /* TCP_INFO as the kernel lays it out. What the stack doesn't measure is 0: pacing and delivery
- * rates, the times of what held the sender back, Fast Open, ECN. Packets are counted in segments,
+ * rates, the times of what held the sender back, Fast Open. Packets are counted in segments,
  * as there: the stack counts bytes. */
 #include <limits.h>
 #include <string.h>
@@ -37,7 +37,7 @@ _Static_assert(offsetof(struct info, total_rto) == 240, "the kernel's layout");
 #define REORDERING  3   /* segments: ours doesn't adapt */
 #define HEADERS     (NST_IPV4_HLEN + NST_TCP_HLEN)
 
-enum { OPT_TIMESTAMPS = 1, OPT_SACK = 2, OPT_WSCALE = 4 };
+enum { OPT_TIMESTAMPS = 1, OPT_SACK = 2, OPT_WSCALE = 4, OPT_ECN = 8, OPT_ECN_SEEN = 16 };
 
 /* The kernel's numbers of our states. */
 static uint8_t state_of(enum nst_tcp_state state)
@@ -54,10 +54,11 @@ static uint8_t state_of(enum nst_tcp_state state)
 
 static uint8_t ca_state_of(enum nst_tcp_phase phase)
 {
-    static const uint8_t states[] = {
-        [NST_TCP_OPEN] = 0,     [NST_TCP_DISORDER] = 1, [NST_TCP_CONGESTED] = 2,
-        [NST_TCP_RECOVERY] = 3, [NST_TCP_LOSS] = 4,
-    };
+    static const uint8_t states[] = {[NST_TCP_OPEN] = 0,
+                                     [NST_TCP_DISORDER] = 1,
+                                     [NST_TCP_CONGESTED] = 2,
+                                     [NST_TCP_RECOVERY] = 3,
+                                     [NST_TCP_LOSS] = 4};
 
     return states[phase];
 }
@@ -100,7 +101,8 @@ static void put_state(const struct nst_tcp_info *in, struct info *out)
     out->probes = in->probes;
     out->backoff = in->backoff;
     out->options = (uint8_t)((in->timestamps ? OPT_TIMESTAMPS : 0) | (in->sack ? OPT_SACK : 0) |
-                             (in->wscale ? OPT_WSCALE : 0));
+                             (in->wscale ? OPT_WSCALE : 0) | (in->ecn ? OPT_ECN : 0) |
+                             (in->ecn_seen ? OPT_ECN_SEEN : 0));
     out->wscale = (uint8_t)(in->snd_wscale | in->rcv_wscale << 4);
     out->last_data_sent = msecs(in->last_data_sent);
     out->last_data_recv = msecs(in->last_data_recv);

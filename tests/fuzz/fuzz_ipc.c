@@ -7,6 +7,8 @@
 #include "ipc/packet.h"
 #include "ipc/server.h"
 
+#include "tape.h"
+
 #undef NDEBUG
 #include <assert.h>
 #include <errno.h>
@@ -17,8 +19,6 @@
 #include <unistd.h>
 
 #define TURNS 64 /* enough for all that one input can cause */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct nst_loop *loop;
 static struct nst_ipc_server *server;

@@ -15,23 +15,20 @@
 #include "core/wire/icmpv4.h"
 #include "core/wire/udp.h"
 
+#include "tape.h"
+
 #undef NDEBUG
 #include <assert.h>
-#include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SOCKS     8
 #define FRAME_MAX 2048
 #define STEPS_MAX 512
 
 struct script {
-    const uint8_t *p;
-    size_t len;
+    struct tape tape;
+    struct tape_memory memory;
     struct nst_stack *stack;
     nst_time now;
-    size_t live_bytes, live_blocks;
-    uint32_t fail_in; /* allocations until one fails; 0: none does */
     nst_sock socks[SOCKS];
     uint8_t frame[FRAME_MAX];
 };
@@ -40,28 +37,20 @@ struct script {
 
 static uint8_t take8(struct script *s)
 {
-    if (s->len == 0)
-        return 0;
-    s->len--;
-    return *s->p++;
+    return tape_take8(&s->tape);
 }
 
 static uint16_t take16(struct script *s)
 {
-    uint8_t high = take8(s);
-
-    return (uint16_t)(high << 8 | take8(s));
+    return tape_take16(&s->tape);
 }
 
 /* A block whose length the script gives, at most `max` bytes; returns how many there were. */
 static size_t take_block(struct script *s, uint8_t *out, size_t max)
 {
-    size_t n = nst_min(nst_min(take16(s) % (FRAME_MAX - 100), max), s->len);
+    size_t n = take16(s) % (FRAME_MAX - 100);
 
-    memcpy(out, s->p, n);
-    s->p += n;
-    s->len -= n;
-    return n;
+    return tape_take(&s->tape, out, nst_min(n, max));
 }
 
 /* Mostly an address that means something here. */
@@ -105,35 +94,6 @@ static nst_sock *take_sock(struct script *s)
     return &s->socks[take8(s) % SOCKS];
 }
 
-/* ---- Memory ------------------------------------------------------------------------------- */
-
-static void *memory_alloc(void *ctx, size_t size)
-{
-    struct script *s = ctx;
-    void *p = s->fail_in > 0 && --s->fail_in == 0 ? NULL : malloc(size);
-
-    if (p) {
-        s->live_bytes += size;
-        s->live_blocks++;
-    }
-    return p;
-}
-
-static void memory_free(void *ctx, void *p, size_t size)
-{
-    struct script *s = ctx;
-
-    assert(s->live_blocks > 0 && s->live_bytes >= size);
-    s->live_bytes -= size;
-    s->live_blocks--;
-    free(p);
-}
-
-static void fail_allocation(struct script *s)
-{
-    s->fail_in = take8(s) % 16;
-}
-
 /* ---- Frames ------------------------------------------------------------------------------- */
 
 /* In a packet whose slices end where their buffers end. */
@@ -156,7 +116,9 @@ static void input(struct script *s, nst_link link, const uint8_t *bytes, size_t 
 static void any_frame(struct script *s)
 {
     nst_link link = take_link(s);
-    struct nst_offload offload = {.csum = take8(s) % 3};
+    uint8_t how = take8(s);
+    struct nst_offload offload = {
+        .csum = how % 3, .gso = how & 128 ? NST_GSO_UDP : NST_GSO_NONE, .gso_size = how % 32};
     size_t len = take_block(s, s->frame, sizeof s->frame);
 
     input(s, link, s->frame, len, offload);
@@ -283,6 +245,11 @@ static void output(struct script *s)
     }
 }
 
+static void fail_allocation(struct script *s)
+{
+    s->memory.fail_in = take8(s) % 16;
+}
+
 static void wait_a_while(struct script *s)
 {
     static const nst_time units[] = {1, NST_US, NST_MS, NST_SEC, 10 * NST_SEC, 100 * NST_SEC};
@@ -345,6 +312,8 @@ static void send_message(struct script *s)
         msg.local = take_name(s);
     if (how & 4)
         msg.ttl = take8(s);
+    if ((how & 0x18) == 0x10)
+        msg.segment_bytes = take8(s);
     if ((how & 0xf8) == 0xf8) {
         msg.options_len = take8(s) % 48;
         take_block(s, msg.options, NST_IP_OPTIONS_MAX);
@@ -369,7 +338,7 @@ static void receive_message(struct script *s)
 static void set_option(struct script *s)
 {
     nst_sock sock = *take_sock(s);
-    enum nst_opt opt = take8(s) % 10;
+    enum nst_opt opt = take8(s) % 16;
     bool flag = take8(s) < 128;
     int64_t value = flag ? take8(s) % 2 : take16(s);
 
@@ -473,7 +442,7 @@ static bool start(struct script *s)
     struct nst_config config = {
         .seed = "fuzz",
         .now = 1,
-        .allocator = {memory_alloc, memory_free, s},
+        .allocator = tape_memory_allocator(&s->memory),
         .limits = {.memory_bytes = budgets[how & 3],
                    .fragments = 8,
                    .neighbours = 4,
@@ -510,14 +479,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct script s;
 
-    s = (struct script){.p = data, .len = size};
+    s = (struct script){.tape = {data, size}};
     bool started = start(&s);
     assert(started);
-    for (unsigned step = 0; step < STEPS_MAX && s.len > 0; step++) {
+    for (unsigned step = 0; step < STEPS_MAX && s.tape.len > 0; step++) {
         ACTIONS[take8(&s) % NST_ARRAY_LEN(ACTIONS)](&s);
         nst_stack_check(s.stack);
     }
     nst_stack_free(s.stack);
-    assert(s.live_blocks == 0 && s.live_bytes == 0);
+    assert(s.memory.live_blocks == 0 && s.memory.live_bytes == 0);
     return 0;
 }

@@ -15,11 +15,11 @@
 #include "core/wire/tcp.h"
 #include "core/wire/udp.h"
 
+#include "tape.h"
+
 #undef NDEBUG
 #include <assert.h>
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void try_eth(const uint8_t *p, size_t len)
 {

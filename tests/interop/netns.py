@@ -136,12 +136,13 @@ class Namespace:
 
     # ---- Processes ----
 
-    def _argv(self, argv):
+    def argv(self, *argv):
+        """The command line that runs a program here."""
         return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--", *map(str, argv)]
 
     def run(self, *argv, check=True, timeout=PATIENCE, **kwargs):
         """Runs a program to its end, its output as text."""
-        done = subprocess.run(self._argv(argv), stdin=None if "input" in kwargs else
+        done = subprocess.run(self.argv(*argv), stdin=None if "input" in kwargs else
                               subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True, timeout=timeout, **kwargs)
         assert not check or done.returncode == 0, \
@@ -150,7 +151,7 @@ class Namespace:
 
     def spawn(self, *argv, env=None):
         """Starts a program, which ends with the namespace at the latest."""
-        process = Process(self._argv(argv), env)
+        process = Process(self.argv(*argv), env)
         self.processes.append(process)
         return process
 

@@ -226,6 +226,20 @@ def test_link_down_and_up(stack):
     assert "1 received" in stack.netstack("ping", "-c", "1", "10.0.0.1").stdout
 
 
+def test_device_in_a_bridge(host):
+    """Joining a bridge and leaving it concern its port: the link itself stays as it is."""
+    daemon = host.up("--host-address", "none")
+    host.run("ip", "link", "add", "br0", "type", "bridge")
+    host.run("ip", "addr", "add", "10.0.0.1/24", "dev", "br0")
+    host.run("ip", "link", "set", "tun0", "master", "br0", "up")
+    host.run("ip", "link", "set", "br0", "up")
+    host.assert_answers()
+    host.run("ip", "link", "set", "tun0", "nomaster")
+    host.run("ip", "link", "set", "tun0", "master", "br0")
+    host.assert_answers()
+    assert daemon.popen.poll() is None
+
+
 def test_mtu_changed(stack):
     for mtu in (600, 9000, 1500):
         stack.run("ip", "link", "set", "tun0", "mtu", str(mtu))

@@ -3,43 +3,24 @@
 The stack runs the small services of --services; `netstack nc` is the other way in. Every byte is
 compared: what is sent comes from a seeded generator, and its hash is known at both ends.
 """
-import contextlib
-import hashlib
 import os
 import random
 import selectors
 import socket
 import struct
-import threading
 
 import pytest
 
 import netns
 from conftest import NETSTACK
+from streams import MIB, Data, receive, sending
 
 STACK = "10.0.0.2"
 ECHO, DISCARD, DAYTIME, CHARGEN = 7, 9, 13, 19
-MIB = 1 << 20
+UDP_SEGMENT, UDP_GRO = 103, 104
 BULK = int(os.environ.get("NETSTACK_TCP_MIB", "256")) * MIB
 MODES = {"tap": (), "tap-plain": ("--no-offload",), "tun": ("--tun",),
          "tun-plain": ("--tun", "--no-offload")}
-
-
-class Data:
-    """A stream of bytes without end, always the same for a seed."""
-
-    def __init__(self, seed=1):
-        self.block = random.Random(seed).randbytes(MIB)
-
-    def pieces(self, size):
-        for at in range(0, size, MIB):
-            yield self.block[:min(MIB, size - at)]
-
-    def digest(self, size):
-        digest = hashlib.sha256()
-        for piece in self.pieces(size):
-            digest.update(piece)
-        return digest.hexdigest()
 
 
 @pytest.fixture
@@ -73,36 +54,6 @@ def listen(host, **options):
     sock.bind(("10.0.0.1", 0))
     sock.listen()
     return sock, sock.getsockname()[1]
-
-
-@contextlib.contextmanager
-def sending(sock, pieces):
-    """Sends in the background, then ends that half; an error is raised at the end."""
-    failed = []
-
-    def run():
-        try:
-            for piece in pieces:
-                sock.sendall(piece)
-            sock.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    thread.join()
-    if failed:
-        raise failed[0]
-
-
-def receive(sock):
-    """Everything to the end: (length, digest)."""
-    digest, length = hashlib.sha256(), 0
-    while data := sock.recv(MIB):
-        digest.update(data)
-        length += len(data)
-    return length, digest.hexdigest()
 
 
 def assert_echoes(host, size, **options):
@@ -401,6 +352,37 @@ def test_udp_services(served):
     assert ask(host, ECHO, b"x" * 1400) == b"x" * 1400
     assert ask(host, DAYTIME, b"").endswith(b"-UTC\r\n")
     assert ask(host, DISCARD, b"x") is None
+
+
+def udp_packets(host):
+    """How many the stack has received and sent."""
+    counters = {c["name"]: c["value"] for c in host.view("stats")["counters"]}
+    return counters["udp.in"], counters["udp.out"]
+
+
+@pytest.mark.parametrize("joined", (False, True))
+@pytest.mark.parametrize("mode", MODES)
+def test_udp_segmentation(served, mode, joined):
+    """Thirty datagrams in one send of the kernel's are one packet both ways, if the device is able
+    to; whether they are received as one is up to each socket."""
+    host = served(*MODES[mode])
+    data = random.Random(1).randbytes(29 * 1400 + 700)
+    before = udp_packets(host)
+    sizes, answer = [], b""
+    with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(netns.PATIENCE)
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1400)
+        sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, joined)
+        sock.sendto(data, (STACK, ECHO))
+        while len(answer) < len(data):
+            piece = sock.recv(65536)
+            sizes.append(len(piece))
+            answer += piece
+    assert answer == data
+    able = "plain" not in mode
+    assert sizes == [len(data)] if joined and able else [1400] * 29 + [700]
+    after = udp_packets(host)
+    assert [b - a for a, b in zip(before, after)] == [1 if able else 30] * 2
 
 
 def test_udp_services_are_no_weapon(served):

@@ -9,7 +9,9 @@
 #include "core/base/bytes.h"
 #include "core/base/siphash.h"
 #include "core/stack/stack.h"
+#include "core/wire/checksum.h"
 #include "core/wire/eth.h"
+#include "core/wire/ipv4.h"
 #include "core/wire/print.h"
 
 #define QUEUE_DEFAULT   (256 * 1024)
@@ -31,6 +33,7 @@ struct sim_port {
     unsigned of_switch;
     struct nst_mac mac;
     size_t frame_max; /* of one that the device need not cut */
+    size_t stale_max; /* of one that was finished before the MTU shrank: the device refuses it */
     struct sim_wire tx, rx;
 };
 
@@ -243,6 +246,7 @@ void sim_port_set(struct sim_node *node, nst_link link, const struct sim_wire_co
 
 bool sim_port_set_mtu(struct sim_node *node, nst_link link, uint32_t mtu)
 {
+    node->ports[link - 1]->stale_max = node->ports[link - 1]->frame_max;
     node->ports[link - 1]->frame_max = mtu + NST_ETH_HLEN;
     return nst_link_set_mtu(node->stack, link, mtu) == 0;
 }
@@ -350,6 +354,30 @@ static struct frame *frame_corrupt(const struct frame *f, struct nst_prng *prng)
     return copy;
 }
 
+/* The ECN field of an IPv4 packet; NULL if that is Not-ECT, or there is none. */
+static uint8_t *ecn_field(struct frame *f)
+{
+    uint8_t *ip = f->data + NST_ETH_HLEN;
+
+    if (f->len < NST_ETH_HLEN + NST_IPV4_HLEN || nst_load16(f->data + 12) != NST_ETHERTYPE_IPV4)
+        return NULL;
+    return ip[1] & 3 ? ip + 1 : NULL;
+}
+
+/* A copy that is marked CE. */
+static struct frame *frame_mark(const struct frame *f)
+{
+    struct frame *copy = frame_new(f->len);
+    uint8_t *ip = copy->data + NST_ETH_HLEN;
+
+    copy->offload = f->offload;
+    memcpy(copy->data, f->data, f->len);
+    *ecn_field(copy) |= 3;
+    nst_store16(ip + 10, 0);
+    nst_store16(ip + 10, nst_csum_finish(nst_csum_sum(ip, (size_t)(ip[0] & 15) * 4)));
+    return copy;
+}
+
 /* What goes over the wires in words, for whoever repeats a run that failed. */
 static void narrate(const struct sim *sim, const struct sim_port *port, const char *what,
                     const struct frame *f)
@@ -430,23 +458,30 @@ static void wire_push(struct sim *sim, struct sim_port *port, enum event_kind ki
         return;
     }
     nst_time time = way_through(sim, w, f->len);
-    if (sim_chance(&w->prng, w->config.loss_ppm)) {
+    bool met = sim_chance(&w->prng, w->config.mark_ppm);
+    if (sim_chance(&w->prng, w->config.loss_ppm) || (met && !ecn_field(f))) {
         w->stats.lost++;
         return;
     }
+    struct frame *whole = met ? frame_mark(f) : NULL;
+    if (met)
+        w->stats.marked++;
     if (sim_chance(&w->prng, w->config.repeat_ppm)) {
         w->stats.repeated++;
         copies++;
     }
     while (copies-- > 0) {
         bool spoil = sim_chance(&w->prng, w->config.corrupt_ppm);
-        struct frame *out = spoil ? frame_corrupt(f, &w->prng) : f;
+        struct frame *sound = whole ? whole : f;
+        struct frame *out = spoil ? frame_corrupt(sound, &w->prng) : sound;
         deliver_at(sim, kind, port, out, time);
         if (spoil) {
             w->stats.corrupted++;
             frame_free(out);
         }
     }
+    if (whole)
+        frame_free(whole);
 }
 
 /* The switch hands the frame on: to the port it names, else to all others. */
@@ -489,6 +524,11 @@ static nst_time port_output(struct sim_port *port)
             return room ? NST_TIME_NEVER : room_at(&port->tx);
         struct frame *f = frame_of_pkt(pkt);
         nst_pkt_free(pkt);
+        if (f->len > port->frame_max && f->len <= port->stale_max && !f->offload.gso) {
+            frame_free(f);
+            continue;
+        }
+        port->stale_max = 0;
         SIM_REQUIRE(sim, f->len <= port->frame_max || f->offload.gso != NST_GSO_NONE);
         digest(sim, port, "sent", f);
         wire_push(sim, port, EVENT_SWITCH, f);

@@ -43,11 +43,12 @@ struct sim_wire_config {
      * such errors cannot cancel in the Internet checksum, so whatever is delivered wrong is a
      * mistake of the stack's. */
     uint32_t corrupt_ppm;
+    uint32_t mark_ppm; /* congestion is met: marked CE, or lost if it isn't ECT (RFC 3168 §5) */
 };
 
 /* Where frames went; once all is quiet, sent + repeated = lost + overflowed + delivered. */
 struct sim_wire_stats {
-    uint64_t sent, bytes, repeated, lost, overflowed, corrupted, reordered, delivered;
+    uint64_t sent, bytes, repeated, lost, overflowed, corrupted, reordered, marked, delivered;
 };
 
 struct sim;

@@ -219,6 +219,8 @@ static struct sim_wire_config any_wire(struct world *w, bool corrupt)
         c.reorder_delay = 1 + below(w, 50 * NST_MS);
     if (corrupt && one_in(w, 3))
         c.corrupt_ppm = (uint32_t)below(w, 10000);
+    else if (one_in(w, 3))
+        c.mark_ppm = (uint32_t)below(w, one_in(w, 4) ? 50000 : 10000);
     return c;
 }
 
@@ -231,6 +233,7 @@ static void any_options(struct world *w, struct nst_tcp_config *c)
         c->cc = &nst_cc_newreno;
     if (one_in(w, 8))
         c->restart_idle = true;
+    c->ecn = one_in(w, 2) ? NST_TCP_ECN_ASK : NST_TCP_ECN_ACCEPT;
     if (one_in(w, 8))
         c->max_reqs = 1;
     if (one_in(w, 8))
@@ -622,6 +625,8 @@ static void check_delivered(struct world *w, const struct conn *c)
         return;
     if (!a->connected && c->crossing && a->error == ECONNREFUSED)
         return; /* the other end had given up before */
+    if (a->error == ECONNRESET && sim_stack(w->node[c->server])->tcps.cookies_sent)
+        return; /* the ACK that bore the cookie was lost, and what followed it was refused */
     if (!(a && b) || a->error || b->error) {
         printf("# connection %u of nodes %u and %u%s\n", (unsigned)(c - w->conn), c->client,
                c->server, c->crossing ? ", crossing" : "");

@@ -51,6 +51,7 @@
     X(udp_short, "shorter than a UDP header")                                                \
     X(udp_len, "UDP length below 8 or beyond the datagram")                                  \
     X(udp_checksum, "wrong UDP checksum")                                                    \
+    X(udp_segments, "more UDP datagrams in one packet than a device may join")               \
     X(udp_port, "no UDP socket on that port")                                                \
     X(tcp_short, "shorter than a TCP header")                                                \
     X(tcp_hlen, "TCP data offset below 5 or beyond the segment")                             \

@@ -238,8 +238,8 @@ static enum nst_drop insert(struct nst_reassembly *r, struct nst_datagram *d, st
     return NST_DROP_NONE;
 }
 
-/* What the whole's ECN field is (RFC 3168 §5.3): CE if any fragment bears it. False when some say
- * that the transport is not capable of it: that datagram must be dropped. */
+/* What the whole's ECN field is (3168-17, 3168-18): CE if any fragment bears it. False when some
+ * say that the transport is not capable of it: that datagram must be dropped. */
 static bool ecn_join(const struct nst_datagram *d, uint8_t *tos)
 {
     bool ce = false, not_ect = false;

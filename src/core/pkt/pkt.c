@@ -85,6 +85,13 @@ static void share_range(struct nst_pkt *to, const struct nst_pkt *from, size_t o
     }
 }
 
+/* All that a packet is but its bytes. */
+static void describe_as(struct nst_pkt *to, const struct nst_pkt *from)
+{
+    memcpy(to, from, offsetof(struct nst_pkt, len));
+    nst_list_init(&to->node);
+}
+
 struct nst_pkt *nst_pkt_share(const struct nst_pkt *pkt, size_t off, size_t len)
 {
     struct nst_pkt *part = nst_pool_pkt_new(pkt->pool);
@@ -92,10 +99,21 @@ struct nst_pkt *nst_pkt_share(const struct nst_pkt *pkt, size_t off, size_t len)
     assert(in_range(pkt, off, len));
     if (!part)
         return NULL;
-    memcpy(part, pkt, offsetof(struct nst_pkt, len));
-    nst_list_init(&part->node);
+    describe_as(part, pkt);
     share_range(part, pkt, off, len);
     return part;
+}
+
+struct nst_pkt *nst_pkt_copy(const struct nst_pkt *pkt, size_t off, size_t len)
+{
+    struct nst_pkt *copy = nst_pkt_new(pkt->pool, 0, len);
+
+    if (!copy)
+        return NULL;
+    describe_as(copy, pkt);
+    for (unsigned i = 0; i < copy->nslices; off += copy->slices[i++].len)
+        nst_pkt_read(pkt, off, copy->slices[i].data, copy->slices[i].len);
+    return copy;
 }
 
 /* Counted (1122-24), and told to the trace (1122-23). */

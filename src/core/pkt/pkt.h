@@ -67,6 +67,9 @@ static inline struct nst_pkt *nst_pkt_clone(const struct nst_pkt *pkt)
     return nst_pkt_share(pkt, 0, nst_pkt_len(pkt));
 }
 
+/* The same with memory of its own. */
+struct nst_pkt *nst_pkt_copy(const struct nst_pkt *pkt, size_t off, size_t len);
+
 /* Frees all packets of a list, which is empty then. */
 void nst_pkt_free_all(struct nst_list *pkts);
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "core/base/addr.h"
+#include "core/base/bytes.h"
 #include "core/sock/socket.h"
 #include "core/wire/udp.h"
 
@@ -43,6 +44,28 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
     return 0;
 }
 
+/* What a device joined is taken apart again, unless the socket wants it whole. Each piece gets
+ * memory of its own, or any of them could keep that of all. */
+static void push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt)
+{
+    size_t size = pkt->offload.gso_size;
+
+    if (pkt->offload.gso != NST_GSO_UDP || s->gro) {
+        nst_sock_rx_push_take(socks, s, pkt);
+        return;
+    }
+    for (size_t off = 0; off < pkt->len; off += size) {
+        struct nst_pkt *piece = nst_pkt_copy(pkt, off, nst_min(size, pkt->len - off));
+        if (!piece) {
+            nst_pkt_drop(pkt, NST_DROP_no_memory);
+            return;
+        }
+        piece->offload.gso = NST_GSO_NONE;
+        nst_sock_rx_push_take(socks, s, piece);
+    }
+    nst_pkt_free(pkt);
+}
+
 /* Gives a datagram for a group to every socket that it suits; true if there was one. A socket that
  * joined no group gets what others' memberships bring in. */
 static bool input_group(struct nst_socks *socks, const struct nst_pkt *pkt,
@@ -56,7 +79,7 @@ static bool input_group(struct nst_socks *socks, const struct nst_pkt *pkt,
         if (!nst_sock_hears(s, pkt))
             continue;
         if ((copy = nst_pkt_clone(pkt)))
-            nst_sock_rx_push_take(socks, s, copy);
+            push_take(socks, s, copy);
         any = true;
     }
     return any;
@@ -83,6 +106,6 @@ enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt)
     if (!(s = nst_sock_lookup(socks, pkt->ip.proto, &local, &peer)))
         return udp ? NST_DROP_udp_port : NST_DROP_icmp_unmatched;
     nst_pkt_pull(pkt, headers);
-    nst_sock_rx_push_take(socks, s, pkt);
+    push_take(socks, s, pkt);
     return NST_DROP_NONE;
 }

@@ -29,6 +29,9 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_MULTICAST_LOOP:
     case NST_OPT_MULTICAST_LINK:
         return s->type == NST_SOCK_DGRAM || s->type == NST_SOCK_RAW;
+    case NST_OPT_UDP_SEGMENT:
+    case NST_OPT_UDP_GRO:
+        return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_UDP;
     case NST_OPT_ICMP_FILTER:
         return is_raw_icmp(s);
     default:
@@ -53,7 +56,10 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_DONTFRAG:
     case NST_OPT_RECVERR:
     case NST_OPT_MULTICAST_LOOP:
+    case NST_OPT_UDP_GRO:
         return value == 0 || value == 1;
+    case NST_OPT_UDP_SEGMENT:
+        return value >= 0 && value <= UINT16_MAX;
     case NST_OPT_MULTICAST_LINK:
         return value >= 0 && value <= NST_IFACES_MAX;
     case NST_OPT_ICMP_FILTER:
@@ -76,6 +82,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_KEEPCNT:
     case NST_OPT_SYNCNT:
         return value >= 1 && value <= 127;
+    case NST_OPT_ECN:
+        return value >= NST_TCP_ECN_OFF && value <= NST_TCP_ECN_ACCEPT;
     case NST_OPT_LINGER:
     case NST_OPT_LINGER2:
         return value >= -1 && value <= INT16_MAX;
@@ -113,8 +121,8 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         break;
     case NST_OPT_TOS:
         s->tos = (uint8_t)value;
-        if (s->tcb) /* SHLD-21 */
-            s->tcb->tos = s->tos;
+        if (s->tcb) /* SHLD-21; the ECN field is TCP's own */
+            s->tcb->tos = s->tos & 0xfc;
         break;
     case NST_OPT_DONTFRAG:
         s->df = value;
@@ -133,6 +141,12 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         break;
     case NST_OPT_MULTICAST_LINK:
         s->multicast_link = (nst_link)value;
+        break;
+    case NST_OPT_UDP_SEGMENT:
+        s->segment_bytes = (uint16_t)value;
+        break;
+    case NST_OPT_UDP_GRO:
+        s->gro = value;
         break;
     default:
         break;
@@ -183,6 +197,12 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         break;
     case NST_OPT_MULTICAST_LINK:
         *value = s->multicast_link;
+        break;
+    case NST_OPT_UDP_SEGMENT:
+        *value = s->segment_bytes;
+        break;
+    case NST_OPT_UDP_GRO:
+        *value = s->gro;
         break;
     default:
         return -EINVAL; /* of a listener, which has no connection's options */

@@ -133,6 +133,7 @@ static void describe(const struct nst_pkt *pkt, bool error, struct nst_msg *msg)
     msg->local = error ? src : dst;
     msg->ttl = pkt->ip.ttl;
     msg->tos = pkt->ip.tos;
+    msg->segment_bytes = pkt->offload.gso == NST_GSO_UDP ? pkt->offload.gso_size : 0;
     msg->time = pkt->time;
     msg->error = pkt->error;
     msg->options_len = pkt->ip.options_len;

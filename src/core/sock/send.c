@@ -18,13 +18,26 @@ static bool is_echo(const struct nst_socket *s)
     return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_ICMP;
 }
 
-/* The largest payload that the way allows. */
-static size_t payload_max(const struct nst_socket *s, const struct nst_msg *msg,
-                          const struct nst_path *path)
+/* The bytes of each datagram that the message is cut into; 0: it is one. */
+static size_t segment_bytes(const struct nst_socket *s, const struct nst_msg *msg)
 {
-    size_t total = s->df ? path->mtu : NST_IPV4_LEN_MAX;
+    size_t bytes = msg->segment_bytes ? msg->segment_bytes : s->segment_bytes;
 
-    return total - NST_IPV4_HLEN - msg->options_len - (is_udp(s) ? NST_UDP_HLEN : 0);
+    return is_udp(s) && bytes < nst_msg_len(msg) ? bytes : 0;
+}
+
+/* Whether the way and the headers' fields allow so much. What is cut into datagrams isn't cut into
+ * fragments, too. */
+static int check_len(const struct nst_socket *s, const struct nst_msg *msg,
+                     const struct nst_path *path)
+{
+    size_t headers = NST_IPV4_HLEN + msg->options_len + (is_udp(s) ? (size_t)NST_UDP_HLEN : 0);
+    size_t len = nst_msg_len(msg), segment = segment_bytes(s, msg);
+
+    if (len > NST_IPV4_LEN_MAX - headers ||
+        ((segment || s->df) && headers + (segment ? segment : len) > path->mtu))
+        return -EMSGSIZE;
+    return segment && len > segment * NST_UDP_SEGMENTS_MAX ? -EINVAL : 0;
 }
 
 /* Finds where the message goes and whether it may. */
@@ -46,7 +59,7 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
         return err;
     if (path->group && !nst_addr_is_multicast(&to->addr) && !s->broadcast)
         return -EACCES;
-    return nst_msg_len(msg) > payload_max(s, msg, path) ? -EMSGSIZE : 0;
+    return check_len(s, msg, path);
 }
 
 /* The source: the message's, else the socket's unless that is bound to a group, else the one that
@@ -80,7 +93,10 @@ static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const stru
                      const struct nst_sockaddr *to, const struct nst_path *path)
 {
     bool multicast = nst_addr_is_multicast(&to->addr);
+    size_t segment = segment_bytes(s, msg);
 
+    if (segment)
+        pkt->offload = (struct nst_offload){.gso = NST_GSO_UDP, .gso_size = (uint16_t)segment};
     pkt->link = to->link;
     pkt->loop_group = multicast && s->multicast_loop;
     pkt->sport = s->local.port;
@@ -90,7 +106,7 @@ static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const stru
                                   .proto = s->proto,
                                   .ttl = ttl_for(s, msg, multicast),
                                   .tos = msg->tos >= 0 ? (uint8_t)msg->tos : s->tos,
-                                  .df = s->df,
+                                  .df = s->df || segment,
                                   .options_len = msg->options_len};
     memcpy(pkt->ip.options, msg->options, sizeof pkt->ip.options);
 }

@@ -30,6 +30,8 @@ struct nst_socket {
     bool local_by_connect; /* the local address was chosen by connect */
     uint8_t ttl, tos;      /* ttl 0: the stack's */
     bool broadcast, df, recverr;
+    uint16_t segment_bytes; /* UDP: what is sent is cut into such datagrams; 0: not at all */
+    bool gro;               /* UDP: what comes as one is received as one */
     uint32_t icmp_filter;
     uint8_t multicast_ttl;
     bool multicast_loop;

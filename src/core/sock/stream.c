@@ -123,7 +123,8 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     l->cc = t->cc.ops;
     l->recovery = t->recovery;
     l->ttl = s->ttl;
-    l->tos = s->tos;
+    l->tos = s->tcb->tos;
+    l->ecn_mode = t->ecn.mode;
     return l;
 }
 
@@ -274,6 +275,9 @@ int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     case NST_OPT_RECOVERY:
         t->recovery = (uint8_t)value;
         break;
+    case NST_OPT_ECN:
+        t->ecn.mode = (uint8_t)value;
+        break;
     case NST_OPT_SNDBUF:
         t->sndbuf = (uint32_t)nst_max((size_t)value, 4096);
         t->sndbuf_fixed = true;
@@ -341,6 +345,9 @@ int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *val
         return 0;
     case NST_OPT_RECOVERY:
         *value = t->recovery;
+        return 0;
+    case NST_OPT_ECN:
+        *value = t->ecn.mode;
         return 0;
     case NST_OPT_SNDBUF:
         *value = t->sndbuf;

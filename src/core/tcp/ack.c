@@ -191,6 +191,7 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
                               .ecr = seg->h.opts.ts_ecr};
 
     if (!old) {
+        a.congested = nst_ecn_congested(t, seg);
         bool window_changed = update_window(t, seg);
         a.duplicate = is_duplicate(t, seg, window_changed);
         if (moves)
@@ -198,7 +199,7 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     }
     if (seg->h.opts.nsacks)
         process_sacks(t, seg, &a);
-    if (moves || a.duplicate || a.sacked || a.dsack)
+    if (moves || a.duplicate || a.sacked || a.dsack || a.congested)
         nst_recovery_acked(t, &a);
     tune_sndbuf(t);
     tell_writable(t);

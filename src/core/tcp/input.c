@@ -33,6 +33,7 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
         t->ts_recent_time = t->tcps->env->now;
     }
     nst_tcb_set_mss(t);
+    nst_ecn_answered(t, seg->h.flags);
     /* The window of a SYN is never scaled (7323-3). */
     t->snd.wnd = t->snd.max_wnd = seg->h.wnd;
     t->snd.wl1 = seg->h.seq;
@@ -438,9 +439,10 @@ static void note_fin(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 }
 
 /* Any sign of life starts the keep-alive's clock anew (MUST-26, MUST-29). */
-static void hear(struct nst_tcb *t)
+static void hear(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
     t->count.segs_in++;
+    t->rcv_tos = seg->pkt->ip.tos;
     t->probes = 0;
     if (t->keepalive)
         nst_tcb_keepalive_restart(t);
@@ -467,7 +469,7 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
 
     if (drop)
         return drop;
-    hear(t);
+    hear(t, seg);
     if (h->flags & NST_TCP_RST)
         return check_rst(t, seg);
     if (h->flags & NST_TCP_SYN) { /* fourth: 5961-3 */
@@ -491,6 +493,7 @@ enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg)
     }
     check_urgent(t, seg);
     note_fin(t, seg);
+    nst_ecn_data_input(t, seg);
     drop = input_text(t, seg);
     check_fin(t);
     return drop;

@@ -108,13 +108,13 @@ struct offer {
     uint32_t ts_recent;
     uint16_t mss;
     uint8_t wscale;
-    bool ts_ok, sack_ok, ws_ok;
+    bool ts_ok, sack_ok, ws_ok, ecn_ok;
 };
 
-static struct offer offer_of(const struct nst_tcps *tcps, const struct nst_tcp_seg *seg)
+static struct offer offer_of(const struct nst_tcp_listener *l, const struct nst_tcp_seg *seg)
 {
     const struct nst_tcp_opts *o = &seg->h.opts;
-    const struct nst_tcp_config *c = &tcps->config;
+    const struct nst_tcp_config *c = &l->tcps->config;
 
     return (struct offer){.irs = seg->h.seq,
                           .ts_recent = o->ts_val,
@@ -122,7 +122,8 @@ static struct offer offer_of(const struct nst_tcps *tcps, const struct nst_tcp_s
                           .wscale = (uint8_t)nst_min(o->wscale, 14), /* 7323-1 */
                           .ts_ok = c->timestamps && o->has_ts,
                           .sack_ok = c->sack && o->sack_ok,
-                          .ws_ok = c->wscale && o->has_wscale};
+                          .ws_ok = c->wscale && o->has_wscale,
+                          .ecn_ok = nst_ecn_asks(l->ecn_mode, seg->h.flags)};
 }
 
 static uint32_t path_mtu(const struct nst_tcps *tcps, const struct nst_flow_id *id)
@@ -157,6 +158,8 @@ static void send_synack(struct nst_tcp_listener *l, const struct nst_flow_id *id
                         .ack = nst_seq_add(o->irs, 1),
                         .wnd = first_window(l)};
 
+    if (o->ecn_ok) /* 3168-2 */
+        h.flags |= NST_TCP_ECE;
     h.opts =
         (struct nst_tcp_opts){.mss = (uint16_t)(l->user_mss ? nst_min32(mss, l->user_mss) : mss),
                               .sack_ok = o->sack_ok,
@@ -166,7 +169,8 @@ static void send_synack(struct nst_tcp_listener *l, const struct nst_flow_id *id
                               .ts_ecr = o->ts_recent};
     h.opts.ts_val = nst_tcp_ts(tcps, offset);
     if (cookie)
-        h.opts.ts_val = nst_cookie_ts(h.opts.ts_val, o->ws_ok ? o->wscale : 15, o->sack_ok);
+        h.opts.ts_val =
+            nst_cookie_ts(h.opts.ts_val, o->ws_ok ? o->wscale : 15, o->sack_ok, o->ecn_ok);
     nst_tcp_send_bare(tcps, id, &h, l->ttl, l->tos);
 }
 
@@ -181,7 +185,8 @@ static struct offer offer_of_req(const struct nst_tcp_req *req)
                           .wscale = req->wscale,
                           .ts_ok = req->ts_ok,
                           .sack_ok = req->sack_ok,
-                          .ws_ok = req->ws_ok};
+                          .ws_ok = req->ws_ok,
+                          .ecn_ok = req->ecn_ok};
 }
 
 static void req_answer(struct nst_tcp_req *req)
@@ -233,7 +238,8 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
                                 .wscale = o->wscale,
                                 .ts_ok = o->ts_ok,
                                 .sack_ok = o->sack_ok,
-                                .ws_ok = o->ws_ok};
+                                .ws_ok = o->ws_ok,
+                                .ecn_ok = o->ecn_ok};
     if (nst_flow_insert(tcps, &req->flow, NST_FLOW_REQ) != 0) {
         nst_env_free(tcps->env, req, sizeof *req);
         return false;
@@ -281,6 +287,7 @@ static void inherit(struct nst_tcb *t, const struct nst_tcp_listener *l)
     t->recovery = l->recovery;
     t->ttl = l->ttl;
     t->tos = l->tos;
+    t->ecn.mode = l->ecn_mode;
 }
 
 /* An established connection on the accept queue. NULL without memory. */
@@ -306,6 +313,7 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
     t->ts_ok = o->ts_ok;
     t->sack_ok = o->sack_ok;
     t->ws_ok = o->ws_ok;
+    t->ecn.ok = o->ecn_ok;
     t->ts_recent = o->ts_recent;
     t->ts_recent_time = tcps->env->now;
     t->ts_offset = nst_tcp_ts_offset(tcps, id);
@@ -383,7 +391,8 @@ static enum nst_drop req_check(struct nst_tcp_req *req, const struct nst_tcp_seg
     nst_seq nxt = nst_seq_add(req->irs, 1);
     uint8_t flags = seg->h.flags;
 
-    if (is_same_syn(req, &seg->h)) { /* our answer was lost */
+    if (is_same_syn(req, &seg->h)) { /* our answer was lost; ECN may be why (3168-3) */
+        req->ecn_ok &= nst_ecn_asks(req->listener->ecn_mode, flags);
         req_answer(req);
         return NST_DROP_tcp_dup;
     }
@@ -445,7 +454,7 @@ static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow
                                const struct nst_tcp_seg *seg)
 {
     struct nst_tcps *tcps = l->tcps;
-    struct offer o = offer_of(tcps, seg);
+    struct offer o = offer_of(l, seg);
     bool full = l->nreqs >= nst_min32(tcps->config.max_reqs, nst_max32(l->backlog, 16));
 
     if (l->naccept > l->backlog)
@@ -459,6 +468,7 @@ static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow
     o.iss = nst_cookie_make(tcps, id, o.irs, o.mss);
     o.sack_ok &= o.ts_ok; /* what could not come back must not be agreed upon */
     o.ws_ok &= o.ts_ok;
+    o.ecn_ok &= o.ts_ok;
     tcps->cookies_sent = tcps->env->now;
     NST_COUNT(tcps->env, tcp_cookies_sent);
     send_synack(l, id, &o, true);
@@ -484,7 +494,7 @@ static enum nst_drop input_ack(struct nst_tcp_listener *l, const struct nst_flow
         uint32_t ours = opts->ts_ecr;
         o.ts_ok = true;
         o.ts_recent = opts->ts_val;
-        o.ws_ok = nst_cookie_ts_read(ours, &o.wscale, &o.sack_ok);
+        o.ws_ok = nst_cookie_ts_read(ours, &o.wscale, &o.sack_ok, &o.ecn_ok);
     }
     NST_COUNT(tcps->env, tcp_cookies_accepted);
     return complete(l, id, &o, NULL, seg);

@@ -41,6 +41,7 @@ static int send_take(struct nst_tcps *tcps, const struct nst_flow_id *id, struct
     if (payload > mss) {
         pkt->offload.gso = NST_GSO_TCP4;
         pkt->offload.gso_size = (uint16_t)mss;
+        pkt->offload.gso_ecn = h->flags & NST_TCP_CWR; /* on the first segment only: 3168-9 */
         pkt->offload.hdr_len = h->hlen;
     }
     pkt->ip = (struct nst_pkt_ip){.src = id->local,
@@ -130,6 +131,8 @@ static void add_ack(struct nst_tcb *t, struct nst_tcp *h)
     uint32_t wnd = nst_tcb_window(t), unit = 1u << shift;
 
     h->flags |= NST_TCP_ACK;
+    if (t->ecn.echo) /* 3168-11 */
+        h->flags |= NST_TCP_ECE;
     h->ack = t->rcv.nxt;
     h->wnd = (uint16_t)nst_min32((wnd + unit - 1) >> shift, 65535);
     t->rcv.adv = nst_seq_max(t->rcv.adv, nst_seq_add(t->rcv.nxt, (uint32_t)h->wnd << shift));
@@ -262,7 +265,7 @@ static void send_syn(struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;
     bool active = t->state == NST_TCP_SYN_SENT;
-    struct nst_tcp h = {.seq = t->snd.iss, .flags = NST_TCP_SYN};
+    struct nst_tcp h = {.seq = t->snd.iss, .flags = NST_TCP_SYN | nst_ecn_syn_flags(t)};
     uint32_t mss = t->mtu - NST_IPV4_HLEN - NST_TCP_HLEN;
 
     if (active) {
@@ -290,9 +293,9 @@ static void send_syn(struct nst_tcb *t)
 
 /* ---- Data -------------------------------------------------------------------------------- */
 
-/* Sends [seq, seq + len) of the queue, with FIN if `fin`. Returns how much went, FIN not counted; 0
- * (or, without data, -ENOBUFS) if there was no memory. */
-static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin)
+/* Sends [seq, seq + len) of the queue, `fresh` when that is for the first time, with FIN if `fin`.
+ * Returns how much went, FIN not counted; 0 (or, without data, -ENOBUFS) if there was no memory. */
+static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin, bool fresh)
 {
     struct nst_pkt *pkt = nst_pkt_new(t->tcps->pool, NST_PKT_HEADROOM, 0);
     struct nst_tcp h = {.seq = seq};
@@ -310,7 +313,8 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin)
     if (got + SACKS_LEN <= t->snd_mss) /* a full segment has no room for more options (MUST-16) */
         add_sacks(t, &h);
     add_urgent(t, &h);
-    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->ttl, t->tos);
+    uint8_t ecn = nst_ecn_mark(t, &h, got, fresh);
+    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->ttl, t->tos | ecn);
     ack_was_sent(t);
     if (err == -EMSGSIZE)
         nst_tcb_path_changed(t);
@@ -342,7 +346,7 @@ static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
     if (nst_board_resent(t, s, end) != 0)
         return false;
     nst_undo_resent(t, end, len);
-    int64_t sent = send_data(t, s->start, len, fin);
+    int64_t sent = send_data(t, s->start, len, fin, false);
     if (sent < (int64_t)len)
         return sent > 0;
     t->count.bytes_retrans += len;
@@ -430,10 +434,11 @@ static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
     return len;
 }
 
-/* Held back by the owner's cork, or for more to come: not for long. */
+/* Held back by the owner's cork, or for more to come: not for long. Once that is over, something
+ * else holds it back. */
 static void start_cork(struct nst_tcb *t, uint32_t queued)
 {
-    bool held = queued && (t->cork || t->more) && t->snd.wnd >= queued;
+    bool held = queued && (t->cork || t->more) && !t->push_now && t->snd.wnd >= queued;
 
     if (held && t->deadlines[NST_TCP_DL_CORK] == NST_TIME_NEVER)
         nst_tcb_set(t, NST_TCP_DL_CORK, t->tcps->env->now + CORK_TIME);
@@ -467,7 +472,7 @@ static bool send_next(struct nst_tcb *t, uint32_t len)
     t->last_snd = t->tcps->env->now;
     t->pingpong = t->last_rcv && t->last_snd - t->last_rcv < 40 * NST_MS;
     nst_tcb_clear(t, NST_TCP_DL_CORK);
-    send_data(t, seq, len, fin); /* what has no memory now is lost, as in a network */
+    send_data(t, seq, len, fin, true); /* what has no memory now is lost, as in a network */
     if (first)
         nst_tcb_rearm(t); /* the timer may have run for what was held back */
     else

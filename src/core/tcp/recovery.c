@@ -32,33 +32,45 @@ static void cc_prepare(struct nst_tcb *t)
 
 /* ---- The window shrinks ------------------------------------------------------------------ */
 
-static void shrink(struct nst_tcb *t, enum nst_tcp_reason reason)
+static void shrink(struct nst_tcb *t, enum nst_tcp_reason reason, uint32_t flight_bytes)
 {
     cc_prepare(t);
     nst_undo_begin(t);
-    t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight(t));
+    t->undo.possible &= reason != NST_TCP_REASON_TLP && reason != NST_TCP_REASON_ECN;
+    t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight_bytes);
     t->reason = reason;
+    nst_ecn_reduced(t);
 }
 
-/* On the way to ssthresh what is lost goes as PRR allows; without it the first at once (RFC 6675 §5
- * (4.3)). `news` is what the acknowledgement reported that began it. */
+/* On the way to ssthresh PRR says what goes; without it the window is there at once. `news` is what
+ * the acknowledgement reported that began it. */
 static void approach(struct nst_tcb *t, uint32_t news)
 {
     t->recovery_point = t->snd.nxt;
-    if (t->recovery & NST_TCP_RECOVERY_PRR) {
+    if (t->recovery & NST_TCP_RECOVERY_PRR)
         nst_prr_begin(t, news);
-        return;
-    }
-    t->cc.cwnd = t->cc.ssthresh;
-    t->rexmit_now = true;
+    else
+        t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
 }
 
-/* The window shrinks once (5681-7). */
+/* As by a loss, but nothing is (3168-6); not again in a window that did already. */
+static void congested(struct nst_tcb *t, const struct nst_tcp_acked *a)
+{
+    if (t->phase >= NST_TCP_CONGESTED)
+        return;
+    shrink(t, NST_TCP_REASON_ECN, flight(t) + a->acked);
+    t->phase = NST_TCP_CONGESTED;
+    approach(t, a->delivered + a->sacked);
+}
+
+/* The window shrinks once (5681-7), which it may have done by now. The first of what is lost goes
+ * at once (RFC 6675 §5 (4.3)), which PRR does for itself. */
 static void enter_recovery(struct nst_tcb *t, enum nst_tcp_reason reason, uint32_t news)
 {
-    if (t->phase < NST_TCP_CONGESTED)
-        shrink(t, reason);
+    if (t->phase != NST_TCP_CONGESTED)
+        shrink(t, reason, flight(t));
     nst_tlp_stop(t);
+    t->rexmit_now = !(t->recovery & NST_TCP_RECOVERY_PRR);
     t->phase = NST_TCP_RECOVERY;
     approach(t, news);
 }
@@ -68,8 +80,7 @@ static void tail_was_lost(struct nst_tcb *t)
 {
     if (t->phase >= NST_TCP_CONGESTED)
         return;
-    shrink(t, NST_TCP_REASON_TLP);
-    t->undo.possible = false;
+    shrink(t, NST_TCP_REASON_TLP, flight(t));
     t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
 }
 
@@ -168,8 +179,9 @@ static uint32_t news_of(const struct nst_tcb *t, const struct nst_tcp_acked *a)
     return a->duplicate ? t->snd_mss : a->acked - nst_min32(t->dupacks * t->snd_mss, a->acked);
 }
 
-/* Growth: not in fast recovery, nor by the ACK that ends it. After a timeout only by what this ACK
- * newly reports, and without SACK by a segment at most (RFC 3465 §2.3). */
+/* Growth: not in fast recovery or while congested (3168-10), nor by the ACK that ends it. After a
+ * timeout only by what this ACK newly reports, and without SACK by a segment at most (RFC 3465
+ * §2.3). */
 static void grow(struct nst_tcb *t, uint32_t delivered)
 {
     if (t->phase == NST_TCP_LOSS && !t->sack_ok)
@@ -199,9 +211,11 @@ void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 
     if (frto_acked(t, a) || late)
         take_back(t);
-    grow(t, a->delivered);
+    grow(t, a->congested ? 0 : a->delivered);
     if (t->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->recovery_point))
         leave_recovery(t);
+    if (a->congested)
+        congested(t, a);
     nst_rack_adapt(t, a);
     if (nst_tlp_acked(t, a))
         tail_was_lost(t);
@@ -230,7 +244,7 @@ void nst_recovery_timeout(struct nst_tcb *t)
     bool try_new = fresh && !reneged && t->recovery & NST_TCP_RECOVERY_FRTO; /* 5682-1 */
 
     if (fresh || progress_since)
-        shrink(t, NST_TCP_REASON_RTO);
+        shrink(t, NST_TCP_REASON_RTO, flight(t));
     t->frto = try_new ? NST_FRTO_RESENT : NST_FRTO_OFF;
     t->reason = NST_TCP_REASON_RTO;
     t->phase = NST_TCP_LOSS;

@@ -6,14 +6,15 @@
  * The hash runs over both ends, the peer's sequence number, the minute and the MSS's number in a
  * table (4987-3); a cookie is good for two minutes (4987-4). What else the SYN said travels in the
  * low bits of our timestamp, which comes back with the ACK: the window scale (15: none) and whether
- * SACK may be used (4987-5); the timestamp is moved back a little for that, never forward. */
+ * SACK and ECN may be used (4987-5); the timestamp is moved back a little for that, never forward.
+ */
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
 #define HASH_BITS  24
 #define MINUTE     (60 * NST_SEC)
 #define MINUTES    32
-#define TS_BITS    5 /* wscale: 4, SACK: 1 */
+#define TS_BITS    6 /* ECN: 1, wscale: 4, SACK: 1 */
 #define WSCALE_OFF 15
 
 /* The usual ones; the greatest not above what was offered is taken. */
@@ -60,17 +61,19 @@ bool nst_cookie_check(const struct nst_tcps *tcps, const struct nst_flow_id *id,
     return true;
 }
 
-uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok)
+uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok, bool ecn_ok)
 {
-    uint32_t bits = (uint32_t)wscale << 1 | sack_ok, mask = (1u << TS_BITS) - 1;
+    uint32_t bits = (uint32_t)ecn_ok << 5 | (uint32_t)wscale << 1 | sack_ok;
+    uint32_t mask = (1u << TS_BITS) - 1;
     uint32_t marked = (ts & ~mask) | bits;
 
     return marked > ts ? marked - (1u << TS_BITS) : marked;
 }
 
-bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok)
+bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok, bool *ecn_ok)
 {
     *sack_ok = ts & 1;
+    *ecn_ok = ts >> 5 & 1;
     *wscale = ts >> 1 & 15;
     if (*wscale != WSCALE_OFF)
         return true;

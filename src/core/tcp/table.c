@@ -30,6 +30,7 @@ static const struct nst_tcp_config defaults = {
     .wscale = true,
     .cookies = true,
     .recovery = NST_TCP_RECOVERY_ALL,
+    .ecn = NST_TCP_ECN_ACCEPT,
     .cc = &nst_cc_cubic,
 };
 
@@ -176,6 +177,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     nst_rtt_init(&t->rtt);
     nst_recvq_init(&t->recvq);
     t->cc.ops = tcps->config.cc;
+    t->ecn.mode = tcps->config.ecn;
     t->cc.ssthresh = t->cc.cwnd_max = UINT32_MAX;
     t->rcvbuf = tcps->config.rcvbuf_initial;
     t->sndbuf = tcps->config.sndbuf_initial;

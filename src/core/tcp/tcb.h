@@ -143,6 +143,19 @@ enum nst_tcp_frto {
     NST_FRTO_PROBED, /* step 3: it arrived, and new data goes rather than more of the old */
 };
 
+/* Explicit congestion notification (ecn.c). */
+struct nst_tcp_ecn {
+    uint8_t mode; /* enum nst_tcp_ecn_mode: the owner's */
+    bool asked : 1;
+    bool ok : 1;      /* both ends agreed */
+    bool seen : 1;    /* something came that was marked ECT or CE */
+    bool echo : 1;    /* CE came: every segment bears ECE, until CWR comes */
+    bool cwr_due : 1; /* the next new data bears CWR */
+    bool held : 1;    /* the window was reduced: no mark counts before `point` is passed */
+    nst_seq point;
+    uint32_t ce_segs; /* that came */
+};
+
 struct nst_tcp_counters {
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
@@ -189,6 +202,7 @@ struct nst_tcb {
     uint16_t syn_window;  /* what our SYN offered */
     uint16_t rcv_mss;     /* estimate of what the peer sends as a full segment */
     uint32_t mtu;         /* of the path */
+    uint8_t rcv_tos;      /* of the newest segment (MAY-9) */
     uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
 
     /* What has been agreed and seen, and what is to be done. */
@@ -224,6 +238,7 @@ struct nst_tcb {
     enum nst_tcp_frto frto;
     enum nst_tcp_reason reason; /* of the last reduction */
     uint8_t recovery;           /* enum nst_tcp_recovery: the owner's */
+    struct nst_tcp_ecn ecn;
     nst_time rtt_time; /* when our SYN first went out, until its answer has come; 0: not known */
     uint32_t dupacks;
     struct nst_tcp_sack dsack;
@@ -279,6 +294,7 @@ struct nst_tcp_listener {
     bool nodelay, keepalive, oobinline;
     uint8_t ttl, tos;
     uint8_t recovery;
+    uint8_t ecn_mode;
 };
 
 /* A half-open connection. */
@@ -292,7 +308,7 @@ struct nst_tcp_req {
     uint16_t mss;
     uint8_t wscale;
     uint8_t retries;
-    bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
+    bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool acked : 1;      /* the ACK came, but the accept queue was full */
     nst_time challenged; /* when last (RFC 5961 §7); 0: never */
 };
@@ -325,6 +341,7 @@ struct nst_tcp_config {
     bool timestamps, sack, wscale, cookies;
     bool restart_idle; /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
     uint8_t recovery;  /* enum nst_tcp_recovery */
+    uint8_t ecn;       /* enum nst_tcp_ecn_mode */
     const struct nst_cc_ops *cc;
 };
 
@@ -422,7 +439,8 @@ struct nst_tcp_acked {
     uint32_t delivered; /* of them, those that no SACK had told of before */
     uint32_t sacked;    /* bytes that its SACKs told of first */
     bool duplicate;
-    bool original; /* some of it was sent once only, before the recovery that is on */
+    bool congested; /* the network said so (ECN) */
+    bool original;  /* some of it was sent once only, before the recovery that is on */
     bool has_ecr;
     uint32_t ecr;                     /* the timestamp that it echoes */
     const struct nst_tcp_sack *dsack; /* what came twice; NULL: nothing did */
@@ -521,6 +539,24 @@ void nst_recovery_reordered(struct nst_tcb *t);
 /* Sending begins again after nothing was out. */
 void nst_recovery_restart(struct nst_tcb *t);
 
+/* ---- ecn.c ------------------------------------------------------------------------------- */
+
+/* The flags of a SYN, or of a SYN-ACK in a simultaneous open. */
+uint8_t nst_ecn_syn_flags(struct nst_tcb *t);
+/* Whether a SYN with these flags asks for ECN, and shall have it. */
+bool nst_ecn_asks(uint8_t mode, uint8_t flags);
+/* The flags of the SYN-ACK, or SYN, that answers our SYN. */
+void nst_ecn_answered(struct nst_tcb *t, uint8_t flags);
+/* Data in the window. */
+void nst_ecn_data_input(struct nst_tcb *t, const struct nst_tcp_seg *seg);
+/* Whether an acceptable ACK, which is not processed yet, demands a smaller window. */
+bool nst_ecn_congested(struct nst_tcb *t, const struct nst_tcp_seg *seg);
+/* The window was made smaller. */
+void nst_ecn_reduced(struct nst_tcb *t);
+/* Adds to the flags of a segment with `len` bytes of payload, which was not sent before if `fresh`.
+ * Returns the ECN field of its IP header. */
+uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fresh);
+
 /* ---- output.c ---------------------------------------------------------------------------- */
 
 /* Sends one segment of one connection that has something to say, in turn. False when none has. */
@@ -567,8 +603,8 @@ void nst_listener_changed(struct nst_tcp_listener *l);
 nst_seq nst_cookie_make(const struct nst_tcps *tcps, const struct nst_flow_id *id, nst_seq irs,
                         uint16_t mss);
 /* The same for what travels in the timestamp; false if it says that windows are not scaled. */
-uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok);
-bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok);
+uint32_t nst_cookie_ts(uint32_t ts, uint8_t wscale, bool sack_ok, bool ecn_ok);
+bool nst_cookie_ts_read(uint32_t ts, uint8_t *wscale, bool *sack_ok, bool *ecn_ok);
 bool nst_cookie_check(const struct nst_tcps *tcps, const struct nst_flow_id *id, nst_seq irs,
                       nst_seq cookie, uint16_t *mss);
 

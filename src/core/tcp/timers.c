@@ -100,6 +100,13 @@ static void advise_ip(struct nst_tcb *t)
     nst_ip_doubt(t->tcps->ip, &t->flow.id.peer);
 }
 
+/* One expiry more. A user timeout allows for any number of them. */
+static void count_expiry(struct nst_tcb *t)
+{
+    if (t->retries < UINT8_MAX)
+        t->retries++;
+}
+
 /* R1 and R2 of a SYN (MUST-22). */
 static void syn_timeout(struct nst_tcb *t)
 {
@@ -107,7 +114,7 @@ static void syn_timeout(struct nst_tcb *t)
         nst_tcb_ended(t, t->soft_error ? t->soft_error : ETIMEDOUT);
         return;
     }
-    t->retries++;
+    count_expiry(t);
     advise_ip(t);
     nst_rtt_backoff(&t->rtt);
     nst_tcb_set(t, NST_TCP_DL_RTO, rto_deadline(t));
@@ -129,8 +136,7 @@ static bool has_probed_enough(const struct nst_tcb *t)
 
 static void probe(struct nst_tcb *t)
 {
-    if (t->retries < UINT8_MAX)
-        t->retries++;
+    count_expiry(t);
     nst_rtt_backoff(&t->rtt); /* SHLD-29, SHLD-30 */
     if (t->snd.wnd)
         t->push_now = true; /* too small a window to be worth it, but it stays so */
@@ -156,7 +162,7 @@ static void rto_timeout(struct nst_tcb *t)
     if (probing) {
         probe(t);
     } else {
-        t->retries++;
+        count_expiry(t);
         advise_ip(t);
         nst_recovery_timeout(t);
         nst_rtt_backoff(&t->rtt); /* MUST-19 */

@@ -6,6 +6,17 @@
 
 #define CHECKSUM_OFFSET 6
 
+/* Whether a device may have joined so much. */
+static enum nst_drop check_segments(struct nst_offload *o, size_t payload)
+{
+    if (o->gso != NST_GSO_UDP || o->gso_size == 0 || o->gso_size >= payload) {
+        o->gso = NST_GSO_NONE;
+        return NST_DROP_NONE;
+    }
+    return payload > (size_t)o->gso_size * NST_UDP_SEGMENTS_MAX ? NST_DROP_udp_segments
+                                                                : NST_DROP_NONE;
+}
+
 enum nst_drop nst_udp_input(struct nst_env *env, struct nst_pkt *pkt)
 {
     size_t off = pkt->ip.hlen;
@@ -23,10 +34,11 @@ enum nst_drop nst_udp_input(struct nst_env *env, struct nst_pkt *pkt)
         return NST_DROP_udp_checksum;
     pkt->sport = udp.sport;
     pkt->dport = udp.dport;
-    return NST_DROP_NONE;
+    return check_segments(&pkt->offload, (size_t)udp.len - NST_UDP_HLEN);
 }
 
-/* Always with a checksum (1122-175, 1122-178). */
+/* Always with a checksum (1122-175, 1122-178). Of what is to be cut up, the header is the whole's.
+ */
 int nst_udp_output(struct nst_env *env, struct nst_pkt *pkt)
 {
     struct nst_udp udp = {.sport = pkt->sport, .dport = pkt->dport};
@@ -39,8 +51,9 @@ int nst_udp_output(struct nst_env *env, struct nst_pkt *pkt)
     udp.len = (uint16_t)pkt->len;
     udp.checksum = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_UDP, udp.len);
     nst_udp_emit(&udp, p);
-    pkt->offload = (struct nst_offload){
-        .csum = NST_CSUM_PARTIAL, .csum_start = 0, .csum_offset = CHECKSUM_OFFSET};
+    pkt->offload.csum = NST_CSUM_PARTIAL;
+    pkt->offload.csum_start = 0;
+    pkt->offload.csum_offset = CHECKSUM_OFFSET;
     NST_COUNT(env, udp_out);
     return 0;
 }

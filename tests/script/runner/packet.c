@@ -88,6 +88,7 @@ static const struct word icmp_words[] = {
 
 static const struct word udp_words[] = {
     {"no-sum", FIELD_UDP_NO_SUM, true, 1},
+    {"gso", FIELD_GSO, false, 0},
 };
 
 static const struct word tcp_words[] = {
@@ -181,6 +182,13 @@ static void read_icmp(struct script *s, struct packet *p)
         read_between_us(s, p->quote);
 }
 
+/* A datagram may be a part of what was sent, or came, as one. */
+static void read_place(struct script *s, struct packet *p)
+{
+    if (script_accept(s, "at"))
+        p->payload_at = script_number(s);
+}
+
 static void read_udp(struct script *s, struct packet *p)
 {
     packet_set(p, FIELD_IP_PROTO, NST_IPPROTO_UDP);
@@ -189,6 +197,7 @@ static void read_udp(struct script *s, struct packet *p)
     packet_set(p, FIELD_UDP_DPORT, script_number(s));
     while (READ_WORDS(s, p, udp_words) || READ_WORDS(s, p, payload_words))
         continue;
+    read_place(s, p);
 }
 
 /* Unless the line says otherwise, it travels as RFC 3376 §4 wants it. */
@@ -266,8 +275,10 @@ static void read_transport(struct script *s, struct packet *p)
         read_udp(s, p);
     else if (script_accept(s, "tcp"))
         read_tcp(s, p);
-    else
+    else {
         READ_WORDS(s, p, payload_words);
+        read_place(s, p);
+    }
 }
 
 /* Bytes that stand in front of the payload in a datagram of this protocol. */
@@ -516,7 +527,7 @@ static bool check_payload(const struct packet *expected, const struct packet *ac
     if (!expected->fields[FIELD_LEN].set)
         return true;
     for (size_t i = 0; i < actual->payload_len; i++) {
-        size_t at = actual->payload_at + i;
+        size_t at = expected->payload_at + actual->payload_at + i;
         if (actual->payload[i] == packet_pattern(at, fill))
             continue;
         snprintf(why, cap, "payload: byte %zu is 0x%02x instead of 0x%02x", at, actual->payload[i],

@@ -73,7 +73,7 @@ static void cmd_config(struct world *w)
     script_expect_end(w->s);
 }
 
-/* link NAME [ip] [mtu N] [tso] [down]: the MAC address is 02:ee:00:00:00:00 and up. */
+/* link NAME [ip] [mtu N] [tso] [uso] [down]: the MAC address is 02:ee:00:00:00:00 and up. */
 static void cmd_link(struct world *w)
 {
     struct nst_link_config config = {.mtu = 1500, .mac = {{2, 0xee, 0, 0, 0, (uint8_t)w->nlinks}}};
@@ -84,7 +84,9 @@ static void cmd_link(struct world *w)
     if (script_accept(w->s, "mtu"))
         config.mtu = (uint32_t)script_number(w->s);
     if (script_accept(w->s, "tso"))
-        config.offloads = NST_LINK_CSUM | NST_LINK_TSO4;
+        config.offloads |= NST_LINK_CSUM | NST_LINK_TSO4;
+    if (script_accept(w->s, "uso"))
+        config.offloads |= NST_LINK_CSUM | NST_LINK_USO;
     config.down = script_accept(w->s, "down");
     script_expect_end(w->s);
     world_link_add(w, &config);

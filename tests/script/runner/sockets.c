@@ -127,8 +127,8 @@ static size_t read_message(struct world *w, const struct world_sock *ws)
     return len;
 }
 
-/* send NAME [to ADDR[:PORT]] [from ADDR] [link NAME] [ttl N] [tos N] [options HEX] [more] [oob]
- * MESSAGE */
+/* send NAME [to ADDR[:PORT]] [from ADDR] [link NAME] [ttl N] [tos N] [segment N] [options HEX]
+ * [more] [oob] MESSAGE */
 static void cmd_send(struct world *w)
 {
     struct script *s = w->s;
@@ -146,6 +146,8 @@ static void cmd_send(struct world *w)
         msg.ttl = (uint8_t)script_number(s);
     if (script_accept(s, "tos"))
         msg.tos = (int16_t)script_number(s);
+    if (script_accept(s, "segment"))
+        msg.segment_bytes = (uint16_t)script_number(s);
     if (script_accept(s, "options"))
         msg.options_len = (uint8_t)script_hex(s, msg.options, sizeof msg.options);
     if (script_accept(s, "more"))
@@ -160,7 +162,7 @@ static void cmd_send(struct world *w)
 }
 
 /* What surrounds a received datagram: [from ADDR[:PORT]] [to ADDR[:PORT]] [ttl N] [tos N]
- * [options HEX] [truncated] */
+ * [segment N] [options HEX] [truncated] */
 static void check_surroundings(struct world *w, const struct nst_msg *msg)
 {
     uint8_t options[NST_IP_OPTIONS_MAX];
@@ -173,6 +175,9 @@ static void check_surroundings(struct world *w, const struct nst_msg *msg)
         command_check_number(w, "its ttl is", msg->ttl);
     if (script_accept(w->s, "tos"))
         command_check_number(w, "its tos is", (uint64_t)msg->tos);
+    uint64_t segment = script_accept(w->s, "segment") ? script_number(w->s) : 0;
+    if (segment != msg->segment_bytes)
+        script_fail(w->s, "its segments are of %u", msg->segment_bytes);
     if (script_accept(w->s, "options")) {
         size_t len = script_hex(w->s, options, sizeof options);
         if (len != msg->options_len || memcmp(options, msg->options, len) != 0)
@@ -319,6 +324,8 @@ static const char *const option_names[] = {
     [NST_OPT_MULTICAST_TTL] = "multicast-ttl",
     [NST_OPT_MULTICAST_LOOP] = "multicast-loop",
     [NST_OPT_MULTICAST_LINK] = "multicast-link",
+    [NST_OPT_UDP_SEGMENT] = "udp-segment",
+    [NST_OPT_UDP_GRO] = "udp-gro",
     [NST_OPT_OOBINLINE] = "oobinline",
     [NST_OPT_DEFER_ACCEPT] = "defer-accept",
     [NST_OPT_QUICKACK] = "quickack",
@@ -334,6 +341,7 @@ static const char *const option_names[] = {
     [NST_OPT_LINGER2] = "linger2",
     [NST_OPT_USER_TIMEOUT] = "user-timeout",
     [NST_OPT_RECOVERY] = "recovery",
+    [NST_OPT_ECN] = "ecn",
 };
 
 /* setopt NAME OPTION N|off, or setopt NAME congestion ALGORITHM */

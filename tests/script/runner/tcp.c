@@ -20,7 +20,8 @@
     X("synack-retries", synack_retries) \
     X("retries1", retries1)             \
     X("retries2", retries2)             \
-    X("orphan-retries", orphan_retries)
+    X("orphan-retries", orphan_retries) \
+    X("ecn", ecn)
 
 #define CONFIG_SWITCHES(X)      \
     X("timestamps", timestamps) \
@@ -164,9 +165,9 @@ static void check_reason(struct world *w, const struct nst_tcb *t)
 /* tcp NAME phase PHASE | reason REASON | WHAT N: a number of the connection's */
 void tcp_expect_number(struct world *w)
 {
-    static const char *const names[] = {"phase",  "reason",  "cwnd",      "ssthresh",
-                                        "mss",    "srtt-ms", "rto-ms",    "rcvbuf",
-                                        "sndbuf", "undos",   "reo-wnd-ms"};
+    static const char *const names[] = {"phase",  "reason",  "cwnd",       "ssthresh",
+                                        "mss",    "srtt-ms", "rto-ms",     "rcvbuf",
+                                        "sndbuf", "undos",   "reo-wnd-ms", "rcv-tos"};
     const struct nst_tcb *t = stream_of(w)->tcb;
 
     if (!t)
@@ -181,7 +182,8 @@ void tcp_expect_number(struct world *w)
                                t->rcvbuf,
                                t->sndbuf,
                                t->count.undos,
-                               nst_rack_reo_wnd(t) / NST_MS};
+                               nst_rack_reo_wnd(t) / NST_MS,
+                               t->rcv_tos};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
     if (which == 0)
         check_phase(w, t);

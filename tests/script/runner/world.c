@@ -179,6 +179,7 @@ static void keep_frame(struct world *w, const struct world_link *link, struct ns
         memcpy(f->data + at, slices[i].base, slices[i].len);
     const struct nst_offload *offload = nst_pkt_offload(pkt);
     complete_checksum(offload, f->data, f->len);
+    f->gso_ecn = offload->gso_ecn;
     f->gso_size = offload->gso ? offload->gso_size : 0;
     w->npending++;
     nst_pkt_free(pkt);
@@ -334,6 +335,15 @@ static void complete_arp(struct world *w, const struct world_link *link, struct 
         packet_set_addr(p, FIELD_ARP_TPA, &ours);
 }
 
+/* As a device describes UDP datagrams that it has joined; TCP segments need no description. */
+static void describe_joined(const struct packet *p, struct nst_offload *o)
+{
+    uint16_t size = (uint16_t)packet_number(p, FIELD_GSO, 0);
+
+    if (size)
+        *o = (struct nst_offload){.csum = NST_CSUM_VALID, .gso = NST_GSO_UDP, .gso_size = size};
+}
+
 void world_inject(struct world *w, const struct world_link *link, struct packet *p)
 {
     struct nst_slice slices[NST_PKT_SLICES];
@@ -352,6 +362,7 @@ void world_inject(struct world *w, const struct world_link *link, struct packet 
     size_t n = nst_pkt_slices(pkt, slices, NST_PKT_SLICES);
     for (size_t i = 0; i < n; at += slices[i++].len)
         memcpy(slices[i].base, w->bytes + at, slices[i].len);
+    describe_joined(p, nst_pkt_offload(pkt));
     nst_input(w->stack, link->link, &pkt, 1, w->now);
 }
 
@@ -384,8 +395,10 @@ static void complete_expected(const struct world_link *link, struct packet *p)
     uint64_t proto = packet_number(p, FIELD_IP_PROTO, 0);
     if (!fragment && (proto == NST_IPPROTO_ICMP || proto == NST_IPPROTO_UDP))
         default_number(p, FIELD_SUM_BAD, 0);
-    if (!fragment && proto == NST_IPPROTO_UDP)
+    if (!fragment && proto == NST_IPPROTO_UDP) {
         default_number(p, FIELD_UDP_NO_SUM, 0);
+        default_number(p, FIELD_GSO, 0);
+    }
     if (!fragment && proto == NST_IPPROTO_TCP)
         complete_segment(p);
 }
@@ -405,8 +418,11 @@ static void expect_frame(struct world *w, const struct world_link *link,
     if (actual.shape == SHAPE_IP && actual.fields[FIELD_TCP_FLAGS].set) {
         talk_outgoing(&w->talks, &actual, expected->fields[FIELD_TCP_ISN].set);
         talk_relative(&w->talks, &actual);
-        packet_set(&actual, FIELD_GSO, f->gso_size);
+        bool cwr = actual.fields[FIELD_TCP_FLAGS].number & NST_TCP_CWR;
+        if (f->gso_size && f->gso_ecn != cwr)
+            script_fail(w->s, "the device is told something else about CWR: %s", text);
     }
+    packet_set(&actual, FIELD_GSO, f->gso_size);
     if (!packet_check(expected, &actual, why, sizeof why))
         script_fail(w->s, "the stack sends %s\n#     which differs: %s", text, why);
 }

@@ -26,6 +26,7 @@ struct world_frame {
     const struct world_link *link;
     uint8_t *data;
     size_t len;
+    bool gso_ecn;      /* the device knows that the first of them bears CWR */
     uint16_t gso_size; /* the device is to make segments of this size; 0: it is one */
 };
 

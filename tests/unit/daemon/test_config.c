@@ -62,6 +62,8 @@ static const char *describe(const struct nst_up_config *c)
     fprintf(out, " host=%s",
             nst_addr_is_set(&c->host.addr) ? nst_prefix_print(a, &c->host) : "none");
     fprintf(out, " via=%s", nst_addr_is_set(&c->gateway) ? nst_addr_print(a, &c->gateway) : "none");
+    for (size_t i = 0; i < c->ndns; i++)
+        fprintf(out, " dns=%s", nst_addr_print(a, &c->dns[i]));
     for (size_t i = 0; i < c->nroutes; i++)
         fprintf(out, " route=%s,%s,%u", nst_prefix_print(a, &c->routes[i].dst),
                 nst_addr_is_set(&c->routes[i].gateway) ? nst_addr_print(b, &c->routes[i].gateway)
@@ -133,6 +135,8 @@ static void test_flags(void **state)
          NET(" 10.0.0.2/24/acd1 host=none via=10.0.0.77")},
         {"--gateway 10.0.0.9", NET(" 10.0.0.2/24/acd1 host=10.0.0.1/24 via=10.0.0.9")},
         {"--gateway none", NET(" 10.0.0.2/24/acd1 host=10.0.0.1/24 via=none")},
+        {"--dns 10.0.0.1 --dns 192.0.2.53",
+         NET(" 10.0.0.2/24/acd1 host=10.0.0.1/24 via=10.0.0.1 dns=10.0.0.1 dns=192.0.2.53")},
         {"--nat eth0.100", DEVICE LIMITS ADDRESS " nat=eth0.100 user= log=2"},
         {"--ping 8.8.8.8", DEVICE LIMITS ADDRESS " nat= ping=8.8.8.8 user= log=2"},
         {"--user nobody", DEVICE LIMITS ADDRESS " nat= user=nobody log=2"},
@@ -160,6 +164,9 @@ static void test_file(void **state)
         {"[Link]\nMTUBytes=2K\nTransmitQueueLength=77\n", DEVICE " mtu=2048 queue=77" ADDRESS REST},
         {"[Network]\nAddress=10.1.0.2/16\nAddress=10.2.0.2/16\nGateway=10.2.0.9\n",
          NET(" 10.1.0.2/16/acd1 10.2.0.2/16/acd1 host=10.1.0.1/16 via=10.2.0.9")},
+        {"[Network]\nDNS=10.0.0.1\nDNS=2001:db8::53\nDNS=192.0.2.53\n",
+         NET(" 10.0.0.2/24/acd1 host=10.0.0.1/24 via=10.0.0.1 dns=10.0.0.1 dns=2001:db8::53"
+             " dns=192.0.2.53")},
         {"[Address]\nAddress=10.1.0.2/16\nDuplicateAddressDetection=ipv4\n"
          "[Address]\nDuplicateAddressDetection=none\nAddress=10.2.0.2/16\n"
          "[Address]\nAddress=10.3.0.2/16\nDuplicateAddressDetection=both\n"
@@ -277,6 +284,10 @@ static void test_bad_flags(void **state)
         {"--host-address nobody", "--host-address nobody: " HOST_RULE},
         {"--gateway 10.0.0.1/24",
          "--gateway 10.0.0.1/24: expected none, or an IPv4 address such as 10.0.0.1"},
+        {"--dns ns.example",
+         "--dns ns.example: expected the address of a name server such as 10.0.0.1"},
+        {"--dns 10.0.0.1 --dns 10.0.0.2 --dns 10.0.0.3 --dns 10.0.0.4",
+         "--dns 10.0.0.4: expected at most 3 name servers"},
         {"--ping host", "--ping host: expected the IPv4 address of a host such as 10.0.0.1"},
         {"--ping 224.0.0.1",
          "--ping 224.0.0.1: expected the IPv4 address of a host such as 10.0.0.1"},
@@ -459,10 +470,10 @@ static void test_the_example_file_shows_the_defaults(void **state)
 static void test_help(void **state)
 {
     static const char *const flags[] = {
-        "--name",         "--config",   "-d, --device",   "--tun",      "--no-offload",
-        "--mac",          "--mtu",      "--queue-length", "--address",  "--acd",
-        "--host-address", "--gateway",  "--nat",          "--ping",     "--user",
-        "--log-level",    "--log-json", "--daemon",       "--services", "-h, --help"};
+        "--name",   "--config",       "-d, --device", "--tun",  "--no-offload",   "--mac",
+        "--mtu",    "--queue-length", "--address",    "--acd",  "--host-address", "--gateway",
+        "--dns",    "--nat",          "--ping",       "--user", "--log-level",    "--log-json",
+        "--daemon", "--services",     "-h, --help"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;

@@ -454,6 +454,27 @@ static void test_share_copies_the_description(void **state)
     nst_pkt_free(pkt);
 }
 
+/* Of each number of slices that a copy may have; what the whole's buffers hold no longer counts. */
+static void test_copy(void **state)
+{
+    static uint8_t large[10000];
+    const size_t ranges[][2] = {{0, 0}, {0, 1}, {2047, 2}, {100, 5000}, {0, sizeof large}};
+    (void)state;
+
+    for (size_t i = 0; i < sizeof large; i++)
+        large[i] = (uint8_t)(i * 13 >> 2);
+    struct nst_pkt *pkt = test_pkt(&core.pool, large, sizeof large), *copies[5];
+    pkt->sport = 1000;
+    for (size_t i = 0; i < 5; i++)
+        assert_non_null(copies[i] = nst_pkt_copy(pkt, ranges[i][0], ranges[i][1]));
+    nst_pkt_free(pkt);
+    for (size_t i = 0; i < 5; i++) {
+        test_pkt_assert(copies[i], large + ranges[i][0], ranges[i][1]);
+        assert_int_equal(copies[i]->sport, 1000);
+        nst_pkt_free(copies[i]);
+    }
+}
+
 /* ---- Limits ------------------------------------------------------------------------------ */
 
 static void test_new_lengths(void **state)
@@ -628,6 +649,7 @@ int main(void)
         TEST(test_own_head_keeps_the_headroom),
         TEST(test_last_reference_is_owned),
         TEST(test_share_copies_the_description),
+        TEST(test_copy),
         TEST(test_new_lengths),
         TEST(test_headroom_runs_out),
         TEST(test_slices_run_out),

@@ -298,14 +298,17 @@ static void test_cookie_timestamp(void **state)
     (void)state;
     for (uint32_t ts = UINT32_MAX - 70; ts != 70; ts++) {
         for (uint8_t scale = 0; scale <= 15; scale++) {
-            for (unsigned sack = 0; sack < 2; sack++) {
-                uint32_t marked = nst_cookie_ts(ts, scale, sack);
+            for (unsigned bits = 0; bits < 4; bits++) {
+                bool sack = bits & 1, ecn = bits & 2;
+                uint32_t marked = nst_cookie_ts(ts, scale, sack, ecn);
                 uint8_t got;
-                bool got_sack;
+                bool got_sack, got_ecn;
                 assert_true((int32_t)(ts - marked) >= 0 && ts - marked < 64);
-                assert_int_equal(nst_cookie_ts_read(marked, &got, &got_sack), scale != 15);
+                assert_int_equal(nst_cookie_ts_read(marked, &got, &got_sack, &got_ecn),
+                                 scale != 15);
                 assert_int_equal(got, scale == 15 ? 0 : scale);
                 assert_int_equal(got_sack, sack);
+                assert_int_equal(got_ecn, ecn);
             }
         }
     }

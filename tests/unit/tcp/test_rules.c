@@ -348,6 +348,31 @@ static void test_end_frees_queues(void **state)
     assert_int_equal(dialogue_read(&d, buf, sizeof buf), 0);
 }
 
+/* What the congestion window holds back waits for acknowledgements, not for the cork's time. */
+static void test_cork_runs_out_once(void **state)
+{
+    (void)state;
+
+    dialogue_open(&d);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_CORK, 1), 0);
+    dialogue_write(&d, 20000);
+    assert_int_not_equal(dialogue_tcb(&d)->deadlines[NST_TCP_DL_CORK], NST_TIME_NEVER);
+    harness_run(&h, 200 * NST_MS);
+    assert_int_equal(dialogue_tcb(&d)->deadlines[NST_TCP_DL_CORK], NST_TIME_NEVER);
+}
+
+/* With a user timeout of a day there are more than a counter of eight bits can hold. */
+static void test_expiries_do_not_wrap(void **state)
+{
+    (void)state;
+
+    dialogue_open(&d);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_USER_TIMEOUT, 24 * 3600 * 1000), 0);
+    dialogue_write(&d, 100);
+    harness_run(&h, 12 * 3600 * NST_SEC);
+    assert_int_equal(dialogue_tcb(&d)->retries, UINT8_MAX);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -369,6 +394,8 @@ int main(void)
         T(test_text_for_nobody_is_reset),
         T(test_writable_after_shutdown),
         T(test_end_frees_queues),
+        T(test_cork_runs_out_once),
+        T(test_expiries_do_not_wrap),
     };
 
     return cmocka_run_group_tests_name("tcp/rules", tests, NULL, NULL);

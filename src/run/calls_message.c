@@ -1,0 +1,342 @@
+/* sendto(), recvfrom(), sendmsg(), recvmsg() and their plurals, when they come here: with an
+ * address, or as messages.
+ *
+ * A stream needs no help: bytes have no addresses, so the kernel does the call. (What it would do
+ * with an address to send to differs: AF_UNIX refuses, TCP looks away. So do we.) Datagrams are
+ * copied out of or into the caller's memory, and client/local.h translates addresses and control
+ * messages on the way. To send a datagram twice or to lose one, when a signal ends a call at the
+ * wrong moment, is within what UDP promises. */
+#include "run/supervisor.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    CONTROL_MAX = 1024,        /* bytes of control messages; IP's are few */
+    DATAGRAM_MAX = 65536,      /* no datagram is as long */
+    STREAM_PIECE = 256 * 1024, /* at most at once; the rest is for the caller to send again */
+    VECTORS_MAX = 1024,        /* the kernel's UIO_MAXIOV */
+};
+
+/* The kernel's struct msghdr, copied from the caller, with what it points to. */
+struct message {
+    struct msghdr there; /* addresses are the caller's */
+    struct iovec iov[VECTORS_MAX];
+    size_t total; /* bytes that the vectors hold */
+};
+
+/* What a datagram passes through on its way. There is one, as calls are worked on one by one. */
+static struct {
+    struct message message;
+    struct sockaddr_storage name;
+    _Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
+    uint8_t data[STREAM_PIECE];
+} work;
+
+static bool is_stream(const struct nst_run_call *call)
+{
+    return call->name.protocol == IPPROTO_TCP;
+}
+
+static bool may_wait(const struct nst_run_call *call, int flags)
+{
+    return !(flags & MSG_DONTWAIT) && !nst_run_call_nonblocking(call);
+}
+
+/* ---- Messages in the caller's memory ------------------------------------------------------ */
+
+/* Copies a message's head and vectors. -EFAULT, -EMSGSIZE, -EINVAL as the kernel says. */
+static int read_message(const struct nst_run_call *call, uint64_t from, struct message *m)
+{
+    if (nst_run_target_read(call->tid, &m->there, from, sizeof m->there) != 0)
+        return -EFAULT;
+    if (m->there.msg_name && m->there.msg_namelen > INT32_MAX)
+        return -EINVAL;
+    if (m->there.msg_iovlen > VECTORS_MAX)
+        return -EMSGSIZE;
+    if (nst_run_target_read(call->tid, m->iov, (uintptr_t)m->there.msg_iov,
+                            m->there.msg_iovlen * sizeof m->iov[0]) != 0)
+        return -EFAULT;
+    m->total = 0;
+    for (size_t i = 0; i < m->there.msg_iovlen; i++) {
+        if (m->iov[i].iov_len > SSIZE_MAX - m->total)
+            return -EINVAL;
+        m->total += m->iov[i].iov_len;
+    }
+    return 0;
+}
+
+/* The message that sendto() and recvfrom() mean. */
+static void make_message(const struct nst_run_call *call, struct message *m)
+{
+    m->iov[0] = (struct iovec){(void *)(uintptr_t)call->args[1], call->args[2]};
+    m->there = (struct msghdr){.msg_iovlen = 1};
+    m->total = call->args[2];
+}
+
+/* ---- Sending ------------------------------------------------------------------------------ */
+
+/* Copies name and control messages to where the real call reads them. */
+static int read_ancillary(const struct nst_run_call *call, const struct msghdr *there,
+                          struct msghdr *here)
+{
+    if (there->msg_controllen > sizeof work.control)
+        return -ENOBUFS;
+    if (there->msg_name) {
+        here->msg_namelen = there->msg_namelen < sizeof work.name ? there->msg_namelen
+                                                                  : (socklen_t)sizeof work.name;
+        here->msg_name = &work.name;
+    }
+    if (there->msg_control && there->msg_controllen) {
+        here->msg_controllen = there->msg_controllen;
+        here->msg_control = work.control;
+    }
+    if (nst_run_target_read(call->tid, &work.name, (uintptr_t)there->msg_name, here->msg_namelen) !=
+        0)
+        return -EFAULT;
+    return nst_run_target_read(call->tid, work.control, (uintptr_t)there->msg_control,
+                               here->msg_controllen);
+}
+
+/* Sends what work.message describes: the number of bytes, or -errno. */
+static ssize_t send_datagram(const struct nst_run_call *call, int flags)
+{
+    struct message *m = &work.message;
+    struct iovec iov = {work.data, m->total};
+    struct msghdr here = {.msg_iov = &iov, .msg_iovlen = 1};
+    int err = m->total > DATAGRAM_MAX ? -EMSGSIZE : read_ancillary(call, &m->there, &here);
+
+    if (!err)
+        err = nst_run_target_gather(call->tid, work.data, m->iov, m->there.msg_iovlen, m->total);
+    if (err)
+        return err;
+    return nst_client_sendmsg_at(call->fd, &here, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* An address or control messages, for a stream: TCP looks at neither. */
+static ssize_t send_stream(const struct nst_run_call *call, int flags)
+{
+    struct message *m = &work.message;
+    size_t len = m->total < STREAM_PIECE ? m->total : STREAM_PIECE;
+    int err = nst_run_target_gather(call->tid, work.data, m->iov, m->there.msg_iovlen, len);
+
+    if (err)
+        return err;
+    if (!nst_run_call_stands(call))
+        return -EINTR;
+    ssize_t n = send(call->fd, work.data, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL)) {
+        syscall(SYS_tkill, call->tid, SIGPIPE);
+        return -EPIPE;
+    }
+    return n < 0 ? -errno : n;
+}
+
+/* Ends the call, or parks it. */
+static void finish_sending(struct nst_run_call *call, ssize_t n, int flags, nst_run_handler *again)
+{
+    if (n == -EAGAIN && may_wait(call, flags))
+        nst_run_call_wait(call, NST_LOOP_OUT, again, -EAGAIN);
+    else
+        nst_run_call_return(call, n);
+}
+
+void nst_run_sendto(struct nst_run_call *call)
+{
+    struct message *m = &work.message;
+    int flags = (int)call->args[3];
+
+    make_message(call, m);
+    m->there.msg_name = (void *)(uintptr_t)call->args[4];
+    m->there.msg_namelen = (socklen_t)call->args[5];
+    if (call->args[5] > INT32_MAX)
+        nst_run_call_return(call, -EINVAL);
+    else
+        finish_sending(call,
+                       is_stream(call) ? send_stream(call, flags) : send_datagram(call, flags),
+                       flags, nst_run_sendto);
+}
+
+void nst_run_sendmsg(struct nst_run_call *call)
+{
+    const struct msghdr *there = &work.message.there;
+    int flags = (int)call->args[2], err = read_message(call, call->args[1], &work.message);
+
+    if (err)
+        nst_run_call_return(call, err);
+    else if (is_stream(call) && !there->msg_name && !there->msg_controllen)
+        nst_run_call_continue(call);
+    else
+        finish_sending(call,
+                       is_stream(call) ? send_stream(call, flags) : send_datagram(call, flags),
+                       flags, nst_run_sendmsg);
+}
+
+/* ---- Receiving ---------------------------------------------------------------------------- */
+
+/* Copies what came with a datagram to where the caller wants it; `there` gets the lengths. */
+static int write_ancillary(const struct nst_run_call *call, struct msghdr *there,
+                           const struct msghdr *here)
+{
+    socklen_t name = here->msg_namelen < there->msg_namelen ? here->msg_namelen
+                                                            : there->msg_namelen;
+    int err = nst_run_target_write(call->tid, (uintptr_t)there->msg_name, here->msg_name,
+                                   there->msg_name ? name : 0);
+
+    if (!err)
+        err = nst_run_target_write(call->tid, (uintptr_t)there->msg_control, here->msg_control,
+                                   here->msg_controllen);
+    there->msg_namelen = here->msg_namelen;
+    there->msg_controllen = here->msg_controllen;
+    there->msg_flags = here->msg_flags;
+    return err;
+}
+
+/* Receives a datagram into work.message; the number of bytes as recvmsg() says it, or -errno. */
+static ssize_t receive_datagram(const struct nst_run_call *call, int flags)
+{
+    struct message *m = &work.message;
+    struct iovec iov = {work.data, m->total < DATAGRAM_MAX ? m->total : DATAGRAM_MAX};
+    size_t control = m->there.msg_control ? m->there.msg_controllen : 0;
+    struct msghdr here = {
+        .msg_name = &work.name,
+        .msg_namelen = sizeof work.name,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = work.control,
+        .msg_controllen = control < sizeof work.control ? control : sizeof work.control,
+    };
+    if (flags & MSG_ERRQUEUE) /* which would be the data to AF_UNIX */
+        return -EAGAIN;
+    ssize_t n = nst_client_recvmsg_at(call->fd, &here, flags | MSG_DONTWAIT);
+    if (n < 0)
+        return n;
+    size_t len = (size_t)n < iov.iov_len ? (size_t)n : iov.iov_len;
+    if (!nst_run_call_stands(call))
+        return -EINTR;
+    int err = nst_run_target_scatter(call->tid, m->iov, m->there.msg_iovlen, work.data, len);
+    if (!err)
+        err = write_ancillary(call, &m->there, &here);
+    return err ? err : n;
+}
+
+static void finish_receiving(struct nst_run_call *call, ssize_t n, int flags,
+                             nst_run_handler *again)
+{
+    if (n == -EAGAIN && may_wait(call, flags) && !(flags & MSG_ERRQUEUE))
+        nst_run_call_wait(call, NST_LOOP_IN, again, -EAGAIN);
+    else
+        nst_run_call_return(call, n);
+}
+
+void nst_run_recvfrom(struct nst_run_call *call)
+{
+    struct msghdr *there = &work.message.there;
+    int flags = (int)call->args[3];
+
+    if (is_stream(call)) {
+        nst_run_call_continue(call);
+        return;
+    }
+    make_message(call, &work.message);
+    ssize_t n = receive_datagram(call, flags);
+    if (n >= 0) {
+        int err = nst_run_call_put_name(call, call->args[4], call->args[5], &work.name,
+                                        there->msg_namelen);
+        n = err ? err : n;
+    }
+    finish_receiving(call, n, flags, nst_run_recvfrom);
+}
+
+/* The caller's head, once a datagram has been received. */
+static int write_head(const struct nst_run_call *call, uint64_t to)
+{
+    return nst_run_target_write(call->tid, to, &work.message.there, sizeof work.message.there);
+}
+
+void nst_run_recvmsg(struct nst_run_call *call)
+{
+    int flags = (int)call->args[2], err = read_message(call, call->args[1], &work.message);
+
+    if (!err && is_stream(call) && !(flags & MSG_ERRQUEUE)) {
+        nst_run_call_continue(call);
+        return;
+    }
+    ssize_t n = err ? err : receive_datagram(call, flags);
+    if (n >= 0 && (err = write_head(call, call->args[1])) != 0)
+        n = err;
+    finish_receiving(call, n, flags, nst_run_recvmsg);
+}
+
+/* ---- Several at once ---------------------------------------------------------------------- */
+
+static uint64_t nth(const struct nst_run_call *call, size_t i)
+{
+    return call->args[1] + i * sizeof(struct mmsghdr);
+}
+
+static int write_count(const struct nst_run_call *call, size_t i, ssize_t n)
+{
+    unsigned count = (unsigned)n;
+
+    return nst_run_target_write(call->tid, nth(call, i) + offsetof(struct mmsghdr, msg_len), &count,
+                                sizeof count);
+}
+
+/* The i-th message, sent. */
+static ssize_t send_nth(const struct nst_run_call *call, size_t i, int flags)
+{
+    int err = read_message(call, nth(call, i), &work.message);
+    ssize_t n = err ? err : send_datagram(call, flags);
+
+    if (n >= 0 && (err = write_count(call, i, n)) != 0)
+        return err;
+    return n;
+}
+
+/* The i-th message, received. */
+static ssize_t receive_nth(const struct nst_run_call *call, size_t i, int flags)
+{
+    int err = read_message(call, nth(call, i), &work.message);
+    ssize_t n = err ? err : receive_datagram(call, flags);
+
+    if (n >= 0 && ((err = write_head(call, nth(call, i))) || (err = write_count(call, i, n))))
+        return err;
+    return n;
+}
+
+/* How many messages could be moved before one could not; or, if that was the first, its error. */
+static ssize_t move_all(const struct nst_run_call *call,
+                        ssize_t (*move)(const struct nst_run_call *, size_t, int))
+{
+    unsigned want = (unsigned)call->args[2], done = 0;
+    ssize_t n = 0;
+
+    while (done < want && done < VECTORS_MAX && (n = move(call, done, (int)call->args[3])) >= 0)
+        done++;
+    return done || n >= 0 ? (ssize_t)done : n;
+}
+
+void nst_run_sendmmsg(struct nst_run_call *call)
+{
+    if (is_stream(call))
+        nst_run_call_continue(call);
+    else
+        finish_sending(call, move_all(call, send_nth), (int)call->args[3], nst_run_sendmmsg);
+}
+
+/* It returns with what is there, at least one: as with MSG_WAITFORONE. To collect more and then be
+ * interrupted would be to lose them. */
+void nst_run_recvmmsg(struct nst_run_call *call)
+{
+    if (is_stream(call))
+        nst_run_call_continue(call);
+    else
+        finish_receiving(call, move_all(call, receive_nth), (int)call->args[3], nst_run_recvmmsg);
+}

@@ -1,0 +1,457 @@
+#include "run/supervisor.h"
+
+#include "core/base/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* since Linux 6.6 */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+
+#define SWEEP_NS (100 * NST_LOOP_MSEC)
+
+enum {
+    BUCKETS = 256,
+    KEPT_MAX = 64,
+};
+
+struct kept {
+    struct nst_ipc_token listener;
+    int fd;
+};
+
+struct nst_run_supervisor {
+    struct nst_loop *loop;
+    struct nst_client_conn *conn;
+    struct nst_loop_fd notify;
+    struct seccomp_notif *notif; /* of the size that the kernel wants */
+    size_t notif_len;
+    struct nst_run_pidfds pidfds;
+    struct nst_list calls, by_tid[BUCKETS], lines[BUCKETS];
+    struct nst_loop_timer sweep;
+    struct kept kept[KEPT_MAX]; /* the oldest first */
+    size_t nkept;
+};
+
+static const struct {
+    int nr;
+    nst_run_handler *handler;
+} HANDLERS[] = {
+    {SYS_bind, nst_run_bind},
+    {SYS_listen, nst_run_listen},
+    {SYS_connect, nst_run_connect},
+    {SYS_accept, nst_run_accept},
+    {SYS_accept4, nst_run_accept},
+    {SYS_getsockname, nst_run_getsockname},
+    {SYS_getpeername, nst_run_getpeername},
+    {SYS_setsockopt, nst_run_setsockopt},
+    {SYS_getsockopt, nst_run_getsockopt},
+    {SYS_sendto, nst_run_sendto},
+    {SYS_recvfrom, nst_run_recvfrom},
+    {SYS_sendmsg, nst_run_sendmsg},
+    {SYS_recvmsg, nst_run_recvmsg},
+    {SYS_sendmmsg, nst_run_sendmmsg},
+    {SYS_recvmmsg, nst_run_recvmmsg},
+};
+
+/* ---- Lines: those who wait for descriptors, by socket -------------------------------------- */
+
+static struct nst_list *line_of(const struct nst_run_call *call)
+{
+    return &call->supervisor->lines[call->name.token.id % BUCKETS];
+}
+
+static bool wants_same(const struct nst_run_call *a, const struct nst_run_call *b)
+{
+    return a->events == b->events &&
+           memcmp(&a->name.token, &b->name.token, sizeof a->name.token) == 0;
+}
+
+/* Sees to it that the first of those who want what `like` wants is watched for. */
+static void watch_first(const struct nst_run_call *like)
+{
+    NST_LIST_FOREACH (e, line_of(like)) {
+        struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, in_line);
+        if (!wants_same(call, like))
+            continue;
+        if (!call->ready.loop &&
+            nst_loop_fd_add(call->supervisor->loop, &call->ready, call->fd, call->events) != 0)
+            continue; /* no memory for it: the next one, then */
+        return;
+    }
+}
+
+static void leave_line(struct nst_run_call *call)
+{
+    if (!nst_list_linked(&call->in_line))
+        return;
+    nst_list_del(&call->in_line);
+    nst_loop_fd_del(&call->ready);
+    watch_first(call);
+}
+
+/* ---- A call's life ------------------------------------------------------------------------ */
+
+static void call_free(struct nst_run_call *call)
+{
+    leave_line(call);
+    nst_client_cancel(&call->request);
+    nst_loop_timer_stop(&call->timeout);
+    nst_list_del(&call->node);
+    nst_list_del(&call->by_tid);
+    if (call->fd >= 0)
+        close(call->fd);
+    free(call);
+}
+
+static void answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
+{
+    /* It fails when the call has gone (ENOENT), and then nobody waits for it. */
+    (void)ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp);
+}
+
+void nst_run_call_return(struct nst_run_call *call, int64_t result)
+{
+    struct seccomp_notif_resp resp = {.id = call->id};
+
+    if (result < 0)
+        resp.error = (int32_t)result;
+    else
+        resp.val = result;
+    answer(call->supervisor, &resp);
+    call_free(call);
+}
+
+void nst_run_call_continue(struct nst_run_call *call)
+{
+    struct seccomp_notif_resp resp = {.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+
+    answer(call->supervisor, &resp);
+    call_free(call);
+}
+
+int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
+{
+    struct seccomp_notif_addfd add = {
+        .id = call->id,
+        .flags = SECCOMP_ADDFD_FLAG_SEND,
+        .srcfd = (uint32_t)fd,
+        .newfd_flags = cloexec ? O_CLOEXEC : 0,
+    };
+
+    if (ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
+        int err = -errno;
+        nst_run_call_return(call, err);
+        return err;
+    }
+    close(fd);
+    call_free(call);
+    return 0;
+}
+
+bool nst_run_call_stands(const struct nst_run_call *call)
+{
+    uint64_t id = call->id;
+
+    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* Drops what nobody waits for any more: a killed process's sockets end with it. */
+static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
+{
+    struct nst_run_supervisor *s = timer->arg;
+
+    NST_LIST_FOREACH_SAFE (e, &s->calls) {
+        struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, node);
+        if (!nst_run_call_stands(call))
+            call_free(call);
+    }
+    if (!nst_list_empty(&s->calls))
+        nst_loop_timer_after(loop, timer, SWEEP_NS);
+}
+
+/* ---- Parking ------------------------------------------------------------------------------ */
+
+static bool on_ready(struct nst_loop *loop, struct nst_loop_fd *source, unsigned events,
+                     unsigned budget)
+{
+    struct nst_run_call *call = source->arg;
+
+    (void)loop, (void)events, (void)budget;
+    if (nst_run_call_stands(call))
+        call->resume(call);
+    else
+        call_free(call);
+    return false;
+}
+
+void nst_run_call_wait(struct nst_run_call *call, unsigned events, nst_run_handler *resume,
+                       int late)
+{
+    if (nst_list_linked(&call->in_line)) /* it was its turn, but somebody else was faster */
+        return;
+    call->resume = resume;
+    call->events = events;
+    call->ready.fn = on_ready;
+    call->ready.arg = call;
+    nst_run_call_limit(call, events & NST_LOOP_IN ? SO_RCVTIMEO : SO_SNDTIMEO, late);
+    nst_list_push_back(line_of(call), &call->in_line);
+    watch_first(call);
+}
+
+static void on_late(struct nst_loop *loop, struct nst_loop_timer *timer)
+{
+    struct nst_run_call *call = timer->arg;
+
+    (void)loop;
+    nst_run_call_return(call, call->timeout_result);
+}
+
+void nst_run_call_limit(struct nst_run_call *call, int option, int late)
+{
+    struct timeval limit = {0};
+    socklen_t len = sizeof limit;
+
+    if (call->timeout.loop || getsockopt(call->fd, SOL_SOCKET, option, &limit, &len) != 0 ||
+        (limit.tv_sec == 0 && limit.tv_usec == 0))
+        return;
+    call->timeout.fn = on_late;
+    call->timeout.arg = call;
+    call->timeout_result = late;
+    nst_loop_timer_after(call->supervisor->loop, &call->timeout,
+                         (uint64_t)limit.tv_sec * NST_LOOP_SECOND +
+                             (uint64_t)limit.tv_usec * (NST_LOOP_MSEC / 1000));
+}
+
+void nst_run_call_ask(struct nst_run_call *call, nst_client_done *done)
+{
+    call->request.fd = call->fd;
+    call->request.pid = nst_run_target_process(&call->supervisor->pidfds, call->tid);
+    call->request.arg = call;
+    call->request.done = done;
+    nst_client_submit(call->supervisor->conn, &call->request);
+}
+
+struct nst_run_call *nst_run_call_of(struct nst_client_request *request)
+{
+    return request->arg;
+}
+
+bool nst_run_call_nonblocking(const struct nst_run_call *call)
+{
+    return (fcntl(call->fd, F_GETFL) & O_NONBLOCK) != 0;
+}
+
+/* ---- Memory ------------------------------------------------------------------------------- */
+
+int nst_run_call_get_name(struct nst_run_call *call, uint64_t from, uint64_t len,
+                          struct sockaddr_storage *addr)
+{
+    memset(addr, 0, sizeof *addr);
+    if ((uint32_t)len > sizeof *addr)
+        return -EINVAL;
+    return nst_run_target_read(call->tid, addr, from, (uint32_t)len);
+}
+
+int nst_run_call_put_name(struct nst_run_call *call, uint64_t to, uint64_t to_len,
+                          const struct sockaddr_storage *addr, socklen_t len)
+{
+    int32_t room;
+
+    if (nst_run_target_read(call->tid, &room, to_len, sizeof room) != 0)
+        return -EFAULT;
+    if (room < 0)
+        return -EINVAL;
+    if (!nst_run_call_stands(call)) /* the memory may be another's by now */
+        return -EFAULT;
+    if (nst_run_target_write(call->tid, to, addr, (socklen_t)room < len ? (size_t)room : len) != 0)
+        return -EFAULT;
+    return nst_run_target_write(call->tid, to_len, &len, sizeof len);
+}
+
+/* ---- Kept connections --------------------------------------------------------------------- */
+
+static void forget_kept(struct nst_run_supervisor *s, size_t i)
+{
+    memmove(&s->kept[i], &s->kept[i + 1], (--s->nkept - i) * sizeof s->kept[0]);
+}
+
+void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener, int fd)
+{
+    if (s->nkept == KEPT_MAX) {
+        close(s->kept[0].fd);
+        forget_kept(s, 0);
+    }
+    s->kept[s->nkept++] = (struct kept){*listener, fd};
+}
+
+int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
+{
+    for (size_t i = 0; i < s->nkept; i++) {
+        if (memcmp(&s->kept[i].listener, listener, sizeof *listener) == 0) {
+            int fd = s->kept[i].fd;
+            forget_kept(s, i);
+            return fd;
+        }
+    }
+    return -1;
+}
+
+/* ---- From a notification to a handler ------------------------------------------------------ */
+
+static nst_run_handler *find_handler(int nr)
+{
+    for (size_t i = 0; i < NST_ARRAY_LEN(HANDLERS); i++)
+        if (HANDLERS[i].nr == nr)
+            return HANDLERS[i].handler;
+    return nst_run_call_continue;
+}
+
+/* Finds out whose descriptor it is; what isn't ours stays the kernel's. */
+static void begin(struct nst_run_call *call)
+{
+    struct nst_run_supervisor *s = call->supervisor;
+
+    if (call->nr == SYS_socket) {
+        nst_run_socket(call);
+        return;
+    }
+    call->fd = nst_run_target_fd(&s->pidfds, call->tid, (int)call->args[0]);
+    if (call->fd == -EMFILE || call->fd == -ENFILE) /* ours: we can't tell, so it can't be done */
+        nst_run_call_return(call, -ENFILE);
+    else if (call->fd < 0 || nst_client_identify(call->fd, &call->name) != 0)
+        nst_run_call_continue(call);
+    else
+        find_handler(call->nr)(call);
+}
+
+/* Who calls again has given up what he waited for. */
+static void drop_older(struct nst_list *bucket, pid_t tid)
+{
+    NST_LIST_FOREACH_SAFE (e, bucket) {
+        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
+        if (older->tid == tid)
+            call_free(older);
+    }
+}
+
+static void refuse(struct nst_run_supervisor *s, uint64_t id, int err)
+{
+    struct seccomp_notif_resp resp = {.id = id, .error = err};
+
+    answer(s, &resp);
+}
+
+static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif *notif)
+{
+    struct nst_list *bucket = &s->by_tid[notif->pid % BUCKETS];
+    struct nst_run_call *call = calloc(1, sizeof *call);
+
+    drop_older(bucket, (pid_t)notif->pid);
+    if (!call) {
+        refuse(s, notif->id, -ENOMEM);
+        return;
+    }
+    call->supervisor = s;
+    call->id = notif->id;
+    call->tid = (pid_t)notif->pid;
+    call->nr = notif->data.nr;
+    call->fd = -1;
+    for (size_t i = 0; i < NST_RUN_ARGS; i++)
+        call->args[i] = notif->data.args[i];
+    nst_list_push_back(&s->calls, &call->node);
+    nst_list_push_back(bucket, &call->by_tid);
+    nst_list_init(&call->in_line);
+    if (!s->sweep.loop)
+        nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
+    begin(call);
+}
+
+static bool is_pending(int notify)
+{
+    struct pollfd pfd = {.fd = notify, .events = POLLIN};
+
+    return poll(&pfd, 1, 0) == 1 && pfd.revents & POLLIN;
+}
+
+/* To receive waits when there is nothing, so each is asked for first. */
+static bool on_notify(struct nst_loop *loop, struct nst_loop_fd *source, unsigned events,
+                      unsigned budget)
+{
+    struct nst_run_supervisor *s = source->arg;
+
+    if (!(events & NST_LOOP_IN) && events & NST_LOOP_HUP) { /* nobody is left */
+        nst_loop_stop(loop, 0);
+        return false;
+    }
+    for (; budget > 0 && is_pending(source->fd); budget--) {
+        memset(s->notif, 0, s->notif_len);
+        if (ioctl(source->fd, SECCOMP_IOCTL_NOTIF_RECV, s->notif) == 0)
+            begin_call(s, s->notif);
+    }
+    return false;
+}
+
+/* ---- The supervisor's own life ------------------------------------------------------------- */
+
+static int set_up(struct nst_run_supervisor *s, int notify, const char *name)
+{
+    struct seccomp_notif_sizes sizes;
+    int err;
+
+    if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) != 0)
+        return -errno;
+    s->notif_len = sizes.seccomp_notif;
+    if (!(s->notif = calloc(1, s->notif_len)))
+        return -ENOMEM;
+    s->notify = (struct nst_loop_fd){.fn = on_notify, .arg = s};
+    s->sweep = (struct nst_loop_timer){.fn = on_sweep, .arg = s};
+    if ((err = nst_loop_new(&s->loop, NULL)) != 0 ||
+        (err = nst_client_conn_new(&s->conn, s->loop, name)) != 0)
+        return err;
+    /* The caller sleeps until the answer, so both may as well share a processor: a trap then costs
+     * a third. Older kernels don't know it. */
+    (void)ioctl(notify, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+    return nst_loop_fd_add(s->loop, &s->notify, notify, NST_LOOP_IN);
+}
+
+static void tear_down(struct nst_run_supervisor *s)
+{
+    NST_LIST_FOREACH_SAFE (e, &s->calls)
+        call_free(NST_CONTAINER(e, struct nst_run_call, node));
+    nst_client_conn_free(s->conn);
+    if (s->loop)
+        nst_loop_free(s->loop);
+    free(s->notif);
+}
+
+int nst_run_supervise(int notify, const char *name)
+{
+    static struct nst_run_supervisor s;
+    struct rlimit files;
+
+    nst_list_init(&s.calls);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        nst_list_init(&s.by_tid[i]);
+        nst_list_init(&s.lines[i]);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) { /* one for each call that is parked */
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    int err = set_up(&s, notify, name);
+    if (!err)
+        err = nst_loop_run(s.loop);
+    tear_down(&s);
+    close(notify);
+    return err;
+}

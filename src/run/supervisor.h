@@ -1,0 +1,116 @@
+/* The supervisor: a process beside a program that answers its trapped calls.
+ *
+ * Each trapped call is a struct nst_run_call, from the notification to the answer. Handlers (one
+ * for each system call, in calls_*.c) read the caller's memory, ask the daemon or the descriptor,
+ * and end the call with exactly one of the answers below. A call that can't be answered yet is
+ * *parked*: on a request to the daemon, or on readiness of the descriptor. Nothing ever waits but
+ * the loop.
+ *
+ * A signal may end a call at any moment: the kernel then forgets the notification, and the caller
+ * sees EINTR, or makes the call again (SA_RESTART). Every handler can therefore be begun again from
+ * the start, and parked calls whose notification is gone are dropped: when their thread calls
+ * again, when what they wait for comes, and in a sweep. */
+#ifndef NST_RUN_SUPERVISOR_H
+#define NST_RUN_SUPERVISOR_H
+
+#include "client/local.h"
+#include "client/request.h"
+#include "run/target.h"
+
+#include <linux/seccomp.h>
+
+#define NST_RUN_ARGS 6
+
+struct nst_run_supervisor;
+struct nst_run_call;
+
+typedef void nst_run_handler(struct nst_run_call *call);
+
+struct nst_run_call {
+    struct nst_run_supervisor *supervisor;
+    struct nst_list node;   /* of the calls that are not answered yet */
+    struct nst_list by_tid; /* of those in the same bucket */
+    uint64_t id;            /* of the notification */
+    pid_t tid;
+    int nr;
+    uint64_t args[NST_RUN_ARGS];
+    int fd;                       /* a duplicate of argument 0; -1: none */
+    struct nst_ipc_sockname name; /* whose socket it is */
+    nst_run_handler *resume;      /* parked on the descriptor: what goes on then ... */
+    unsigned events;              /* ... when it is ready for this */
+    struct nst_list in_line;      /* of those who wait for descriptors */
+    struct nst_loop_fd ready;
+    struct nst_loop_timer timeout;
+    int timeout_result;
+    struct nst_client_request request;
+};
+
+/* Answers the calls that come from `notify`, which it takes, until no process is left that could
+ * call. Sockets are those of the instance `name`. 0, or -errno when it can't even begin. */
+int nst_run_supervise(int notify, const char *name);
+
+/* ---- For handlers: the answers; each ends the call ---- */
+
+/* `result` is what the system call returns: a value, or -errno. */
+void nst_run_call_return(struct nst_run_call *call, int64_t result);
+
+/* Let the kernel do it: the descriptor is none of ours, or the kernel's own answer is right. */
+void nst_run_call_continue(struct nst_run_call *call);
+
+/* Gives the caller a descriptor and returns its number. Takes `fd` if it succeeds. Otherwise the
+ * descriptor is still ours: the call has gone (-ENOENT), and has been ended; or it can't be given,
+ * as when the caller has too many, which it was told. */
+int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec);
+
+/* ---- For handlers: parking ---- */
+
+/* Whether somebody still waits for the answer. */
+bool nst_run_call_stands(const struct nst_run_call *call);
+
+/* Goes on with `resume` when the descriptor is ready for `events`. Of several calls that wait for
+ * the same of the same socket, only the first is watched for, and the next when that is answered: a
+ * thousand threads in accept() cost as little as one. If it takes longer than the
+ * socket's timeout (SO_RCVTIMEO for NST_LOOP_IN, else SO_SNDTIMEO), the result is `late`. */
+void nst_run_call_wait(struct nst_run_call *call, unsigned events, nst_run_handler *resume,
+                       int late);
+
+/* The result is `late` once the socket's timeout, named by its option, has passed. */
+void nst_run_call_limit(struct nst_run_call *call, int option, int late);
+
+/* Asks the daemon; call->request is filled in but for fd, pid and arg. `done` must ask
+ * nst_run_call_of() whose it is, and end that call. */
+void nst_run_call_ask(struct nst_run_call *call, nst_client_done *done);
+struct nst_run_call *nst_run_call_of(struct nst_client_request *request);
+
+/* Whether the descriptor is in non-blocking mode. */
+bool nst_run_call_nonblocking(const struct nst_run_call *call);
+
+/* ---- For handlers: memory ---- */
+
+/* Writes an address for the caller as the kernel does: `*to_len` is the room, and becomes the
+ * length. -EFAULT, -EINVAL. */
+int nst_run_call_put_name(struct nst_run_call *call, uint64_t to, uint64_t to_len,
+                          const struct sockaddr_storage *addr, socklen_t len);
+
+/* Reads an address of `len` bytes. -EFAULT, -EINVAL. */
+int nst_run_call_get_name(struct nst_run_call *call, uint64_t from, uint64_t len,
+                          struct sockaddr_storage *addr);
+
+/* ---- Connections that were accepted for nobody ---- */
+
+/* Keeps one for the next accept() on the listener: the caller has gone meanwhile, or had no place
+ * for it. Takes `fd`. */
+void nst_run_keep_take(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener,
+                       int fd);
+
+/* One that was kept for the listener, the caller's; -1: none. */
+int nst_run_kept(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener);
+
+/* ---- The handlers ---- */
+
+nst_run_handler nst_run_socket, nst_run_bind, nst_run_listen, nst_run_connect, nst_run_accept,
+    nst_run_getsockname, nst_run_getpeername, nst_run_setsockopt, nst_run_getsockopt,
+    nst_run_sendto, nst_run_recvfrom, nst_run_sendmsg, nst_run_recvmsg, nst_run_sendmmsg,
+    nst_run_recvmmsg;
+
+#endif
