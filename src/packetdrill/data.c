@@ -129,7 +129,7 @@ static ssize_t pd_recv(void *userdata, int fd, void *buf, size_t len, int flags)
 static void put_inq(const struct nst_tcb *t, struct msghdr *msg)
 {
     struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-    int left = (int)t->recvq.bytes + t->fin_received;
+    int left = (int)nst_tcb_unread(t) + t->fin_received;
 
     if (!c || msg->msg_controllen < CMSG_SPACE(sizeof left)) {
         msg->msg_flags |= MSG_CTRUNC;

@@ -222,13 +222,13 @@ static int get_meminfo(const struct nst_pd_host *host, const struct nst_pd_file 
     const struct nst_socket *s = nst_pd_core_socket(host, file);
     uint32_t info[SK_MEMINFO_VARS] = {0};
 
-    info[SK_MEMINFO_DROPS] = (uint32_t)s->rx_drops;
+    if (s->dgram)
+        info[SK_MEMINFO_DROPS] = (uint32_t)s->dgram->rx_drops;
     if (s->tcb) {
-        info[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)(s->tcb->recvq.mem + nst_ooo_mem(s->tcb->ooo));
-        info[SK_MEMINFO_RCVBUF] = s->tcb->rcvbuf;
-        info[SK_MEMINFO_WMEM_QUEUED] = (uint32_t)nst_seq_diff(
-            s->tcb->sendq.end, nst_seq_min(s->tcb->snd.una, s->tcb->sendq.end));
-        info[SK_MEMINFO_SNDBUF] = s->tcb->sndbuf;
+        info[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)nst_tcb_received_mem(s->tcb);
+        info[SK_MEMINFO_RCVBUF] = s->tcb->opt.rcvbuf;
+        info[SK_MEMINFO_WMEM_QUEUED] = nst_tcb_unacked(s->tcb);
+        info[SK_MEMINFO_SNDBUF] = s->tcb->opt.sndbuf;
     }
     return give(value, len, info, sizeof info);
 }

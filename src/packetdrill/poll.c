@@ -19,9 +19,11 @@ static uint32_t pipe_readiness(const struct nst_pd_file *file)
 
 static uint32_t datagram_readiness(const struct nst_socket *s)
 {
-    return (nst_list_empty(&s->rxq) ? 0u : NST_READY_IN) |
-           (s->tx_mem < s->sndbuf ? NST_READY_OUT : 0u) |
-           (s->error || !nst_list_empty(&s->errq) ? NST_READY_ERR : 0u);
+    const struct nst_dgram *d = s->dgram;
+
+    return (nst_list_empty(&d->rxq) ? 0u : NST_READY_IN) |
+           (d->tx_mem < d->sndbuf ? NST_READY_OUT : 0u) |
+           (d->error || !nst_list_empty(&d->errq) ? NST_READY_ERR : 0u);
 }
 
 /* As Linux has it: a socket that was never connected is hung up, and may be written to. */

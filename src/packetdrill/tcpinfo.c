@@ -83,7 +83,9 @@ static void count_segments(const struct nst_tcb *t, struct info *out)
 {
     if (t->state == NST_TCP_SYN_SENT || t->state == NST_TCP_SYN_RECEIVED)
         out->unacked = 1;
-    NST_TREE_FOREACH (n, &t->board.records) {
+    if (!t->act)
+        return;
+    NST_TREE_FOREACH (n, &t->act->board.records) {
         const struct nst_tcp_sent *s = NST_CONTAINER(n, const struct nst_tcp_sent, node);
         uint32_t count = segments((uint32_t)nst_seq_diff(s->end, s->start), t->snd_mss);
         out->unacked += count;

@@ -308,8 +308,9 @@ static void judge(struct script *s, struct call *c, const struct nst_tcp *h, con
     if (!v.tcb || len == 0)
         return;
     assert(!nst_seq_gt(nst_seq_of(c->last_seq), v.tcb->snd.nxt));
+    uint32_t first = v.una - (uint32_t)v.tcb->count.bytes_acked; /* of the stream */
     for (size_t i = 0; i < len; i++)
-        assert(text[i] == text_at(h->seq.v + (uint32_t)i - v.tcb->snd.iss.v - 1));
+        assert(text[i] == text_at(h->seq.v + (uint32_t)i - first));
 }
 
 /* The peer has all of the segment, and says so. */
@@ -478,8 +479,9 @@ static void judge_text(struct script *s, struct call *c, const uint8_t *text, si
     const struct nst_tcb *t = tcb_of(s, c->sock);
 
     assert(t);
+    uint32_t first = t->rcv.nxt.v - t->fin_received - (uint32_t)t->count.bytes_received;
     for (size_t i = 0; i < len && !c->urgent; i++)
-        assert(text[i] == text_at(t->rcv.irs.v + 1 + (uint32_t)(c->read + i)));
+        assert(text[i] == text_at(first + (uint32_t)(c->read + i)));
 }
 
 static void receive_text(struct script *s)

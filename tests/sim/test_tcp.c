@@ -509,24 +509,30 @@ static struct tcp_end *peer_of(const struct world *w, const struct tcp_end *e)
     return p;
 }
 
+static void print_connection(const struct nst_tcb *t)
+{
+    struct nst_tcp_info info;
+
+    nst_tcb_info(t, &info);
+    printf(" state %d phase %d out %d queued %d wnd %u cwnd %u lost %u retr %u sacked %u rto %.3f "
+           "at %.3f retries %u fin %d/%d/%d rcvq %zu adv %d mss %u owner %d ready %d sndbuf %u "
+           "rcvbuf %u active %d txb %d",
+           t->state, nst_tcb_phase(t), nst_seq_diff(t->snd.nxt, t->snd.una),
+           nst_seq_diff(nst_tcb_snd_end(t), t->snd.nxt), t->snd.wnd, nst_tcb_cwnd(t), info.lost,
+           info.retrans, info.sacked, (double)info.rto / 1e9,
+           (double)nst_tcb_deadline(t, NST_TCP_DL_RTO) / 1e9, info.retransmits, t->fin_queued,
+           t->fin_sent, t->fin_received, nst_tcb_unread(t), nst_seq_diff(t->rcv.adv, t->rcv.nxt),
+           t->snd_mss, t->owner != 0, nst_list_linked(&t->ready), info.sndbuf, info.rcvbuf,
+           t->act != NULL, t->tx_blocked);
+}
+
 static void print_flows(const struct nst_tcps *tcps)
 {
     for (uint32_t i = 0; i <= tcps->mask; i++)
         for (const struct nst_flow *f = tcps->buckets[i]; f; f = f->next) {
-            const struct nst_tcb *t = NST_CONTAINER(f, struct nst_tcb, flow);
             printf("# flow %u-%u kind %d", f->id.lport, f->id.pport, f->kind);
             if (f->kind == NST_FLOW_TCB)
-                printf(" state %d phase %d out %d queued %d wnd %u cwnd %u pipe %u lost %u retr %u "
-                       "sacked %u rto %.3f at %.3f retries %u fin %d/%d/%d rcvq %zu adv %d mss %u "
-                       "owner %d ready %d sndbuf %u rcvbuf %u ooo %d dup %u txb %d",
-                       t->state, t->phase, nst_seq_diff(t->snd.nxt, t->snd.una),
-                       nst_seq_diff(t->sendq.end, t->snd.nxt), t->snd.wnd, t->cc.cwnd,
-                       nst_board_pipe(t), t->board.lost, t->board.retrans, t->board.sacked,
-                       (double)t->rtt.rto / 1e9, (double)t->deadlines[NST_TCP_DL_RTO] / 1e9,
-                       t->retries, t->fin_queued, t->fin_sent, t->fin_received, t->recvq.bytes,
-                       nst_seq_diff(t->rcv.adv, t->rcv.nxt), t->snd_mss, t->owner != 0,
-                       nst_list_linked(&t->ready), t->sndbuf, t->rcvbuf, t->ooo != NULL, t->dupacks,
-                       t->tx_blocked);
+                print_connection(NST_CONTAINER(f, struct nst_tcb, flow));
             puts("");
         }
 }

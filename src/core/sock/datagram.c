@@ -6,6 +6,37 @@
 #include "core/sock/socket.h"
 #include "core/wire/udp.h"
 
+#define BUF_DEFAULT (512 * (size_t)1024) /* memory, not payload: some 200 small datagrams */
+
+int nst_dgram_open(struct nst_socks *socks, struct nst_socket *s)
+{
+    struct nst_dgram *d = nst_env_alloc(socks->env, sizeof *d);
+
+    if (!d)
+        return -ENOMEM;
+    d->socket = s;
+    d->rcvbuf = d->sndbuf = BUF_DEFAULT;
+    d->multicast_ttl = 1;
+    d->multicast_loop = true;
+    nst_list_init(&d->memberships);
+    nst_list_init(&d->place);
+    nst_list_init(&d->sending);
+    nst_list_init(&d->rxq);
+    nst_list_init(&d->txq);
+    nst_list_init(&d->errq);
+    s->dgram = d;
+    return 0;
+}
+
+void nst_dgram_close(struct nst_socks *socks, struct nst_socket *s)
+{
+    nst_sock_leave_all(socks, s);
+    nst_sock_queues_free(s->dgram);
+    nst_list_del(&s->dgram->place);
+    nst_list_del(&s->dgram->sending);
+    nst_env_free(socks->env, s->dgram, sizeof *s->dgram);
+}
+
 int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
 {
     return s->local.port ? -EINVAL : nst_sock_bind_port(socks, s, local);
@@ -13,7 +44,7 @@ int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct n
 
 static void disconnect(struct nst_socket *s)
 {
-    s->peer = (struct nst_sockaddr){0};
+    s->dgram->peer = (struct nst_sockaddr){0};
     if (s->local_by_connect)
         s->local.addr = (struct nst_addr){0};
     s->local_by_connect = false;
@@ -40,7 +71,7 @@ int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
         s->local.addr = path.src;
         s->local_by_connect = true;
     }
-    s->peer = *peer;
+    s->dgram->peer = *peer;
     return 0;
 }
 
@@ -50,7 +81,7 @@ static void push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_
 {
     size_t size = pkt->offload.gso_size;
 
-    if (pkt->offload.gso != NST_GSO_UDP || s->gro) {
+    if (pkt->offload.gso != NST_GSO_UDP || s->dgram->gro) {
         nst_sock_rx_push_take(socks, s, pkt);
         return;
     }

@@ -22,7 +22,7 @@ static struct nst_membership *membership_of(struct nst_list *e)
 
 nst_link nst_sock_link_to(const struct nst_socket *s, const struct nst_addr *dst)
 {
-    return s->local.link || !nst_addr_is_multicast(dst) ? s->local.link : s->multicast_link;
+    return s->local.link || !nst_addr_is_multicast(dst) ? s->local.link : s->dgram->multicast_link;
 }
 
 /* The interface that the caller means; NULL when there is none. */
@@ -46,7 +46,7 @@ static bool is_of(const struct nst_membership *m, nst_link link, const struct ns
 static int check_joined(const struct nst_socket *s, const struct nst_iface *iface,
                         const struct nst_addr *group, const struct nst_addr *source)
 {
-    NST_LIST_FOREACH (e, &s->memberships) {
+    NST_LIST_FOREACH (e, &s->dgram->memberships) {
         const struct nst_membership *m = membership_of(e);
         if (!is_of(m, iface->link, group))
             continue;
@@ -55,7 +55,7 @@ static int check_joined(const struct nst_socket *s, const struct nst_iface *ifac
         if (!nst_addr_is_set(&m->source) || !nst_addr_is_set(source))
             return -EINVAL;
     }
-    return s->nmemberships < MEMBERSHIPS_MAX ? 0 : -ENOBUFS;
+    return s->dgram->nmemberships < MEMBERSHIPS_MAX ? 0 : -ENOBUFS;
 }
 
 static int add(struct nst_socks *socks, struct nst_socket *s, struct nst_iface *iface,
@@ -71,8 +71,8 @@ static int add(struct nst_socks *socks, struct nst_socket *s, struct nst_iface *
         return err;
     }
     m->source = *source;
-    nst_list_push_back(&s->memberships, &m->node);
-    s->nmemberships++;
+    nst_list_push_back(&s->dgram->memberships, &m->node);
+    s->dgram->nmemberships++;
     return 0;
 }
 
@@ -100,7 +100,7 @@ static void end(struct nst_socks *socks, struct nst_socket *s, struct nst_member
 {
     nst_igmp_leave(socks->igmp, m->group, &m->source);
     nst_list_del(&m->node);
-    s->nmemberships--;
+    s->dgram->nmemberships--;
     nst_env_free(socks->env, m, sizeof *m);
 }
 
@@ -109,7 +109,9 @@ int nst_sock_leave(struct nst_socks *socks, struct nst_socket *s, nst_link link,
 {
     int result = -EADDRNOTAVAIL;
 
-    NST_LIST_FOREACH_SAFE (e, &s->memberships) {
+    if (!s->dgram)
+        return -ENOPROTOOPT;
+    NST_LIST_FOREACH_SAFE (e, &s->dgram->memberships) {
         struct nst_membership *m = membership_of(e);
         if (!is_of(m, link, group) || (source && !nst_addr_eq(&m->source, source)))
             continue;
@@ -121,7 +123,7 @@ int nst_sock_leave(struct nst_socks *socks, struct nst_socket *s, nst_link link,
 
 void nst_sock_leave_all(struct nst_socks *socks, struct nst_socket *s)
 {
-    NST_LIST_FOREACH_SAFE (e, &s->memberships)
+    NST_LIST_FOREACH_SAFE (e, &s->dgram->memberships)
         end(socks, s, membership_of(e));
 }
 
@@ -131,7 +133,7 @@ bool nst_sock_hears(const struct nst_socket *s, const struct nst_pkt *pkt)
 
     if (!nst_addr_is_multicast(&pkt->ip.dst))
         return true;
-    NST_LIST_FOREACH (e, &s->memberships) {
+    NST_LIST_FOREACH (e, &s->dgram->memberships) {
         const struct nst_membership *m = membership_of(e);
         if (!is_of(m, pkt->link, &pkt->ip.dst))
             continue;

@@ -106,23 +106,19 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         return 0;
     switch (opt) {
     case NST_OPT_SNDBUF:
-        s->sndbuf = buffer_of(value);
+        s->dgram->sndbuf = buffer_of(value);
         break;
     case NST_OPT_RCVBUF:
-        s->rcvbuf = buffer_of(value);
+        s->dgram->rcvbuf = buffer_of(value);
         break;
     case NST_OPT_BROADCAST:
         s->broadcast = value;
         break;
     case NST_OPT_TTL:
         s->ttl = (uint8_t)value;
-        if (s->tcb)
-            s->tcb->ttl = s->ttl;
         break;
     case NST_OPT_TOS:
         s->tos = (uint8_t)value;
-        if (s->tcb) /* SHLD-21; the ECN field is TCP's own */
-            s->tcb->tos = s->tos & 0xfc;
         break;
     case NST_OPT_DONTFRAG:
         s->df = value;
@@ -131,22 +127,22 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         s->recverr = value;
         break;
     case NST_OPT_ICMP_FILTER:
-        s->icmp_filter = (uint32_t)value;
+        s->dgram->icmp_filter = (uint32_t)value;
         break;
     case NST_OPT_MULTICAST_TTL:
-        s->multicast_ttl = (uint8_t)value;
+        s->dgram->multicast_ttl = (uint8_t)value;
         break;
     case NST_OPT_MULTICAST_LOOP:
-        s->multicast_loop = value;
+        s->dgram->multicast_loop = value;
         break;
     case NST_OPT_MULTICAST_LINK:
-        s->multicast_link = (nst_link)value;
+        s->dgram->multicast_link = (nst_link)value;
         break;
     case NST_OPT_UDP_SEGMENT:
-        s->segment_bytes = (uint16_t)value;
+        s->dgram->segment_bytes = (uint16_t)value;
         break;
     case NST_OPT_UDP_GRO:
-        s->gro = value;
+        s->dgram->gro = value;
         break;
     default:
         break;
@@ -159,17 +155,17 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
 {
     if (!has_option(s, opt))
         return -ENOPROTOOPT;
-    if (s->type == NST_SOCK_STREAM && nst_stream_getopt(s, opt, value) == 0)
+    if (s->type == NST_SOCK_STREAM && nst_stream_getopt(socks, s, opt, value) == 0)
         return 0;
     switch (opt) {
     case NST_OPT_ERROR:
         *value = -nst_sock_error_take(s);
         break;
     case NST_OPT_SNDBUF:
-        *value = (int64_t)s->sndbuf;
+        *value = (int64_t)s->dgram->sndbuf;
         break;
     case NST_OPT_RCVBUF:
-        *value = (int64_t)s->rcvbuf;
+        *value = (int64_t)s->dgram->rcvbuf;
         break;
     case NST_OPT_BROADCAST:
         *value = s->broadcast;
@@ -187,25 +183,25 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         *value = s->recverr;
         break;
     case NST_OPT_ICMP_FILTER:
-        *value = s->icmp_filter;
+        *value = s->dgram->icmp_filter;
         break;
     case NST_OPT_MULTICAST_TTL:
-        *value = s->multicast_ttl;
+        *value = s->dgram->multicast_ttl;
         break;
     case NST_OPT_MULTICAST_LOOP:
-        *value = s->multicast_loop;
+        *value = s->dgram->multicast_loop;
         break;
     case NST_OPT_MULTICAST_LINK:
-        *value = s->multicast_link;
+        *value = s->dgram->multicast_link;
         break;
     case NST_OPT_UDP_SEGMENT:
-        *value = s->segment_bytes;
+        *value = s->dgram->segment_bytes;
         break;
     case NST_OPT_UDP_GRO:
-        *value = s->gro;
+        *value = s->dgram->gro;
         break;
     default:
-        return -EINVAL; /* of a listener, which has no connection's options */
+        return -ENOPROTOOPT;
     }
     return 0;
 }
@@ -217,13 +213,15 @@ void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
                                   .cookie = s->cookie,
                                   .type = s->type,
                                   .protocol = s->proto,
-                                  .local = s->local,
-                                  .peer = s->peer,
-                                  .rx_bytes = s->rx_bytes,
-                                  .tx_bytes = s->tx_bytes,
-                                  .rx_drops = s->rx_drops};
-    if (s->type == NST_SOCK_STREAM)
+                                  .local = s->local};
+    if (s->type == NST_SOCK_STREAM) {
         nst_stream_info(s, out);
+        return;
+    }
+    out->peer = s->dgram->peer;
+    out->rx_bytes = s->dgram->rx_bytes;
+    out->tx_bytes = s->dgram->tx_bytes;
+    out->rx_drops = s->dgram->rx_drops;
 }
 
 static void orphan_info(const struct nst_tcp_orphan *o, struct nst_sock_info *out)

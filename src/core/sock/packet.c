@@ -38,7 +38,7 @@ int64_t nst_packet_send(struct nst_socks *socks, struct nst_socket *s, const str
 void nst_packet_input(struct nst_socks *socks, const struct nst_pkt *frame, uint16_t type)
 {
     NST_LIST_FOREACH (e, &socks->packets) {
-        struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, place);
+        struct nst_socket *s = NST_CONTAINER(e, struct nst_dgram, place)->socket;
         bool wanted = s->local.link == frame->link && (!s->local.port || s->local.port == type);
         struct nst_pkt *copy = wanted ? nst_pkt_clone(frame) : NULL;
         if (!copy)

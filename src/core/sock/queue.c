@@ -15,9 +15,9 @@ static uint32_t readiness(const struct nst_socket *s)
 {
     if (s->type == NST_SOCK_STREAM)
         return nst_stream_readiness(s);
-    return (nst_list_empty(&s->rxq) ? 0u : NST_READY_IN) |
-           (s->tx_mem < s->sndbuf && !s->tx_blocked ? NST_READY_OUT : 0u) |
-           (s->error || !nst_list_empty(&s->errq) ? NST_READY_ERR : 0u);
+    return (nst_list_empty(&s->dgram->rxq) ? 0u : NST_READY_IN) |
+           (s->dgram->tx_mem < s->dgram->sndbuf && !s->dgram->tx_blocked ? NST_READY_OUT : 0u) |
+           (s->dgram->error || !nst_list_empty(&s->dgram->errq) ? NST_READY_ERR : 0u);
 }
 
 /* Something new for the owner: an event is due, even if the socket was ready before. */
@@ -33,7 +33,7 @@ static void pull_tcp_changes(struct nst_socks *socks)
     struct nst_list *e;
 
     while ((e = nst_list_pop_front(&socks->tcps->changed)))
-        changed(socks, nst_stream_socket(NST_CONTAINER(e, struct nst_tcb, changed)->owner));
+        changed(socks, nst_stream_socket(NST_CONTAINER(e, struct nst_tcb, place)->owner));
     while ((e = nst_list_pop_front(&socks->tcps->changed_listeners)))
         changed(socks,
                 nst_stream_socket(NST_CONTAINER(e, struct nst_tcp_listener, changed_node)->owner));
@@ -58,11 +58,10 @@ size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t
 
 int nst_sock_error_take(struct nst_socket *s)
 {
-    int error = s->error;
-
     if (s->type == NST_SOCK_STREAM)
         return nst_stream_error_take(s);
-    s->error = 0;
+    int error = s->dgram->error;
+    s->dgram->error = 0;
     return -error;
 }
 
@@ -71,18 +70,18 @@ int nst_sock_error_take(struct nst_socket *s)
 void nst_sock_rx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt)
 {
     size_t mem = nst_pkt_truesize(pkt);
-    enum nst_drop drop = s->rx_mem + mem > s->rcvbuf       ? NST_DROP_sock_rcvbuf
-                         : nst_pool_is_scarce(socks->pool) ? NST_DROP_no_memory
-                                                           : NST_DROP_NONE;
+    enum nst_drop drop = s->dgram->rx_mem + mem > s->dgram->rcvbuf ? NST_DROP_sock_rcvbuf
+                         : nst_pool_is_scarce(socks->pool)         ? NST_DROP_no_memory
+                                                                   : NST_DROP_NONE;
 
     if (drop) {
-        s->rx_drops++;
+        s->dgram->rx_drops++;
         nst_pkt_drop(pkt, drop);
         return;
     }
-    s->rx_mem += mem;
-    s->rx_bytes += pkt->len;
-    nst_list_push_back(&s->rxq, &pkt->node);
+    s->dgram->rx_mem += mem;
+    s->dgram->rx_bytes += pkt->len;
+    nst_list_push_back(&s->dgram->rxq, &pkt->node);
     changed(socks, s);
 }
 
@@ -94,17 +93,18 @@ void nst_sock_error_push_take(struct nst_socks *socks, struct nst_socket *s, str
     size_t mem = pkt ? nst_pkt_truesize(pkt) : 0;
     bool hard = error->err == ECONNREFUSED || error->err == ENOPROTOOPT || error->err == EPROTO;
 
-    if (s->recverr && pkt && s->err_mem + mem <= s->rcvbuf && !nst_pool_is_scarce(socks->pool)) {
+    if (s->recverr && pkt && s->dgram->err_mem + mem <= s->dgram->rcvbuf &&
+        !nst_pool_is_scarce(socks->pool)) {
         pkt->error = *error;
         pkt->time = socks->env->now;
-        s->err_mem += mem;
-        nst_list_push_back(&s->errq, &pkt->node);
+        s->dgram->err_mem += mem;
+        nst_list_push_back(&s->dgram->errq, &pkt->node);
         changed(socks, s);
         return;
     }
     nst_pkt_free(pkt);
-    if (!s->recverr && hard && nst_addr_is_set(&s->peer.addr)) {
-        s->error = error->err;
+    if (!s->recverr && hard && nst_addr_is_set(&s->dgram->peer.addr)) {
+        s->dgram->error = error->err;
         changed(socks, s);
     }
 }
@@ -143,7 +143,7 @@ static void describe(const struct nst_pkt *pkt, bool error, struct nst_msg *msg)
 int64_t nst_sock_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags)
 {
     bool from_errors = flags & NST_RECV_ERROR;
-    struct nst_list *queue = from_errors ? &s->errq : &s->rxq;
+    struct nst_list *queue = from_errors ? &s->dgram->errq : &s->dgram->rxq;
     int err = from_errors ? 0 : nst_sock_error_take(s);
 
     if (err)
@@ -158,10 +158,10 @@ int64_t nst_sock_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags)
         return len;
     nst_list_del(&pkt->node);
     if (from_errors) {
-        s->err_mem -= nst_pkt_truesize(pkt);
+        s->dgram->err_mem -= nst_pkt_truesize(pkt);
     } else {
-        s->rx_mem -= nst_pkt_truesize(pkt);
-        s->rx_bytes -= pkt->len;
+        s->dgram->rx_mem -= nst_pkt_truesize(pkt);
+        s->dgram->rx_bytes -= pkt->len;
     }
     nst_pkt_free(pkt);
     return len;
@@ -183,8 +183,8 @@ int nst_sock_tx_copy(struct nst_socks *socks, struct nst_socket *s, const struct
 {
     size_t off = 0;
 
-    if (s->tx_mem >= s->sndbuf) {
-        s->tx_blocked = true;
+    if (s->dgram->tx_mem >= s->dgram->sndbuf) {
+        s->dgram->tx_blocked = true;
         return -EAGAIN;
     }
     if (nst_pool_is_scarce(socks->pool))
@@ -202,22 +202,22 @@ int nst_sock_tx_copy(struct nst_socks *socks, struct nst_socket *s, const struct
 
 void nst_sock_tx_push_take(struct nst_socks *socks, struct nst_socket *s, struct nst_pkt *pkt)
 {
-    s->tx_mem += nst_pkt_truesize(pkt);
-    s->tx_bytes += pkt->len;
-    nst_list_push_back(&s->txq, &pkt->node);
-    if (!nst_list_linked(&s->sending))
-        nst_list_push_back(&socks->sending, &s->sending);
+    s->dgram->tx_mem += nst_pkt_truesize(pkt);
+    s->dgram->tx_bytes += pkt->len;
+    nst_list_push_back(&s->dgram->txq, &pkt->node);
+    if (!nst_list_linked(&s->dgram->sending))
+        nst_list_push_back(&socks->sending, &s->dgram->sending);
 }
 
 struct nst_pkt *nst_sock_tx_pull(struct nst_socks *socks, struct nst_socket *s)
 {
-    struct nst_pkt *pkt = pkt_of(nst_list_pop_front(&s->txq));
+    struct nst_pkt *pkt = pkt_of(nst_list_pop_front(&s->dgram->txq));
 
-    s->tx_mem -= nst_pkt_truesize(pkt);
-    s->tx_bytes -= pkt->len;
+    s->dgram->tx_mem -= nst_pkt_truesize(pkt);
+    s->dgram->tx_bytes -= pkt->len;
     /* Who was refused is told once half of the room is free again, not for each datagram. */
-    if (s->tx_blocked && s->tx_mem <= s->sndbuf / 2) {
-        s->tx_blocked = false;
+    if (s->dgram->tx_blocked && s->dgram->tx_mem <= s->dgram->sndbuf / 2) {
+        s->dgram->tx_blocked = false;
         changed(socks, s);
     }
     return pkt;
@@ -235,9 +235,9 @@ static void queue_free(struct nst_list *queue, bool received)
     }
 }
 
-void nst_sock_queues_free(struct nst_socket *s)
+void nst_sock_queues_free(struct nst_dgram *d)
 {
-    queue_free(&s->rxq, true);
-    queue_free(&s->txq, false);
-    queue_free(&s->errq, false);
+    queue_free(&d->rxq, true);
+    queue_free(&d->txq, false);
+    queue_free(&d->errq, false);
 }

@@ -22,7 +22,7 @@ int nst_raw_connect(struct nst_socks *socks, struct nst_socket *s, const struct 
     if (nst_addr_is_set(&peer->addr) &&
         (err = nst_ip_path(socks->ip, &peer->addr, peer->link, &path)))
         return err;
-    s->peer = *peer;
+    s->dgram->peer = *peer;
     return 0;
 }
 
@@ -33,14 +33,15 @@ static bool filtered(const struct nst_socket *s, const struct nst_pkt *pkt)
     if (s->proto != NST_IPPROTO_ICMP || pkt->len <= pkt->ip.hlen)
         return false;
     nst_pkt_read(pkt, pkt->ip.hlen, &type, 1);
-    return type < 32 && (s->icmp_filter >> type & 1);
+    return type < 32 && (s->dgram->icmp_filter >> type & 1);
 }
 
 static bool wants(const struct nst_socket *s, const struct nst_pkt *pkt)
 {
     return s->proto == pkt->ip.proto && (!s->local.link || s->local.link == pkt->link) &&
            (!nst_addr_is_set(&s->local.addr) || nst_addr_eq(&s->local.addr, &pkt->ip.dst)) &&
-           (!nst_addr_is_set(&s->peer.addr) || nst_addr_eq(&s->peer.addr, &pkt->ip.src)) &&
+           (!nst_addr_is_set(&s->dgram->peer.addr) ||
+            nst_addr_eq(&s->dgram->peer.addr, &pkt->ip.src)) &&
            nst_sock_hears(s, pkt) && !filtered(s, pkt);
 }
 
@@ -49,7 +50,7 @@ bool nst_raw_input(struct nst_socks *socks, const struct nst_pkt *pkt)
     bool any = false;
 
     NST_LIST_FOREACH (e, &socks->raws) {
-        struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, place);
+        struct nst_socket *s = NST_CONTAINER(e, struct nst_dgram, place)->socket;
         struct nst_pkt *copy = wants(s, pkt) ? nst_pkt_clone(pkt) : NULL;
         if (!copy)
             continue;

@@ -21,7 +21,7 @@ static bool is_echo(const struct nst_socket *s)
 /* The bytes of each datagram that the message is cut into; 0: it is one. */
 static size_t segment_bytes(const struct nst_socket *s, const struct nst_msg *msg)
 {
-    size_t bytes = msg->segment_bytes ? msg->segment_bytes : s->segment_bytes;
+    size_t bytes = msg->segment_bytes ? msg->segment_bytes : s->dgram->segment_bytes;
 
     return is_udp(s) && bytes < nst_msg_len(msg) ? bytes : 0;
 }
@@ -46,7 +46,7 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
 {
     int err;
 
-    *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->peer;
+    *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->dgram->peer;
     if (!nst_addr_is_set(&to->addr) || (is_udp(s) && to->port == 0))
         return -EDESTADDRREQ;
     if (to->addr.family != NST_AF_INET)
@@ -85,7 +85,7 @@ static uint8_t ttl_for(const struct nst_socket *s, const struct nst_msg *msg, bo
 {
     if (msg->ttl)
         return msg->ttl;
-    return multicast ? s->multicast_ttl : s->ttl;
+    return multicast ? s->dgram->multicast_ttl : s->ttl;
 }
 
 /* Notes in the packet how it is to travel (1122-172, 1122-173, 1122-186, 1122-187). */
@@ -98,7 +98,7 @@ static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const stru
     if (segment)
         pkt->offload = (struct nst_offload){.gso = NST_GSO_UDP, .gso_size = (uint16_t)segment};
     pkt->link = to->link;
-    pkt->loop_group = multicast && s->multicast_loop;
+    pkt->loop_group = multicast && s->dgram->multicast_loop;
     pkt->sport = s->local.port;
     pkt->dport = to->port;
     pkt->ip = (struct nst_pkt_ip){.src = path->src,
@@ -169,10 +169,10 @@ bool nst_sock_output(struct nst_socks *socks)
 
     if (!e)
         return false;
-    struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, sending);
+    struct nst_socket *s = NST_CONTAINER(e, struct nst_dgram, sending)->socket;
     struct nst_pkt *pkt = nst_sock_tx_pull(socks, s);
-    if (!nst_list_empty(&s->txq))
-        nst_list_push_back(&socks->sending, &s->sending);
+    if (!nst_list_empty(&s->dgram->txq))
+        nst_list_push_back(&socks->sending, &s->dgram->sending);
     output_take(socks, s, pkt);
     return true;
 }
@@ -229,9 +229,9 @@ bool nst_sock_error(struct nst_socks *socks, const struct nst_pkt *pkt, size_t o
         any = true;
     }
     NST_LIST_FOREACH (e, &socks->raws) {
-        s = NST_CONTAINER(e, struct nst_socket, place);
-        if (s->proto != quoted->proto ||
-            (nst_addr_is_set(&s->peer.addr) && !nst_addr_eq(&s->peer.addr, &quoted->dst)))
+        s = NST_CONTAINER(e, struct nst_dgram, place)->socket;
+        if (s->proto != quoted->proto || (nst_addr_is_set(&s->dgram->peer.addr) &&
+                                          !nst_addr_eq(&s->dgram->peer.addr, &quoted->dst)))
             continue;
         nst_sock_error_push_take(socks, s, quote_for(pkt, off, quoted, 0, 0), error);
         any = true;

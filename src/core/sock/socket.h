@@ -18,18 +18,13 @@
 
 #define NST_SOCK_BUCKETS 1024
 
-struct nst_socket {
+/* What every kind of socket but a stream's has besides: its queues, and what the owner chose for
+ * its datagrams. */
+struct nst_dgram {
+    struct nst_socket *socket;
     struct nst_list place;   /* in its bucket, or on the list of its kind */
     struct nst_list sending; /* on the table's list, while txq is not empty */
-    struct nst_list changed; /* on the table's list, while an event is due */
-    nst_sock handle;
-    uint64_t cookie;
-    enum nst_sock_type type;
-    uint8_t proto;
-    struct nst_sockaddr local, peer;
-    bool local_by_connect; /* the local address was chosen by connect */
-    uint8_t ttl, tos;      /* ttl 0: the stack's */
-    bool broadcast, df, recverr;
+    struct nst_sockaddr peer;
     uint16_t segment_bytes; /* UDP: what is sent is cut into such datagrams; 0: not at all */
     bool gro;               /* UDP: what comes as one is received as one */
     uint32_t icmp_filter;
@@ -43,15 +38,29 @@ struct nst_socket {
     size_t rx_bytes, tx_bytes;      /* payload */
     size_t rcvbuf, sndbuf;
     uint64_t rx_drops;
-    int error;                         /* pending, positive */
-    bool tx_blocked;                   /* a send was refused for lack of room */
+    int error;       /* pending, positive */
+    bool tx_blocked; /* a send was refused for lack of room */
+};
+
+struct nst_socket {
+    struct nst_list changed; /* on the table's list, while an event is due */
+    nst_sock handle;
+    uint64_t cookie;
     struct nst_tcb *tcb;               /* stream: its connection ... */
     struct nst_tcp_listener *listener; /* ... or this */
-    bool connected;                    /* stream: a connection was begun */
+    struct nst_dgram *dgram;           /* all others */
+    struct nst_sockaddr local;
+    uint8_t type; /* enum nst_sock_type */
+    uint8_t proto;
+    uint8_t ttl, tos; /* not a stream's; ttl 0: the stack's */
+    bool broadcast : 1, df : 1, recverr : 1;
+    bool local_by_connect : 1; /* the local address was chosen by connect */
+    bool connected : 1;        /* stream: a connection was begun */
 };
 
 struct nst_sock_slot {
     struct nst_socket *socket;
+    struct nst_list place; /* in its bucket, or on the list of its kind */
     uint32_t generation;
 };
 
@@ -124,7 +133,7 @@ struct nst_pkt *nst_sock_tx_pull(struct nst_socks *socks, struct nst_socket *s);
 int64_t nst_sock_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
 
 /* Frees all that is queued. */
-void nst_sock_queues_free(struct nst_socket *s);
+void nst_sock_queues_free(struct nst_dgram *d);
 
 /* As nst_events(), for sockets. */
 size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t max);
@@ -136,6 +145,9 @@ size_t nst_msg_len(const struct nst_msg *msg);
 
 /* ---- datagram.c -------------------------------------------------------------------------- */
 
+/* -ENOMEM. */
+int nst_dgram_open(struct nst_socks *socks, struct nst_socket *s);
+void nst_dgram_close(struct nst_socks *socks, struct nst_socket *s);
 int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
 int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
                       const struct nst_sockaddr *peer);
@@ -165,8 +177,10 @@ int nst_stream_error_take(struct nst_socket *s);
 uint32_t nst_stream_readiness(const struct nst_socket *s);
 int nst_stream_set_congestion(struct nst_socket *s, const char *name);
 int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
-int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *value);
+int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s, enum nst_opt opt,
+                      int64_t *value);
 /* Fills in what only streams have. */
+struct nst_sockaddr nst_stream_peer(const struct nst_socket *s);
 void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out);
 
 /* ---- raw.c ------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "core/sock/socket.h"
 
 #define BACKLOG_MAX 4096
+#define BUF_MIN     4096
 
 static uint64_t owner_of(const struct nst_socket *s)
 {
@@ -36,6 +37,14 @@ void nst_stream_close(struct nst_socks *socks, struct nst_socket *s)
         nst_tcp_unlisten(s->listener);
         nst_env_free(socks->env, s->listener, sizeof *s->listener);
     }
+}
+
+struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
+{
+    const struct nst_sockaddr nobody = {.port = 0};
+    const struct nst_flow_id *id = s->connected ? &s->tcb->flow.id : NULL;
+
+    return id ? (struct nst_sockaddr){id->peer, id->pport, 0} : nobody;
 }
 
 /* ---- Names ----------------------------------------------------------------------------------- */
@@ -96,7 +105,6 @@ int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
     s->connected = true;
     s->local.addr = t->flow.id.local;
     s->local.port = t->flow.id.lport;
-    s->peer = *peer;
     return -EINPROGRESS;
 }
 
@@ -107,24 +115,13 @@ int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
 static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const struct nst_socket *s)
 {
     struct nst_tcp_listener *l = nst_env_alloc(socks->env, sizeof *l);
-    const struct nst_tcb *t = s->tcb;
 
     if (!l)
         return NULL;
     l->owner = owner_of(s);
     l->local = s->local;
-    l->rcvbuf = t->rcvbuf_fixed ? t->rcvbuf : 0;
-    l->sndbuf = t->sndbuf_fixed ? t->sndbuf : 0;
-    l->user_mss = t->user_mss;
-    l->nodelay = t->nodelay;
-    l->keepalive = t->keepalive;
-    l->oobinline = t->oobinline;
-    l->defer = t->defer_accept;
-    l->cc = t->cc.ops;
-    l->recovery = t->recovery;
-    l->ttl = s->ttl;
-    l->tos = s->tcb->tos;
-    l->ecn_mode = t->ecn.mode;
+    l->opt = s->tcb->opt;
+    l->cc = s->tcb->cc.ops;
     return l;
 }
 
@@ -174,7 +171,6 @@ int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t co
     child->tcb = t;
     child->connected = true;
     child->local = (struct nst_sockaddr){t->flow.id.local, t->flow.id.lport, 0};
-    child->peer = (struct nst_sockaddr){t->flow.id.peer, t->flow.id.pport, 0};
     t->owner = owner_of(child);
     nst_tcb_changed(t);
     return 0;
@@ -195,7 +191,7 @@ int64_t nst_stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flag
 {
     if (flags & NST_RECV_ERROR)
         return -EAGAIN;
-    msg->peer = s->peer;
+    msg->peer = nst_stream_peer(s);
     msg->local = s->local;
     msg->truncated = false;
     return s->tcb ? nst_tcb_recv(s->tcb, msg->data, msg->ndata, flags) : -ENOTCONN;
@@ -219,141 +215,188 @@ uint32_t nst_stream_readiness(const struct nst_socket *s)
 
 /* ---- Options ----------------------------------------------------------------------------- */
 
-int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
+/* What a connection does at once about an option that was set. */
+static void take_effect(struct nst_tcb *t, enum nst_opt opt)
 {
-    struct nst_tcb *t = s->tcb;
-
-    if (!t)
-        return -EINVAL; /* a listener's were set before it listened */
     switch (opt) {
     case NST_OPT_NODELAY: /* MUST-17 */
-        t->nodelay = value;
-        t->push_now |= t->nodelay;
+        t->push_now |= t->opt.nodelay;
         break;
     case NST_OPT_CORK:
-        t->cork = value;
-        t->push_now |= !t->cork;
-        break;
-    case NST_OPT_OOBINLINE:
-        t->oobinline = value;
-        break;
-    case NST_OPT_DEFER_ACCEPT:
-        t->defer_accept = value;
-        break;
-    case NST_OPT_QUICKACK:
-        nst_tcb_quickack(t, value);
+        t->push_now |= !t->opt.cork;
         break;
     case NST_OPT_KEEPALIVE: /* MUST-24 */
-        t->keepalive = value;
+    case NST_OPT_KEEPIDLE:  /* MUST-27 */
         nst_tcb_keepalive_restart(t);
         break;
-    case NST_OPT_KEEPIDLE: /* MUST-27 */
-        t->keep_idle_s = (uint32_t)value;
-        nst_tcb_keepalive_restart(t);
+    default:
+        break;
+    }
+    if (t->push_now && t->state >= NST_TCP_ESTABLISHED)
+        nst_tcb_wants_output(t);
+}
+
+static struct nst_tcp_options *options_of(const struct nst_socket *s)
+{
+    return s->tcb ? &s->tcb->opt : &s->listener->opt;
+}
+
+static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value)
+{
+    switch (opt) {
+    case NST_OPT_NODELAY:
+        o->nodelay = value;
+        break;
+    case NST_OPT_CORK:
+        o->cork = value;
+        break;
+    case NST_OPT_OOBINLINE:
+        o->oobinline = value;
+        break;
+    case NST_OPT_DEFER_ACCEPT:
+        o->defer_accept = value;
+        break;
+    case NST_OPT_KEEPALIVE:
+        o->keepalive = value;
+        break;
+    case NST_OPT_KEEPIDLE:
+        o->keep_idle_s = (uint16_t)value;
         break;
     case NST_OPT_KEEPINTVL:
-        t->keep_interval_s = (uint32_t)value;
+        o->keep_interval_s = (uint16_t)value;
         break;
     case NST_OPT_KEEPCNT:
-        t->keep_count = (uint8_t)value;
+        o->keep_count = (uint8_t)value;
         break;
     case NST_OPT_MAXSEG:
-        t->user_mss = (uint16_t)value;
+        o->user_mss = (uint16_t)value;
         break;
     case NST_OPT_SYNCNT:
-        t->syn_retries = (uint8_t)value;
+        o->syn_retries = (uint8_t)value;
         break;
     case NST_OPT_LINGER:
-        t->linger_s = (int32_t)value;
+        o->linger_s = (int16_t)value;
         break;
     case NST_OPT_LINGER2:
-        t->linger2_s = (int32_t)value;
+        o->linger2_s = (int16_t)value;
         break;
     case NST_OPT_USER_TIMEOUT:
-        t->user_timeout_ms = (uint32_t)value;
+        o->user_timeout_ms = (uint32_t)value;
+        break;
+    case NST_OPT_TTL:
+        o->ttl = (uint8_t)value;
+        break;
+    case NST_OPT_TOS: /* SHLD-21; the ECN field is TCP's own */
+        o->tos = (uint8_t)value & 0xfc;
         break;
     case NST_OPT_RECOVERY:
-        t->recovery = (uint8_t)value;
+        o->recovery = (uint8_t)value;
         break;
     case NST_OPT_ECN:
-        t->ecn.mode = (uint8_t)value;
+        o->ecn_mode = (uint8_t)value;
         break;
     case NST_OPT_SNDBUF:
-        t->sndbuf = (uint32_t)nst_max((size_t)value, 4096);
-        t->sndbuf_fixed = true;
+        o->sndbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
+        o->sndbuf_fixed = true;
         break;
     case NST_OPT_RCVBUF:
-        t->rcvbuf = (uint32_t)nst_max((size_t)value, 4096);
-        t->rcvbuf_fixed = true;
+        o->rcvbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
+        o->rcvbuf_fixed = true;
         break;
     default:
         return -ENOPROTOOPT;
     }
-    if (t->push_now && t->state >= NST_TCP_ESTABLISHED)
-        nst_tcb_wants_output(t);
     return 0;
 }
 
-int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *value)
+int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
 {
-    const struct nst_tcb *t = s->tcb;
+    int err;
 
-    if (!t)
-        return -EINVAL;
+    if (opt == NST_OPT_QUICKACK) {
+        if (s->tcb)
+            nst_tcb_quickack(s->tcb, value);
+        return 0;
+    }
+    if ((err = set_option(options_of(s), opt, value)))
+        return err;
+    if (s->tcb)
+        take_effect(s->tcb, opt);
+    return 0;
+}
+
+static int64_t max_segment(const struct nst_socket *s)
+{
+    bool begun = s->tcb && s->tcb->state != NST_TCP_CLOSED;
+
+    return begun ? s->tcb->snd_mss : options_of(s)->user_mss;
+}
+
+int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s, enum nst_opt opt,
+                      int64_t *value)
+{
+    const struct nst_tcp_options *o = options_of(s);
+
     switch (opt) {
     case NST_OPT_NODELAY:
-        *value = t->nodelay;
+        *value = o->nodelay;
         return 0;
     case NST_OPT_CORK:
-        *value = t->cork;
+        *value = o->cork;
         return 0;
     case NST_OPT_OOBINLINE:
-        *value = t->oobinline;
+        *value = o->oobinline;
         return 0;
     case NST_OPT_DEFER_ACCEPT:
-        *value = t->defer_accept;
+        *value = o->defer_accept;
         return 0;
     case NST_OPT_QUICKACK:
-        *value = t->quick && !t->pingpong;
+        *value = s->tcb && s->tcb->quick && !s->tcb->pingpong;
         return 0;
     case NST_OPT_KEEPALIVE:
-        *value = t->keepalive;
+        *value = o->keepalive;
         return 0;
     case NST_OPT_KEEPIDLE:
-        *value = t->keep_idle_s;
+        *value = o->keep_idle_s;
         return 0;
     case NST_OPT_KEEPINTVL:
-        *value = t->keep_interval_s;
+        *value = o->keep_interval_s;
         return 0;
     case NST_OPT_KEEPCNT:
-        *value = t->keep_count;
+        *value = o->keep_count;
         return 0;
     case NST_OPT_MAXSEG:
-        *value = t->state == NST_TCP_CLOSED ? t->user_mss : t->snd_mss;
+        *value = max_segment(s);
         return 0;
     case NST_OPT_SYNCNT:
-        *value = t->syn_retries;
+        *value = o->syn_retries;
         return 0;
     case NST_OPT_LINGER:
-        *value = t->linger_s;
+        *value = o->linger_s;
         return 0;
     case NST_OPT_LINGER2:
-        *value = t->linger2_s;
+        *value = o->linger2_s;
         return 0;
     case NST_OPT_USER_TIMEOUT:
-        *value = t->user_timeout_ms;
+        *value = o->user_timeout_ms;
+        return 0;
+    case NST_OPT_TTL:
+        *value = o->ttl ? o->ttl : socks->ip->ttl;
+        return 0;
+    case NST_OPT_TOS:
+        *value = o->tos;
         return 0;
     case NST_OPT_RECOVERY:
-        *value = t->recovery;
+        *value = o->recovery;
         return 0;
     case NST_OPT_ECN:
-        *value = t->ecn.mode;
+        *value = o->ecn_mode;
         return 0;
     case NST_OPT_SNDBUF:
-        *value = t->sndbuf;
+        *value = o->sndbuf;
         return 0;
     case NST_OPT_RCVBUF:
-        *value = t->rcvbuf;
+        *value = o->rcvbuf;
         return 0;
     default:
         return -ENOPROTOOPT;
@@ -362,13 +405,14 @@ int nst_stream_getopt(const struct nst_socket *s, enum nst_opt opt, int64_t *val
 
 void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
+    out->peer = nst_stream_peer(s);
     if (s->listener) {
         out->state = NST_TCP_LISTEN;
         out->rx_bytes = s->listener->naccept;
         out->tx_bytes = s->listener->backlog;
     } else {
         out->state = s->tcb->state;
-        out->rx_bytes = s->tcb->recvq.bytes;
+        out->rx_bytes = nst_tcb_unread(s->tcb);
         out->tx_bytes = nst_tcb_unacked(s->tcb);
     }
 }

@@ -5,8 +5,6 @@
 #include "core/base/bytes.h"
 #include "core/sock/socket.h"
 
-#define BUF_DEFAULT (512 * (size_t)1024) /* memory, not payload: some 200 small datagrams */
-
 /* The range of a current Linux (6056-1); identifiers of echo sockets may be any but 0. */
 #define PORT_FIRST 32768
 #define PORT_LAST  60999
@@ -106,18 +104,9 @@ static int check_kind(enum nst_family family, enum nst_sock_type type, uint8_t *
 
 static void socket_init(struct nst_socket *s, enum nst_sock_type type, uint8_t protocol)
 {
-    s->type = type;
+    s->type = (uint8_t)type;
     s->proto = protocol;
-    s->rcvbuf = s->sndbuf = BUF_DEFAULT;
-    s->multicast_ttl = 1;
-    s->multicast_loop = true;
-    nst_list_init(&s->memberships);
-    nst_list_init(&s->place);
-    nst_list_init(&s->sending);
     nst_list_init(&s->changed);
-    nst_list_init(&s->rxq);
-    nst_list_init(&s->txq);
-    nst_list_init(&s->errq);
 }
 
 int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
@@ -134,19 +123,19 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
     if (slot == UINT32_MAX || !(s = nst_env_alloc(socks->env, sizeof *s)))
         return -ENOMEM;
     socket_init(s, type, protocol);
-    if (type == NST_SOCK_STREAM && (err = nst_stream_open(socks, s))) {
+    err = type == NST_SOCK_STREAM ? nst_stream_open(socks, s) : nst_dgram_open(socks, s);
+    if (err) {
         nst_env_free(socks->env, s, sizeof *s);
         return err;
     }
     s->cookie = cookie;
     s->handle = handle_of(slot, ++socks->slots[slot].generation);
-    s->local.addr.family = s->peer.addr.family = 0;
     socks->slots[slot].socket = s;
     socks->count++;
     if (type == NST_SOCK_RAW)
-        nst_list_push_back(&socks->raws, &s->place);
+        nst_list_push_back(&socks->raws, &s->dgram->place);
     if (type == NST_SOCK_PACKET)
-        nst_list_push_back(&socks->packets, &s->place);
+        nst_list_push_back(&socks->packets, &s->dgram->place);
     NST_COUNT(socks->env, sock_opened);
     *out = s->handle;
     return 0;
@@ -154,11 +143,10 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
 
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
 {
-    nst_sock_leave_all(socks, s);
-    nst_stream_close(socks, s);
-    nst_sock_queues_free(s);
-    nst_list_del(&s->place);
-    nst_list_del(&s->sending);
+    if (s->type == NST_SOCK_STREAM)
+        nst_stream_close(socks, s);
+    else
+        nst_dgram_close(socks, s);
     nst_list_del(&s->changed);
     socks->slots[(uint32_t)s->handle - 1].socket = NULL;
     socks->count--;
@@ -177,7 +165,7 @@ static struct nst_list *bucket_of(struct nst_socks *socks, uint8_t proto, uint16
 
 static struct nst_socket *socket_of(struct nst_list *e)
 {
-    return NST_CONTAINER(e, struct nst_socket, place);
+    return NST_CONTAINER(e, struct nst_dgram, place)->socket;
 }
 
 static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr,
@@ -223,8 +211,8 @@ int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
         return -EADDRINUSE;
     s->local = *local;
     s->local.port = port;
-    nst_list_del(&s->place);
-    nst_list_push_back(bucket_of(socks, s->proto, port), &s->place);
+    nst_list_del(&s->dgram->place);
+    nst_list_push_back(bucket_of(socks, s->proto, port), &s->dgram->place);
     return 0;
 }
 
@@ -243,9 +231,10 @@ static unsigned score(const struct nst_socket *s, uint8_t proto, const struct ns
             return 0;
         points++;
     }
-    if (nst_addr_is_set(&s->peer.addr)) {
+    if (nst_addr_is_set(&s->dgram->peer.addr)) {
         bool port_counts = proto != NST_IPPROTO_ICMP;
-        if (!nst_addr_eq(&s->peer.addr, &peer->addr) || (port_counts && s->peer.port != peer->port))
+        if (!nst_addr_eq(&s->dgram->peer.addr, &peer->addr) ||
+            (port_counts && s->dgram->peer.port != peer->port))
             return 0;
         points += 2;
     }
@@ -274,7 +263,7 @@ struct nst_socket *nst_sock_lookup_next(struct nst_socks *socks, struct nst_sock
                                         const struct nst_sockaddr *peer)
 {
     struct nst_list *bucket = bucket_of(socks, proto, local->port);
-    struct nst_list *e = prev ? prev->place.next : bucket->next;
+    struct nst_list *e = prev ? prev->dgram->place.next : bucket->next;
 
     for (; e != bucket; e = e->next)
         if (score(socket_of(e), proto, local, peer) > 0)
@@ -303,9 +292,12 @@ void nst_socks_check(const struct nst_socks *socks)
             continue;
         count++;
         assert(nst_sock_find(socks, s->handle) == s);
-        assert(memory_of(&s->rxq) == s->rx_mem && memory_of(&s->errq) == s->err_mem);
-        assert(memory_of(&s->txq) == s->tx_mem);
-        assert(nst_list_linked(&s->sending) == !nst_list_empty(&s->txq));
+        if (!s->dgram)
+            continue;
+        assert(memory_of(&s->dgram->rxq) == s->dgram->rx_mem &&
+               memory_of(&s->dgram->errq) == s->dgram->err_mem);
+        assert(memory_of(&s->dgram->txq) == s->dgram->tx_mem);
+        assert(nst_list_linked(&s->dgram->sending) == !nst_list_empty(&s->dgram->txq));
     }
     assert(count == socks->count && count <= socks->max);
 }

@@ -22,8 +22,9 @@ static bool update_window(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 
     if (!newer)
         return false;
-    if (t->snd.wnd == 0 && seg->wnd) { /* what the probes counted says nothing about losses */
-        t->retries = 0;
+    if (t->act && t->snd.wnd == 0 &&
+        seg->wnd) { /* what the probes counted says nothing about losses */
+        t->act->retries = 0;
         nst_rtt_reset_backoff(&t->rtt);
     }
     t->snd.wnd = seg->wnd;
@@ -114,32 +115,32 @@ static bool is_duplicate(const struct nst_tcb *t, const struct nst_tcp_seg *seg,
 /* SND.UNA moves, and only by that is data freed (2018-5). SYN and FIN don't count as bytes. */
 static void advance(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst_tcp_acked *a)
 {
-    nst_seq data_end = nst_seq_min(seg->h.ack, t->sendq.end);
-    uint32_t sacked = t->board.sacked;
+    nst_seq data_end = nst_seq_min(seg->h.ack, nst_tcb_snd_end(t));
+    uint32_t sacked = t->act->board.sacked;
     nst_time now = t->tcps->env->now;
 
     if (nst_seq_gt(data_end, t->snd.una))
         a->acked = (uint32_t)nst_seq_diff(data_end, t->snd.una);
     sample_rtt(t, seg, nst_board_acked(t, seg->h.ack, a));
-    a->delivered = a->acked - nst_min32(sacked - t->board.sacked, a->acked);
+    a->delivered = a->acked - nst_min32(sacked - t->act->board.sacked, a->acked);
     t->snd.una = seg->h.ack;
-    nst_sendq_consume(&t->sendq, t->tcps->pool, data_end);
+    nst_sendq_consume(&t->act->sendq, t->tcps->pool, data_end);
     t->count.bytes_acked += a->acked;
-    t->retries = 0; /* the timeout stays doubled until there is a sample (MUST-18) */
+    t->act->retries = 0; /* the timeout stays doubled until there is a sample (MUST-18) */
     t->r1_told = false;
-    t->soft_error = 0;
-    t->idle_since = now;
-    t->first_unacked = nst_seq_lt(t->snd.una, t->snd.nxt) ? now : 0;
-    if (t->snd_urgent && nst_seq_ge(t->snd.una, t->snd.up))
+    t->act->soft_error = 0;
+    t->act->idle_since = now;
+    t->act->first_unacked = nst_seq_lt(t->snd.una, t->snd.nxt) ? now : 0;
+    if (t->snd_urgent && nst_seq_ge(t->snd.una, t->act->snd_up))
         t->snd_urgent = false;
 }
 
 /* The owner may write again once a third of the buffer is free, and there is memory for it. */
 static void tell_writable(struct nst_tcb *t)
 {
-    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, t->snd.una);
+    uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.una);
 
-    if (t->tx_blocked && queued <= t->sndbuf - t->sndbuf / 3 && nst_tcb_send_room(t) > 0) {
+    if (t->tx_blocked && queued <= t->opt.sndbuf - t->opt.sndbuf / 3 && nst_tcb_send_room(t) > 0) {
         t->tx_blocked = false;
         nst_tcb_changed(t);
     }
@@ -150,10 +151,11 @@ static void tune_sndbuf(struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;
 
-    if (t->sndbuf_fixed || t->cc.cwnd > UINT32_MAX / 2 || t->sndbuf >= 2 * t->cc.cwnd)
+    if (t->opt.sndbuf_fixed || t->act->cc.cwnd > UINT32_MAX / 2 ||
+        t->opt.sndbuf >= 2 * t->act->cc.cwnd)
         return;
     if (t->tcps->pool->used_bytes < t->tcps->pool->budget_bytes / 4 * 3)
-        t->sndbuf = nst_min32(2 * t->cc.cwnd, c->sndbuf_max);
+        t->opt.sndbuf = nst_min32(2 * t->act->cc.cwnd, c->sndbuf_max);
 }
 
 /* What was SACKed is at the front, and still not acknowledged: its receiver has given it up. Unless
@@ -163,7 +165,7 @@ static void suspect_reneging(struct nst_tcb *t)
     nst_time soon = t->tcps->env->now + nst_max(t->rtt.srtt / 2, RENEGING_PATIENCE);
 
     if (nst_board_is_reneged(t))
-        nst_tcb_set(t, NST_TCP_DL_RTO, nst_min(soon, t->deadlines[NST_TCP_DL_RTO]));
+        nst_tcb_set(t, NST_TCP_DL_RTO, nst_min(soon, t->act->deadlines[NST_TCP_DL_RTO]));
 }
 
 /* RFC 6298 §5.3: only what moves something puts a timeout off. Any answer to a probe counts: the
@@ -171,12 +173,28 @@ static void suspect_reneging(struct nst_tcb *t)
 static void restart_timer(struct nst_tcb *t, bool moves)
 {
     if (t->snd.wnd == 0 || nst_seq_eq(t->snd.una, t->snd.nxt))
-        t->retries = 0;
+        t->act->retries = 0;
     if (moves)
         nst_tcb_rearm(t);
     else
         nst_tcb_rearm_if_idle(t);
     suspect_reneging(t);
+}
+
+/* What only matters while something is out, or waits. */
+static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
+                             struct nst_tcp_acked *a, bool moves, bool opens)
+{
+    if (seg->h.opts.nsacks)
+        process_sacks(t, seg, a);
+    if (moves || a->duplicate || a->sacked || a->dsack || a->congested)
+        nst_recovery_acked(t, a);
+    tune_sndbuf(t);
+    tell_writable(t);
+    restart_timer(t, moves || opens);
+    if (moves || a->sacked)
+        nst_tlp_schedule(t);
+    nst_tcb_wants_output(t);
 }
 
 enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
@@ -197,15 +215,7 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
         if (moves)
             advance(t, seg, &a);
     }
-    if (seg->h.opts.nsacks)
-        process_sacks(t, seg, &a);
-    if (moves || a.duplicate || a.sacked || a.dsack || a.congested)
-        nst_recovery_acked(t, &a);
-    tune_sndbuf(t);
-    tell_writable(t);
-    restart_timer(t, moves || (closed && t->snd.wnd));
-    if (moves || a.sacked)
-        nst_tlp_schedule(t);
-    nst_tcb_wants_output(t);
+    if (t->act)
+        active_ack_input(t, seg, &a, moves, closed && t->snd.wnd);
     return NST_DROP_NONE;
 }

@@ -22,6 +22,26 @@ const char *nst_cc_name(size_t index)
     return index < NST_ARRAY_LEN(algorithms) ? algorithms[index]->name : NULL;
 }
 
+void nst_cc_begin(struct nst_cc *cc, const struct nst_cc_kept *kept, uint32_t mss, nst_time now)
+{
+    *cc = (struct nst_cc){.ops = kept->ops,
+                          .mss = mss,
+                          .cwnd = kept->cwnd,
+                          .ssthresh = kept->ssthresh,
+                          .cwnd_max = UINT32_MAX,
+                          .now = now};
+    memcpy(cc->kept, kept->kept, sizeof cc->kept);
+    cc->ops->init(cc);
+}
+
+void nst_cc_rest(struct nst_cc *cc, struct nst_cc_kept *kept)
+{
+    cc->ops->rest(cc);
+    kept->cwnd = cc->cwnd;
+    kept->ssthresh = cc->ssthresh;
+    memcpy(kept->kept, cc->kept, sizeof kept->kept);
+}
+
 uint32_t nst_cc_initial_window(uint32_t mss)
 {
     uint32_t large = 2 * mss > 14600 ? 2 * mss : 14600;

@@ -11,6 +11,7 @@
 #include "netstack/netstack.h"
 
 #define NST_CC_STATE_BYTES 64
+#define NST_CC_KEPT_WORDS  2
 
 /* What algorithms see and change of a connection. */
 struct nst_cc {
@@ -22,13 +23,25 @@ struct nst_cc {
     uint32_t cwnd_max;      /* a limit of the owner's; UINT32_MAX: none */
     nst_time now;           /* set by the caller before each call */
     nst_time srtt, min_rtt; /* 0: not measured yet */
+    uint32_t kept[NST_CC_KEPT_WORDS]; /* what the algorithm wants to remember while at rest */
     bool cwnd_limited; /* the window, not the application or the peer, held the last flight back */
     uint64_t state[NST_CC_STATE_BYTES / 8]; /* the algorithm's own; zeroed before `init` */
 };
 
+/* What remains of it while nothing moves. */
+struct nst_cc_kept {
+    const struct nst_cc_ops *ops;
+    uint32_t cwnd, ssthresh;
+    uint32_t kept[NST_CC_KEPT_WORDS];
+};
+
 struct nst_cc_ops {
     const char *name; /* as in TCP_CONGESTION */
+    /* The connection begins, or goes on after a rest: then `kept` is what `rest` left there, else
+     * zero. */
     void (*init)(struct nst_cc *cc);
+    /* Nothing moves for a while: all but cwnd, ssthresh and `kept` will be gone. */
+    void (*rest)(struct nst_cc *cc);
     /* A cumulative ACK for new data outside fast recovery, of `acked` bytes, `rtt` after they were
      * sent (0: that is not known). After a timeout `acked` is only what this ACK newly reports:
      * what SACK told before doesn't count, and without SACK no more than one mss does (RFC 3465
@@ -53,6 +66,10 @@ extern const struct nst_cc_ops nst_cc_cubic;   /* RFC 9438, "cubic" */
 
 /* The algorithm called `name`; NULL if there is none. */
 const struct nst_cc_ops *nst_cc_find(const char *name);
+
+/* Congestion control begins to work, from what was kept and with an mss of `mss`, and rests. */
+void nst_cc_begin(struct nst_cc *cc, const struct nst_cc_kept *kept, uint32_t mss, nst_time now);
+void nst_cc_rest(struct nst_cc *cc, struct nst_cc_kept *kept);
 
 /* Every name, for the owner's information: NULL past the last. */
 const char *nst_cc_name(size_t index);

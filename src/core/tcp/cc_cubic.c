@@ -173,8 +173,18 @@ static void avoid_congestion(struct nst_cc *cc, struct cubic *c, uint32_t acked)
 
 static void init(struct nst_cc *cc)
 {
-    state_of(cc)->curve.epoch = NST_TIME_NEVER;
-    state_of(cc)->before.epoch = NST_TIME_NEVER;
+    struct cubic *c = state_of(cc);
+
+    c->curve =
+        (struct curve){.epoch = NST_TIME_NEVER, .w_max = cc->kept[0], .cwnd_prior = cc->kept[1]};
+    c->before.epoch = NST_TIME_NEVER;
+}
+
+/* Where the curve leads to; it will begin anew, at the window that there is. */
+static void rest(struct nst_cc *cc)
+{
+    cc->kept[0] = state_of(cc)->curve.w_max;
+    cc->kept[1] = state_of(cc)->curve.cwnd_prior;
 }
 
 static void acked(struct nst_cc *cc, uint32_t acked, nst_time rtt)
@@ -243,6 +253,7 @@ static void restart(struct nst_cc *cc, nst_time idle)
 const struct nst_cc_ops nst_cc_cubic = {
     .name = "cubic",
     .init = init,
+    .rest = rest,
     .acked = acked,
     .ssthresh = ssthresh,
     .timeout = timeout,

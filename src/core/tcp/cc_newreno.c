@@ -39,6 +39,7 @@ static void restart(struct nst_cc *cc, nst_time idle)
 const struct nst_cc_ops nst_cc_newreno = {
     .name = "reno",
     .init = forget_count,
+    .rest = forget_count,
     .acked = acked,
     .ssthresh = ssthresh,
     .timeout = forget_count,

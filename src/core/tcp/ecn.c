@@ -25,7 +25,7 @@ uint8_t nst_ecn_syn_flags(struct nst_tcb *t)
 {
     if (t->state != NST_TCP_SYN_SENT)
         return t->ecn.ok ? NST_TCP_ECE : 0;
-    t->ecn.asked = t->ecn.mode == NST_TCP_ECN_ASK && t->retries == 0;
+    t->ecn.asked = t->opt.ecn_mode == NST_TCP_ECN_ASK && t->act->retries == 0;
     return t->ecn.asked ? BOTH : 0;
 }
 

@@ -4,16 +4,18 @@
 #include "core/tcp/tcb.h"
 
 /* How long ago; never for 0. */
-static nst_time ago(const struct nst_tcb *t, nst_time then)
+static nst_time ago(const struct nst_tcb *t, uint32_t then_ms)
 {
-    return then ? t->tcps->env->now - then : NST_TIME_NEVER;
+    return then_ms ? (nst_tcp_ms(t->tcps) - then_ms) * NST_MS : NST_TIME_NEVER;
 }
 
 uint32_t nst_tcb_unacked(const struct nst_tcb *t)
 {
     bool begun = t->state >= NST_TCP_ESTABLISHED;
 
-    return begun ? (uint32_t)nst_seq_diff(t->sendq.end, nst_seq_min(t->snd.una, t->sendq.end)) : 0;
+    return begun ? (uint32_t)nst_seq_diff(nst_tcb_snd_end(t),
+                                          nst_seq_min(t->snd.una, nst_tcb_snd_end(t)))
+                 : 0;
 }
 
 /* What was written but not sent: behind snd.nxt, which counts a FIN, too. */
@@ -21,7 +23,9 @@ static uint32_t not_sent(const struct nst_tcb *t)
 {
     bool begun = t->state >= NST_TCP_ESTABLISHED;
 
-    return begun ? (uint32_t)nst_seq_diff(t->sendq.end, nst_seq_min(t->snd.nxt, t->sendq.end)) : 0;
+    return begun ? (uint32_t)nst_seq_diff(nst_tcb_snd_end(t),
+                                          nst_seq_min(t->snd.nxt, nst_tcb_snd_end(t)))
+                 : 0;
 }
 
 const char *nst_tcp_reason_name(enum nst_tcp_reason reason)
@@ -37,24 +41,24 @@ const char *nst_tcp_reason_name(enum nst_tcp_reason reason)
 
 static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
-    out->rto = t->rtt.rto;
+    out->rto = nst_rtt_rto(&t->rtt);
     out->rtt = t->rtt.srtt;
     out->rttvar = t->rtt.rttvar;
-    out->min_rtt = t->rtt.min_rtt;
+    out->min_rtt = nst_rtt_min(&t->rtt);
     out->backoff = t->rtt.backoff;
     out->snd_mss = t->snd_mss;
     out->rcv_mss = t->rcv_mss;
     out->pmtu = t->mtu;
-    out->snd_cwnd = t->cc.cwnd;
-    out->snd_ssthresh = t->cc.ssthresh;
+    out->snd_cwnd = nst_tcb_cwnd(t);
+    out->snd_ssthresh = nst_tcb_ssthresh(t);
     out->congestion = t->cc.ops->name;
     out->reduced_by = t->reason;
     out->reo_wnd = nst_rack_reo_wnd(t);
     out->snd_wnd = t->snd.wnd;
     if (t->state >= NST_TCP_ESTABLISHED)
         out->rcv_wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt);
-    out->snd_wscale = t->snd.wscale;
-    out->rcv_wscale = t->rcv.wscale;
+    out->snd_wscale = t->snd_wscale;
+    out->rcv_wscale = t->rcv_wscale;
 }
 
 static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
@@ -81,7 +85,7 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     *out = (struct nst_tcp_info){
         .state = t->state,
-        .ca_state = t->phase,
+        .ca_state = nst_tcb_phase(t),
         .timestamps = t->ts_ok,
         .sack = t->sack_ok,
         .wscale = t->ws_ok,
@@ -89,19 +93,21 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         .ecn_seen = t->ecn.seen,
         .rcv_tos = t->rcv_tos,
         .rcv_ce = t->ecn.ce_segs,
-        .retransmits = t->retries,
         .probes = t->probes,
-        .last_data_sent = ago(t, t->last_snd),
-        .last_data_recv = ago(t, t->last_rcv),
+        .last_data_sent = ago(t, t->last_snd_ms),
+        .last_data_recv = ago(t, t->last_rcv_ms),
         .age = t->tcps->env->now - t->started,
-        .sndbuf = t->sndbuf,
-        .rcvbuf = t->rcvbuf,
+        .sndbuf = t->opt.sndbuf,
+        .rcvbuf = t->opt.rcvbuf,
         .unacked = nst_tcb_unacked(t) - not_sent(t),
-        .sacked = t->board.sacked,
-        .lost = t->board.lost,
-        .retrans = t->board.retrans,
         .notsent_bytes = not_sent(t),
     };
+    if (t->act) {
+        out->retransmits = t->act->retries;
+        out->sacked = t->act->board.sacked;
+        out->lost = t->act->board.lost;
+        out->retrans = t->act->board.retrans;
+    }
     describe_path(t, out);
     describe_counters(t, out);
 }
@@ -111,7 +117,9 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
 
 static bool has_socket(const struct nst_flow *flow)
 {
-    return flow->kind == NST_FLOW_TCB && NST_CONTAINER(flow, struct nst_tcb, flow)->owner != 0;
+    const struct nst_tcb *t = NST_CONTAINER(flow, const struct nst_tcb, flow);
+
+    return flow->kind == NST_FLOW_TCB && t->owner && !t->unaccepted;
 }
 
 static void describe_flow(const struct nst_flow *flow, struct nst_tcp_orphan *out)
@@ -121,9 +129,9 @@ static void describe_flow(const struct nst_flow *flow, struct nst_tcp_orphan *ou
     case NST_FLOW_TCB: {
         const struct nst_tcb *t = NST_CONTAINER(flow, const struct nst_tcb, flow);
         out->state = t->state;
-        out->rx_bytes = t->recvq.bytes;
+        out->rx_bytes = nst_tcb_unread(t);
         out->tx_bytes = nst_tcb_unacked(t);
-        out->listener = t->listener;
+        out->listener = nst_tcb_listener(t);
         break;
     }
     case NST_FLOW_REQ:

@@ -6,11 +6,16 @@
 #include "core/tcp/tcb.h"
 #include "core/wire/checksum.h"
 
-#define PAWS_IDLE  (24 * 24 * 3600 * NST_SEC) /* 7323-10 */
-#define DELACK_MIN (40 * NST_MS)              /* what peers are tuned to; MUST-40: below 500 ms */
-#define QUICK_ACKS 16
+#define PAWS_IDLE_S (24 * 24 * 3600u) /* 7323-10 */
+#define DELACK_MIN  (40 * NST_MS)     /* what peers are tuned to; MUST-40: below 500 ms */
+#define QUICK_ACKS  16
 
 /* ---- §3.10.7.3: SYN-SENT ----------------------------------------------------------------- */
+
+static uint32_t clock_s(const struct nst_tcb *t)
+{
+    return (uint32_t)(t->tcps->env->now / NST_SEC);
+}
 
 /* What the peer's SYN says about itself. What it doesn't say isn't used (2018-1, 7323-4). */
 static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
@@ -18,19 +23,19 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     const struct nst_tcp_opts *o = &seg->h.opts;
     const struct nst_tcp_config *c = &t->tcps->config;
 
-    t->rcv.irs = seg->h.seq;
+    t->act->irs = seg->h.seq;
     t->rcv.nxt = t->last_ack_sent = nst_seq_add(seg->h.seq, 1);
-    t->rcv.adv = nst_seq_add(t->rcv.nxt, t->syn_window);
+    t->rcv.adv = nst_seq_add(t->rcv.nxt, t->act->syn_window);
     t->ts_ok = c->timestamps && o->has_ts;
     t->sack_ok = c->sack && o->sack_ok;
     t->ws_ok = c->wscale && o->has_wscale;
-    t->snd.wscale = t->ws_ok ? (uint8_t)nst_min(o->wscale, 14) : 0; /* 7323-1 */
+    t->snd_wscale = t->ws_ok ? (uint8_t)nst_min(o->wscale, 14) : 0; /* 7323-1 */
     if (!t->ws_ok)
-        t->rcv.wscale = 0;
+        t->rcv_wscale = 0;
     t->peer_mss = o->mss;
     if (t->ts_ok) {
         t->ts_recent = o->ts_val;
-        t->ts_recent_time = t->tcps->env->now;
+        t->ts_recent_s = clock_s(t);
     }
     nst_tcb_set_mss(t);
     nst_ecn_answered(t, seg->h.flags);
@@ -40,32 +45,35 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->snd.wl2 = seg->h.ack;
 }
 
-/* The handshake is done. */
-void nst_tcb_establish(struct nst_tcb *t)
+void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
 {
-    nst_time syn_rtt = t->tcps->env->now - t->rtt_time;
-    bool syn_lost = t->rtt_time && t->retries;
+    nst_time now = t->tcps->env->now;
 
-    if (t->rtt_time && t->retries == 0)
-        nst_rtt_sample(&t->rtt, syn_rtt, t->tcps->env->now);
+    if (syn_time && !lost)
+        nst_rtt_sample(&t->rtt, now - syn_time, now);
     else
         nst_rtt_syn_was_lost(&t->rtt);
-    t->rtt_time = 0;
-    t->retries = 0;
-    t->first_unacked = 0;
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
-    nst_board_init(&t->board, t->snd.una);
-    t->rack.fack = t->snd.una;
-    t->cc.mss = t->snd_mss;
-    t->cc.cwnd = syn_lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
-    t->cc.now = t->tcps->env->now;
-    t->cc.ops->init(&t->cc);
+    t->cc.cwnd = lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
     t->quick = QUICK_ACKS;
-    nst_tcb_clear(t, NST_TCP_DL_RTO);
+    if (t->act) {
+        t->act->retries = 0;
+        t->act->first_unacked = 0;
+        nst_board_init(&t->act->board, t->snd.una);
+        t->act->rack.fack = t->act->recovery_point = t->snd.una;
+        nst_cc_begin(&t->act->cc, &t->cc, t->snd_mss, now);
+        nst_tcb_clear(t, NST_TCP_DL_RTO);
+    }
     nst_tcb_keepalive_restart(t);
     nst_tcb_changed(t);
     nst_tcb_wants_output(t);
+}
+
+/* The answer to our SYN has come. */
+static void establish_active(struct nst_tcb *t)
+{
+    nst_tcb_establish(t, t->act->syn_time, t->act->retries > 0);
 }
 
 static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
@@ -74,7 +82,7 @@ static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
     bool ack = h->flags & NST_TCP_ACK;
 
     /* First: the ACK bit. */
-    if (ack && (nst_seq_le(h->ack, t->snd.iss) || nst_seq_gt(h->ack, t->snd.nxt))) {
+    if (ack && (nst_seq_le(h->ack, t->act->iss) || nst_seq_gt(h->ack, t->snd.nxt))) {
         if (!(h->flags & NST_TCP_RST))
             nst_tcp_send_rst_for(t->tcps, seg->pkt, h, seg->len);
         return NST_DROP_tcp_ack;
@@ -91,7 +99,7 @@ static enum nst_drop input_syn_sent(struct nst_tcb *t, struct nst_tcp_seg *seg)
         return NST_DROP_tcp_flags;
     learn_from_syn(t, seg);
     if (ack) {
-        nst_tcb_establish(t);
+        establish_active(t);
         t->ack_now = true;
         /* Data or a FIN in the SYN is processed as if it came next; nothing is urgent so early
          * (CVE-2019-12261). */
@@ -124,8 +132,7 @@ static bool is_from_the_past(const struct nst_tcb *t, const struct nst_tcp_seg *
     const struct nst_tcp_opts *o = &seg->h.opts;
 
     return t->ts_ok && o->has_ts && !(seg->h.flags & NST_TCP_RST) &&
-           (int32_t)(o->ts_val - t->ts_recent) < 0 &&
-           t->tcps->env->now - t->ts_recent_time < PAWS_IDLE;
+           (int32_t)(o->ts_val - t->ts_recent) < 0 && clock_s(t) - t->ts_recent_s < PAWS_IDLE_S;
 }
 
 /* RFC 7323 §4.3 (7323-7): the timestamp to echo is that of the earliest segment not acknowledged
@@ -135,10 +142,10 @@ static void update_ts_recent(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     if (!t->ts_ok || !seg->h.opts.has_ts || nst_seq_gt(seg->h.seq, t->last_ack_sent))
         return;
     if ((int32_t)(seg->h.opts.ts_val - t->ts_recent) < 0 &&
-        t->tcps->env->now - t->ts_recent_time < PAWS_IDLE)
+        clock_s(t) - t->ts_recent_s < PAWS_IDLE_S)
         return;
     t->ts_recent = seg->h.opts.ts_val;
-    t->ts_recent_time = t->tcps->env->now;
+    t->ts_recent_s = clock_s(t);
 }
 
 static bool is_between(nst_seq seq, nst_seq first, nst_seq end)
@@ -160,9 +167,9 @@ bool nst_tcp_in_window(const struct nst_tcp_seg *seg, nst_seq nxt, nst_seq adv)
 /* Says what of an unacceptable segment was here before (2883-1), and what is expected. */
 static void answer_unacceptable(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
-    if (seg->len && nst_seq_lt(seg->seq, t->rcv.nxt) && t->sack_ok) {
-        t->dsack = (struct nst_tcp_sack){seg->seq,
-                                         nst_seq_min(nst_seq_add(seg->seq, seg->len), t->rcv.nxt)};
+    if (seg->len && nst_seq_lt(seg->seq, t->rcv.nxt) && t->sack_ok && nst_tcb_activate(t)) {
+        t->act->dsack = (struct nst_tcp_sack){
+            seg->seq, nst_seq_min(nst_seq_add(seg->seq, seg->len), t->rcv.nxt)};
         t->dsack_due = true;
     }
     if (seg_space(seg) && !(seg->h.flags & NST_TCP_SYN)) {
@@ -220,7 +227,7 @@ static enum nst_drop ack_in_syn_received(struct nst_tcb *t, const struct nst_tcp
         nst_tcp_send_rst_for(t->tcps, seg->pkt, &seg->h, seg->len);
         return NST_DROP_tcp_ack;
     }
-    nst_tcb_establish(t);
+    establish_active(t);
     t->snd.wnd = t->snd.max_wnd = seg->wnd;
     t->snd.wl1 = seg->h.seq;
     t->snd.wl2 = seg->h.ack;
@@ -258,9 +265,11 @@ static void check_urgent(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 
     if (!(seg->h.flags & NST_TCP_URG) || seg->h.urg == 0 || t->fin_received)
         return;
-    if (nst_seq_le(up, t->rcv.nxt) || (t->rcv_urgent && nst_seq_le(up, t->rcv.up)))
+    if (nst_seq_le(up, t->rcv.nxt) || (t->rcv_urgent && nst_seq_le(up, t->act->rcv_up)))
         return;
-    t->rcv.up = up;
+    if (!nst_tcb_activate(t))
+        return; /* it will be said again */
+    t->act->rcv_up = up;
     t->rcv_urgent = true;
     t->urgent_taken = false;
     nst_tcb_changed(t); /* MUST-32 */
@@ -301,20 +310,20 @@ void nst_tcb_quickack(struct nst_tcb *t, bool on)
 static void input_in_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
 {
     nst_seq end = nst_seq_add(t->rcv.nxt, seg->len);
-    struct nst_tcp_sack again = nst_ooo_overlap(t->ooo, t->rcv.nxt, end);
+    struct nst_tcp_sack again = nst_ooo_overlap(t->act->ooo, t->rcv.nxt, end);
     uint32_t gained = seg->len;
-    bool fills_gap = t->ooo != NULL;
+    bool fills_gap = t->act->ooo != NULL;
 
     if (t->sack_ok && !nst_seq_eq(again.start, again.end)) {
-        t->dsack = again;
+        t->act->dsack = again;
         t->dsack_due = true;
     }
-    nst_recvq_push_take(&t->recvq, seg->pkt);
+    nst_recvq_push_take(&t->act->recvq, seg->pkt);
     seg->pkt = NULL;
-    if (t->ooo) {
-        t->tcps->ooo_bytes -= nst_ooo_mem(t->ooo);
-        gained += (uint32_t)nst_ooo_pull(&t->ooo, t->tcps->env, end, &t->recvq);
-        t->tcps->ooo_bytes += nst_ooo_mem(t->ooo);
+    if (t->act->ooo) {
+        t->tcps->ooo_bytes -= nst_ooo_mem(t->act->ooo);
+        gained += (uint32_t)nst_ooo_pull(&t->act->ooo, t->tcps->env, end, &t->act->recvq);
+        t->tcps->ooo_bytes += nst_ooo_mem(t->act->ooo);
     }
     t->rcv.nxt = nst_seq_add(t->rcv.nxt, gained);
     t->count.bytes_received += gained;
@@ -327,25 +336,26 @@ static void input_in_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
 static size_t ooo_limit(const struct nst_tcb *t)
 {
     const struct nst_pool *pool = t->tcps->pool;
-    size_t own = nst_ooo_mem(t->ooo), others = t->tcps->ooo_bytes - own;
+    size_t own = nst_ooo_mem(t->act->ooo), others = t->tcps->ooo_bytes - own;
     size_t room = pool->budget_bytes / 4 - nst_min(others, pool->budget_bytes / 4);
 
-    return nst_min(nst_pool_is_scarce(pool) ? own : 2 * (size_t)t->rcvbuf, room);
+    return nst_min(nst_pool_is_scarce(pool) ? own : 2 * (size_t)t->opt.rcvbuf, room);
 }
 
 static enum nst_drop input_out_of_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
 {
     struct nst_pkt *pkt = seg->pkt;
-    size_t before = nst_ooo_mem(t->ooo);
+    size_t before = nst_ooo_mem(t->act->ooo);
     enum nst_drop drop;
 
     t->count.ooo++;
     t->ack_now = true; /* MAY-13, 5681-10 */
     nst_tcb_wants_output(t);
     seg->pkt = NULL;
-    drop = nst_ooo_push_take(&t->ooo, t->tcps->env, pkt, seg->seq, ooo_limit(t), &t->dsack);
-    t->tcps->ooo_bytes += nst_ooo_mem(t->ooo) - before;
-    t->dsack_due = t->sack_ok && !nst_seq_eq(t->dsack.start, t->dsack.end);
+    drop =
+        nst_ooo_push_take(&t->act->ooo, t->tcps->env, pkt, seg->seq, ooo_limit(t), &t->act->dsack);
+    t->tcps->ooo_bytes += nst_ooo_mem(t->act->ooo) - before;
+    t->dsack_due = t->sack_ok && !nst_seq_eq(t->act->dsack.start, t->act->dsack.end);
     return drop;
 }
 
@@ -356,7 +366,7 @@ static bool trim_to_window(struct nst_tcb *t, struct nst_tcp_seg *seg)
     int32_t behind = nst_seq_diff(nst_seq_add(seg->seq, seg->len), t->rcv.adv);
 
     if (before > 0) { /* 2883-2 */
-        t->dsack = (struct nst_tcp_sack){seg->seq, t->rcv.nxt};
+        t->act->dsack = (struct nst_tcp_sack){seg->seq, t->rcv.nxt};
         t->dsack_due = t->sack_ok && seg->len > 0;
         if ((uint32_t)before >= seg->len) {
             seg->seq = t->rcv.nxt;
@@ -378,7 +388,7 @@ static bool trim_to_window(struct nst_tcb *t, struct nst_tcp_seg *seg)
 /* Data after the owner has let go: it is lost, and the peer must know (SHLD-3, RFC 2525 §2.17). */
 static bool arrives_too_late(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
-    return !t->owner && !t->listener && seg->len && !t->fin_received &&
+    return !t->owner && seg->len && !t->fin_received &&
            nst_seq_gt(nst_seq_add(seg->seq, seg->len), t->rcv.nxt);
 }
 
@@ -386,8 +396,10 @@ static enum nst_drop input_text(struct nst_tcb *t, struct nst_tcp_seg *seg)
 {
     if (t->fin_received || seg->len == 0)
         return NST_DROP_NONE;
+    if (!nst_tcb_activate(t))
+        return NST_DROP_no_memory;
     t->count.data_segs_in++;
-    t->last_rcv = t->tcps->env->now;
+    t->last_rcv_ms = nst_tcp_ms(t->tcps);
     if (!trim_to_window(t, seg)) {
         t->ack_now = true;
         nst_tcb_wants_output(t);
@@ -395,7 +407,7 @@ static enum nst_drop input_text(struct nst_tcb *t, struct nst_tcp_seg *seg)
     }
     if (!nst_seq_eq(seg->seq, t->rcv.nxt))
         return input_out_of_order(t, seg);
-    if (t->recvq.bytes && nst_pool_is_scarce(t->tcps->pool))
+    if (nst_tcb_unread(t) && nst_pool_is_scarce(t->tcps->pool))
         return NST_DROP_tcp_rcvbuf; /* whose owner reads goes on */
     input_in_order(t, seg);
     return NST_DROP_NONE;
@@ -444,7 +456,7 @@ static void hear(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->count.segs_in++;
     t->rcv_tos = seg->pkt->ip.tos;
     t->probes = 0;
-    if (t->keepalive)
+    if (t->opt.keepalive)
         nst_tcb_keepalive_restart(t);
 }
 
@@ -455,7 +467,7 @@ static void forget_known_syn(const struct nst_tcb *t, struct nst_tcp_seg *seg)
     uint8_t both = NST_TCP_SYN | NST_TCP_ACK;
 
     if (t->state != NST_TCP_SYN_RECEIVED || (seg->h.flags & (both | NST_TCP_RST)) != both ||
-        !nst_seq_eq(seg->h.seq, t->rcv.irs) || !nst_seq_eq(seg->h.ack, t->snd.nxt))
+        !nst_seq_eq(seg->h.seq, t->act->irs) || !nst_seq_eq(seg->h.ack, t->snd.nxt))
         return;
     seg->h.flags &= (uint8_t)~NST_TCP_SYN;
     seg->h.seq = seg->seq;
@@ -536,7 +548,7 @@ static enum nst_drop input_flow(struct nst_tcps *tcps, struct nst_flow *flow,
         return drop;
     case NST_FLOW_TCB:
         t = NST_CONTAINER(flow, struct nst_tcb, flow);
-        seg->wnd = (uint32_t)seg->h.wnd << (seg->h.flags & NST_TCP_SYN ? 0 : t->snd.wscale);
+        seg->wnd = (uint32_t)seg->h.wnd << (seg->h.flags & NST_TCP_SYN ? 0 : t->snd_wscale);
         if (t->state == NST_TCP_SYN_SENT)
             return input_syn_sent(t, seg);
         return t->state == NST_TCP_CLOSED ? input_closed(tcps, seg) : nst_tcb_input(t, seg);

@@ -95,7 +95,8 @@ struct nst_tcb *nst_tcp_accept(struct nst_tcp_listener *l)
 
     if (t) {
         l->naccept--;
-        t->listener = NULL;
+        t->unaccepted = false;
+        t->owner = 0;
     }
     return t;
 }
@@ -123,7 +124,7 @@ static struct offer offer_of(const struct nst_tcp_listener *l, const struct nst_
                           .ts_ok = c->timestamps && o->has_ts,
                           .sack_ok = c->sack && o->sack_ok,
                           .ws_ok = c->wscale && o->has_wscale,
-                          .ecn_ok = nst_ecn_asks(l->ecn_mode, seg->h.flags)};
+                          .ecn_ok = nst_ecn_asks(l->opt.ecn_mode, seg->h.flags)};
 }
 
 static uint32_t path_mtu(const struct nst_tcps *tcps, const struct nst_flow_id *id)
@@ -134,15 +135,10 @@ static uint32_t path_mtu(const struct nst_tcps *tcps, const struct nst_flow_id *
     return path.mtu;
 }
 
-static uint32_t listen_rcvbuf(const struct nst_tcp_listener *l)
-{
-    return l->rcvbuf ? l->rcvbuf : l->tcps->config.rcvbuf_initial;
-}
-
 /* The window of a SYN-ACK, which is never scaled. */
 static uint16_t first_window(const struct nst_tcp_listener *l)
 {
-    return (uint16_t)nst_min32(listen_rcvbuf(l) / 2, 65535);
+    return (uint16_t)nst_min32(l->opt.rcvbuf / 2, 65535);
 }
 
 /* 7323-2, 2018-1: only what was offered. With a cookie the timestamp carries what the sequence
@@ -160,18 +156,18 @@ static void send_synack(struct nst_tcp_listener *l, const struct nst_flow_id *id
 
     if (o->ecn_ok) /* 3168-2 */
         h.flags |= NST_TCP_ECE;
-    h.opts =
-        (struct nst_tcp_opts){.mss = (uint16_t)(l->user_mss ? nst_min32(mss, l->user_mss) : mss),
-                              .sack_ok = o->sack_ok,
-                              .has_wscale = o->ws_ok,
-                              .wscale = nst_tcp_wscale(tcps),
-                              .has_ts = o->ts_ok,
-                              .ts_ecr = o->ts_recent};
+    h.opts = (struct nst_tcp_opts){
+        .mss = (uint16_t)(l->opt.user_mss ? nst_min32(mss, l->opt.user_mss) : mss),
+        .sack_ok = o->sack_ok,
+        .has_wscale = o->ws_ok,
+        .wscale = nst_tcp_wscale(tcps),
+        .has_ts = o->ts_ok,
+        .ts_ecr = o->ts_recent};
     h.opts.ts_val = nst_tcp_ts(tcps, offset);
     if (cookie)
         h.opts.ts_val =
             nst_cookie_ts(h.opts.ts_val, o->ws_ok ? o->wscale : 15, o->sack_ok, o->ecn_ok);
-    nst_tcp_send_bare(tcps, id, &h, l->ttl, l->tos);
+    nst_tcp_send_bare(tcps, id, &h, l->opt.ttl, l->opt.tos);
 }
 
 /* ---- Half-open connections --------------------------------------------------------------- */
@@ -268,28 +264,6 @@ void nst_req_timeout(struct nst_tcp_req *req)
 
 /* ---- The connection ---------------------------------------------------------------------- */
 
-/* What the listener's options were becomes the connection's. */
-static void inherit(struct nst_tcb *t, const struct nst_tcp_listener *l)
-{
-    if (l->rcvbuf) {
-        t->rcvbuf = l->rcvbuf;
-        t->rcvbuf_fixed = true;
-    }
-    if (l->sndbuf) {
-        t->sndbuf = l->sndbuf;
-        t->sndbuf_fixed = true;
-    }
-    t->user_mss = l->user_mss;
-    t->nodelay = l->nodelay;
-    t->keepalive = l->keepalive;
-    t->oobinline = l->oobinline;
-    t->cc.ops = l->cc;
-    t->recovery = l->recovery;
-    t->ttl = l->ttl;
-    t->tos = l->tos;
-    t->ecn.mode = l->ecn_mode;
-}
-
 /* An established connection on the accept queue. NULL without memory. */
 static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                                     const struct offer *o)
@@ -299,32 +273,30 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
 
     if (!t)
         return NULL;
-    inherit(t, l);
-    t->passive = true;
+    t->opt = l->opt;
+    t->cc.ops = l->cc;
+    t->passive = t->begun = true;
     t->mtu = path_mtu(tcps, id);
-    t->snd.iss = o->iss;
     t->snd.una = t->snd.nxt = nst_seq_add(o->iss, 1);
-    t->rcv.irs = o->irs;
     t->rcv.nxt = t->last_ack_sent = nst_seq_add(o->irs, 1);
     t->rcv.adv = nst_seq_add(t->rcv.nxt, first_window(l));
-    t->rcv.wscale = o->ws_ok ? nst_tcp_wscale(tcps) : 0;
-    t->snd.wscale = o->ws_ok ? o->wscale : 0;
+    t->rcv_wscale = o->ws_ok ? nst_tcp_wscale(tcps) : 0;
+    t->snd_wscale = o->ws_ok ? o->wscale : 0;
     t->peer_mss = o->mss;
     t->ts_ok = o->ts_ok;
     t->sack_ok = o->sack_ok;
     t->ws_ok = o->ws_ok;
     t->ecn.ok = o->ecn_ok;
     t->ts_recent = o->ts_recent;
-    t->ts_recent_time = tcps->env->now;
+    t->ts_recent_s = (uint32_t)(tcps->env->now / NST_SEC);
     t->ts_offset = nst_tcp_ts_offset(tcps, id);
-    nst_sendq_init(&t->sendq, t->snd.nxt);
-    t->psh = t->sendq.end;
     nst_tcb_set_mss(t);
     if (nst_flow_insert(tcps, &t->flow, NST_FLOW_TCB) != 0) {
         nst_tcb_free(t);
         return NULL;
     }
-    t->listener = l;
+    t->unaccepted = true;
+    t->owner = (uintptr_t)l;
     nst_list_push_back(&l->accept, &t->place);
     l->naccept++;
     NST_COUNT(tcps->env, tcp_passive_opens);
@@ -339,20 +311,20 @@ static enum nst_drop complete(struct nst_tcp_listener *l, const struct nst_flow_
                               struct nst_tcp_seg *seg)
 {
     struct nst_tcb *t = open_passive(l, id, o);
+    bool lost = req && req->retries;
+    nst_time sent = 0;
 
     if (!t)
         return NST_DROP_no_memory;
-    t->retries = req ? req->retries : 1;
-    /* When the SYN-ACK was sent; a timer is rounded up, so that may seem later than now. */
-    if (req)
-        t->rtt_time = nst_min(nst_timer_at(&req->timer) - req_wait(req), l->tcps->env->now);
-    if (req)
+    if (req) { /* when the SYN-ACK was sent; a timer is rounded up, and may seem later than now */
+        sent = nst_min(nst_timer_at(&req->timer) - req_wait(req), l->tcps->env->now);
         nst_req_free(req);
-    seg->wnd = (uint32_t)seg->h.wnd << t->snd.wscale;
+    }
+    seg->wnd = (uint32_t)seg->h.wnd << t->snd_wscale;
     t->snd.wnd = t->snd.max_wnd = seg->wnd;
     t->snd.wl1 = seg->h.seq;
     t->snd.wl2 = seg->h.ack;
-    nst_tcb_establish(t);
+    nst_tcb_establish(t, sent, lost);
     return nst_tcb_input(t, seg);
 }
 
@@ -365,16 +337,15 @@ static void req_challenge(struct nst_tcp_req *req)
                         .ack = nst_seq_add(req->irs, 1),
                         .wnd = first_window(req->listener)};
 
-    if (req->challenged && tcps->env->now - req->challenged < NST_TCP_CHALLENGE_PAUSE)
+    if (!nst_tcp_may_challenge(tcps, &req->challenged_ms))
         return;
-    req->challenged = tcps->env->now;
     if (req->ts_ok) {
         h.opts.has_ts = true;
         h.opts.ts_val = nst_tcp_ts(tcps, nst_tcp_ts_offset(tcps, &req->flow.id));
         h.opts.ts_ecr = req->ts_recent;
     }
     NST_COUNT(tcps->env, tcp_challenges);
-    nst_tcp_send_bare(tcps, &req->flow.id, &h, req->listener->ttl, req->listener->tos);
+    nst_tcp_send_bare(tcps, &req->flow.id, &h, req->listener->opt.ttl, req->listener->opt.tos);
 }
 
 static bool is_same_syn(const struct nst_tcp_req *req, const struct nst_tcp *h)
@@ -392,7 +363,7 @@ static enum nst_drop req_check(struct nst_tcp_req *req, const struct nst_tcp_seg
     uint8_t flags = seg->h.flags;
 
     if (is_same_syn(req, &seg->h)) { /* our answer was lost; ECN may be why (3168-3) */
-        req->ecn_ok &= nst_ecn_asks(req->listener->ecn_mode, flags);
+        req->ecn_ok &= nst_ecn_asks(req->listener->opt.ecn_mode, flags);
         req_answer(req);
         return NST_DROP_tcp_dup;
     }
@@ -428,7 +399,7 @@ enum nst_drop nst_req_input(struct nst_tcp_req *req, struct nst_tcp_seg *seg)
         nst_tcp_send_rst_for(l->tcps, seg->pkt, h, seg->len);
         return NST_DROP_tcp_ack;
     }
-    if (l->defer && seg->len == 0)
+    if (l->opt.defer_accept && seg->len == 0)
         return NST_DROP_NONE; /* TCP_DEFER_ACCEPT: the bare ACK is not enough */
     req->acked = true;
     if (l->naccept > l->backlog)

@@ -18,6 +18,10 @@
 #define RST_PER_SEC     1000
 #define SACKS_LEN       36 /* the option with as many blocks as there can be */
 #define CORK_TIME       (200 * NST_MS)
+/* So long after a challenge ACK there is no other one, for each connection by itself (RFC 5961 §7;
+ * 5961-6, CVE-2016-5696: what is shared tells about others). As in Linux. */
+#define CHALLENGE_PAUSE_MS 500
+#define PINGPONG_MS        40
 
 /* ---- Segments ---------------------------------------------------------------------------- */
 
@@ -68,18 +72,18 @@ void nst_tcp_send_bare(struct nst_tcps *tcps, const struct nst_flow_id *id, stru
 /* Half of the receive buffer is for payload, the other half for what surrounds it. */
 static uint32_t capacity(const struct nst_tcb *t)
 {
-    return t->rcvbuf / 2;
+    return t->opt.rcvbuf / 2;
 }
 
 /* The right edge that the buffer allows now; it may stay where it is for ever (MAY-8). */
 static nst_seq free_edge(const struct nst_tcb *t)
 {
-    uint32_t queued = (uint32_t)t->recvq.bytes;
+    uint32_t queued = (uint32_t)nst_tcb_unread(t);
     uint32_t room = capacity(t) - nst_min32(queued, capacity(t));
 
     if (nst_pool_is_scarce(t->tcps->pool))
         room = 0;
-    return nst_seq_add(t->rcv.nxt, nst_min32(room, (uint32_t)65535 << t->rcv.wscale));
+    return nst_seq_add(t->rcv.nxt, nst_min32(room, (uint32_t)65535 << t->rcv_wscale));
 }
 
 /* RFC 9293 §3.8.6.2.2 (MUST-39): the edge moves by a segment or half of the buffer, or not at all;
@@ -117,17 +121,16 @@ void nst_tcb_set_mss(struct nst_tcb *t)
 {
     uint32_t mss = nst_max32(t->peer_mss ? t->peer_mss : MSS_DEFAULT, MSS_MIN);
 
-    if (t->user_mss)
-        mss = nst_min32(mss, t->user_mss);
+    if (t->opt.user_mss)
+        mss = nst_min32(mss, t->opt.user_mss);
     mss = nst_min32(mss, t->mtu - NST_IPV4_HLEN - NST_TCP_HLEN);
     t->snd_mss = (uint16_t)(mss - (t->ts_ok ? 12 : 0)); /* MUST-16, 7323-12 */
-    t->cc.mss = t->snd_mss;
 }
 
 /* The acknowledgement and what goes with it (7323-5, 2018-4), in every segment but a first SYN. */
 static void add_ack(struct nst_tcb *t, struct nst_tcp *h)
 {
-    uint8_t shift = h->flags & NST_TCP_SYN ? 0 : t->rcv.wscale;
+    uint8_t shift = h->flags & NST_TCP_SYN ? 0 : t->rcv_wscale;
     uint32_t wnd = nst_tcb_window(t), unit = 1u << shift;
 
     h->flags |= NST_TCP_ACK;
@@ -145,7 +148,7 @@ static void add_ack(struct nst_tcb *t, struct nst_tcp *h)
 
 static bool has_sacks(const struct nst_tcb *t)
 {
-    return t->sack_ok && (t->dsack_due || t->ooo);
+    return t->sack_ok && t->act && (t->dsack_due || t->act->ooo);
 }
 
 static void add_sacks(const struct nst_tcb *t, struct nst_tcp *h)
@@ -153,8 +156,8 @@ static void add_sacks(const struct nst_tcb *t, struct nst_tcp *h)
     if (!has_sacks(t))
         return;
     if (t->dsack_due) /* first, and once: 2883-1 */
-        h->opts.sacks[h->opts.nsacks++] = t->dsack;
-    h->opts.nsacks += (uint8_t)nst_ooo_sacks(t->ooo, h->opts.sacks + h->opts.nsacks,
+        h->opts.sacks[h->opts.nsacks++] = t->act->dsack;
+    h->opts.nsacks += (uint8_t)nst_ooo_sacks(t->act->ooo, h->opts.sacks + h->opts.nsacks,
                                              NST_TCP_SACK_MAX - h->opts.nsacks);
 }
 
@@ -171,9 +174,9 @@ static void ack_was_sent(struct nst_tcb *t)
 
 static void add_urgent(const struct nst_tcb *t, struct nst_tcp *h)
 {
-    int32_t ahead = nst_seq_diff(t->snd.up, h->seq);
+    int32_t ahead = t->snd_urgent ? nst_seq_diff(t->act->snd_up, h->seq) : 0;
 
-    if (!t->snd_urgent || ahead <= 0)
+    if (ahead <= 0)
         return;
     h->flags |= NST_TCP_URG;
     h->urg = (uint16_t)nst_min32((uint32_t)ahead, 65535); /* MUST-62 */
@@ -186,19 +189,26 @@ static void send_bare(struct nst_tcb *t, nst_seq seq, uint8_t flags)
     add_ack(t, &h);
     add_sacks(t, &h);
     add_urgent(t, &h);
-    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
+    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->opt.ttl, t->opt.tos);
     ack_was_sent(t);
 }
 
 /* ---- Answers outside the queue ----------------------------------------------------------- */
 
+bool nst_tcp_may_challenge(const struct nst_tcps *tcps, uint32_t *last_ms)
+{
+    uint32_t now = nst_tcp_ms(tcps);
+
+    if (*last_ms && now - *last_ms < CHALLENGE_PAUSE_MS)
+        return false;
+    *last_ms = now;
+    return true;
+}
+
 void nst_tcb_challenge(struct nst_tcb *t)
 {
-    nst_time now = t->tcps->env->now, *next = &t->deadlines[NST_TCP_DL_CHALLENGE];
-
-    if (*next != NST_TIME_NEVER && now < *next)
+    if (!nst_tcp_may_challenge(t->tcps, &t->challenged_ms))
         return;
-    *next = now + NST_TCP_CHALLENGE_PAUSE;
     NST_COUNT(t->tcps->env, tcp_challenges);
     t->ack_now = true;
     nst_tcb_wants_output(t);
@@ -214,7 +224,7 @@ void nst_tcb_send_rst(struct nst_tcb *t)
         h.opts.ts_ecr = t->ts_recent;
     }
     NST_COUNT(t->tcps->env, tcp_resets_sent);
-    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
+    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->opt.ttl, t->opt.tos);
 }
 
 /* RSTs for strangers are limited (attack rows 274, 312). */
@@ -265,30 +275,30 @@ static void send_syn(struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;
     bool active = t->state == NST_TCP_SYN_SENT;
-    struct nst_tcp h = {.seq = t->snd.iss, .flags = NST_TCP_SYN | nst_ecn_syn_flags(t)};
+    struct nst_tcp h = {.seq = t->act->iss, .flags = NST_TCP_SYN | nst_ecn_syn_flags(t)};
     uint32_t mss = t->mtu - NST_IPV4_HLEN - NST_TCP_HLEN;
 
     if (active) {
         t->ts_ok = c->timestamps;
-        h.wnd = t->syn_window;
+        h.wnd = t->act->syn_window;
     } else {
         add_ack(t, &h);
     }
     /* MUST-14, MUST-67, SHLD-5, SHLD-6, MAY-3 */
-    h.opts.mss = (uint16_t)(t->user_mss ? nst_min32(mss, t->user_mss) : mss);
+    h.opts.mss = (uint16_t)(t->opt.user_mss ? nst_min32(mss, t->opt.user_mss) : mss);
     h.opts.sack_ok = active ? c->sack : t->sack_ok;
     h.opts.has_wscale = active ? c->wscale : t->ws_ok;
-    h.opts.wscale = t->rcv.wscale;
+    h.opts.wscale = t->rcv_wscale;
     h.opts.nsacks = 0;
     if (t->ts_ok) {
         h.opts.has_ts = true;
         h.opts.ts_val = nst_tcp_ts(t->tcps, t->ts_offset);
     }
-    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->ttl, t->tos);
+    nst_tcp_send_bare(t->tcps, &t->flow.id, &h, t->opt.ttl, t->opt.tos);
     t->probe_now = false;
     t->count.segs_out++;
-    if (t->deadlines[NST_TCP_DL_RTO] == NST_TIME_NEVER)
-        nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + t->rtt.rto);
+    if (nst_tcb_deadline(t, NST_TCP_DL_RTO) == NST_TIME_NEVER)
+        nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + nst_rtt_rto(&t->rtt));
 }
 
 /* ---- Data -------------------------------------------------------------------------------- */
@@ -302,11 +312,11 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
 
     if (!pkt)
         return -ENOBUFS;
-    uint32_t got = (uint32_t)nst_sendq_slice(&t->sendq, pkt, seq, len);
+    uint32_t got = (uint32_t)nst_sendq_slice(&t->act->sendq, pkt, seq, len);
     nst_seq end = nst_seq_add(seq, got);
     if (fin && got == len)
         h.flags |= NST_TCP_FIN;
-    bool last = nst_seq_eq(end, t->psh) || nst_seq_eq(end, t->sendq.end);
+    bool last = nst_seq_eq(end, t->act->psh) || nst_seq_eq(end, nst_tcb_snd_end(t));
     if (got && (last || got > t->snd_mss))
         h.flags |= NST_TCP_PSH; /* MUST-61, SHLD-27 */
     add_ack(t, &h);
@@ -314,13 +324,13 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
         add_sacks(t, &h);
     add_urgent(t, &h);
     uint8_t ecn = nst_ecn_mark(t, &h, got, fresh);
-    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->ttl, t->tos | ecn);
+    int err = send_take(t->tcps, &t->flow.id, &h, pkt, t->snd_mss, t->opt.ttl, t->opt.tos | ecn);
     ack_was_sent(t);
     if (err == -EMSGSIZE)
         nst_tcb_path_changed(t);
     t->count.data_segs_out += (got + t->snd_mss - 1) / t->snd_mss;
     t->count.bytes_sent += got;
-    t->prr.out += got;
+    t->act->prr.out += got;
     return got;
 }
 
@@ -340,7 +350,7 @@ static uint32_t burst_max(const struct nst_tcb *t)
 static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
 {
     nst_seq end = nst_seq_add(s->start, len);
-    bool fin = nst_seq_gt(s->end, t->sendq.end) && nst_seq_eq(end, t->sendq.end);
+    bool fin = nst_seq_gt(s->end, nst_tcb_snd_end(t)) && nst_seq_eq(end, nst_tcb_snd_end(t));
 
     end = nst_seq_add(end, fin ? 1 : 0);
     if (nst_board_resent(t, s, end) != 0)
@@ -358,7 +368,7 @@ static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
 /* Of a record, what is data and no FIN. */
 static uint32_t data_len(const struct nst_tcb *t, const struct nst_tcp_sent *s)
 {
-    return (uint32_t)nst_seq_diff(nst_seq_min(s->end, t->sendq.end), s->start);
+    return (uint32_t)nst_seq_diff(nst_seq_min(s->end, nst_tcb_snd_end(t)), s->start);
 }
 
 /* What is lost goes as the congestion window allows (6675-4), inside the peer's window (SHLD-16) or
@@ -368,15 +378,15 @@ static bool retransmit(struct nst_tcb *t)
     struct nst_tcp_sent *s = nst_board_next_lost(t);
     uint32_t pipe = nst_board_pipe(t), mss = t->snd_mss;
 
-    if (!s || t->snd.wnd == 0 || t->frto == NST_FRTO_PROBED)
+    if (!s || t->snd.wnd == 0 || t->act->frto == NST_FRTO_PROBED)
         return false;
     uint32_t len = data_len(t, s);
-    if (!t->rexmit_now && pipe != 0 && pipe + nst_min32(len, mss) > t->cc.cwnd) {
+    if (!t->rexmit_now && pipe != 0 && pipe + nst_min32(len, mss) > t->act->cc.cwnd) {
         t->cwnd_was_full = true;
         return false;
     }
     t->rexmit_now = false;
-    uint32_t room = nst_max32(t->cc.cwnd - nst_min32(pipe, t->cc.cwnd), mss);
+    uint32_t room = nst_max32(t->act->cc.cwnd - nst_min32(pipe, t->act->cc.cwnd), mss);
     bool first = nst_seq_eq(s->start, t->snd.una);
 
     if (len > mss)
@@ -393,7 +403,7 @@ static uint32_t sendable(struct nst_tcb *t, uint32_t queued)
 {
     int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
     uint32_t pipe = nst_board_pipe(t);
-    uint32_t cwnd = nst_min32(t->cc.cwnd, t->cc.cwnd_max);
+    uint32_t cwnd = nst_min32(t->act->cc.cwnd, t->act->cc.cwnd_max);
     uint32_t room = cwnd - nst_min32(pipe, cwnd);
     uint32_t allowed = nst_min32(queued, wnd > 0 ? (uint32_t)wnd : 0);
 
@@ -402,7 +412,7 @@ static uint32_t sendable(struct nst_tcb *t, uint32_t queued)
         return room >= t->snd_mss ? room : 0;
     }
     if (allowed) /* 5681-12; slow start goes on while more than half of the window is used */
-        t->cwnd_was_full = t->cc.cwnd < t->cc.ssthresh && pipe + allowed > cwnd / 2;
+        t->cwnd_was_full = t->act->cc.cwnd < t->act->cc.ssthresh && pipe + allowed > cwnd / 2;
     return allowed;
 }
 
@@ -416,9 +426,9 @@ static bool may_send_small(const struct nst_tcb *t, uint32_t len, uint32_t queue
         return true;
     if (len == queued && (t->fin_queued || t->snd_urgent))
         return true;
-    if (t->cork || t->more) /* MAY-15, MAY-16 */
+    if (t->opt.cork || t->more) /* MAY-15, MAY-16 */
         return false;
-    if (len == queued && (idle || t->nodelay)) /* MUST-17 */
+    if (len == queued && (idle || t->opt.nodelay)) /* MUST-17 */
         return true;
     return len >= t->snd.max_wnd / 2 && idle;
 }
@@ -438,9 +448,9 @@ static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
  * else holds it back. */
 static void start_cork(struct nst_tcb *t, uint32_t queued)
 {
-    bool held = queued && (t->cork || t->more) && !t->push_now && t->snd.wnd >= queued;
+    bool held = queued && (t->opt.cork || t->more) && !t->push_now && t->snd.wnd >= queued;
 
-    if (held && t->deadlines[NST_TCP_DL_CORK] == NST_TIME_NEVER)
+    if (held && nst_tcb_deadline(t, NST_TCP_DL_CORK) == NST_TIME_NEVER)
         nst_tcb_set(t, NST_TCP_DL_CORK, t->tcps->env->now + CORK_TIME);
 }
 
@@ -449,8 +459,8 @@ static bool begin(struct nst_tcb *t, nst_seq end)
 {
     if (nst_board_sent(t, t->snd.nxt, end) != 0)
         return false;
-    if (!t->first_unacked)
-        t->first_unacked = t->tcps->env->now;
+    if (!t->act->first_unacked)
+        t->act->first_unacked = t->tcps->env->now;
     return true;
 }
 
@@ -458,7 +468,7 @@ static bool begin(struct nst_tcb *t, nst_seq end)
 static bool send_next(struct nst_tcb *t, uint32_t len)
 {
     nst_seq seq = t->snd.nxt, end = nst_seq_add(seq, len);
-    bool fin = t->fin_queued && nst_seq_eq(end, t->sendq.end);
+    bool fin = t->fin_queued && nst_seq_eq(end, nst_tcb_snd_end(t));
 
     end = nst_seq_add(end, fin ? 1 : 0);
     if (!begin(t, end)) {
@@ -469,8 +479,8 @@ static bool send_next(struct nst_tcb *t, uint32_t len)
     t->fin_sent = fin;
     t->push_now = false;
     bool first = nst_seq_eq(t->snd.una, seq);
-    t->last_snd = t->tcps->env->now;
-    t->pingpong = t->last_rcv && t->last_snd - t->last_rcv < 40 * NST_MS;
+    t->last_snd_ms = nst_tcp_ms(t->tcps);
+    t->pingpong = t->last_rcv_ms && t->last_snd_ms - t->last_rcv_ms < PINGPONG_MS;
     nst_tcb_clear(t, NST_TCP_DL_CORK);
     send_data(t, seq, len, fin, true); /* what has no memory now is lost, as in a network */
     if (first)
@@ -482,7 +492,7 @@ static bool send_next(struct nst_tcb *t, uint32_t len)
 
 static bool send_new(struct nst_tcb *t)
 {
-    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, t->snd.nxt);
+    uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.nxt);
 
     if (t->fin_sent)
         return false;
@@ -503,7 +513,7 @@ static bool send_new(struct nst_tcb *t)
 static bool send_loss_probe(struct nst_tcb *t)
 {
     int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
-    uint32_t queued = t->fin_sent ? 0 : (uint32_t)nst_seq_diff(t->sendq.end, t->snd.nxt);
+    uint32_t queued = t->fin_sent ? 0 : (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.nxt);
     uint32_t len = nst_min32(nst_min32(queued, t->snd_mss), wnd > 0 ? (uint32_t)wnd : 0);
 
     if (!nst_tlp_take_due(t))
@@ -528,9 +538,9 @@ static bool send_queued(struct nst_tcb *t)
 {
     if (send_loss_probe(t) || retransmit(t) || send_new(t))
         return true;
-    if (t->frto != NST_FRTO_PROBED || nst_seq_gt(t->snd.nxt, t->recovery_point))
+    if (t->act->frto != NST_FRTO_PROBED || nst_seq_gt(t->snd.nxt, t->act->recovery_point))
         return false;
-    t->frto = NST_FRTO_OFF;
+    t->act->frto = NST_FRTO_OFF;
     return retransmit(t);
 }
 
@@ -559,7 +569,9 @@ static bool output_one(struct nst_tcb *t)
         send_bare(t, t->snd.nxt, 0);
         return true;
     }
-    if (send_queued(t))
+    if (t->fin_queued && !t->fin_sent && !nst_tcb_activate(t))
+        nst_tcb_rearm(t); /* it waits for memory */
+    if (t->act && send_queued(t))
         return true;
     if (t->probe_now) {
         t->probe_now = false;

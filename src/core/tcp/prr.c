@@ -12,9 +12,9 @@
 
 void nst_prr_begin(struct nst_tcb *t, uint32_t news)
 {
-    uint32_t here = nst_board_pipe(t) + t->board.lost - t->board.retrans;
+    uint32_t here = nst_board_pipe(t) + t->act->board.lost - t->act->board.retrans;
 
-    t->prr = (struct nst_tcp_prr){.recover_fs = here + news}; /* 6937-1 */
+    t->act->prr = (struct nst_tcp_prr){.recover_fs = here + news}; /* 6937-1 */
 }
 
 static uint32_t less(uint32_t a, uint32_t b)
@@ -33,22 +33,22 @@ static uint32_t in_proportion(const struct nst_tcp_prr *p, uint32_t ssthresh)
 /* PRR-CRB, and PRR-SSRB where it is safe (6937-3, 6937-4). */
 static uint32_t replacing(const struct nst_tcb *t, uint32_t pipe, uint32_t news, bool safe)
 {
-    uint32_t count = nst_max32(less(t->prr.delivered, t->prr.out), news);
+    uint32_t count = nst_max32(less(t->act->prr.delivered, t->act->prr.out), news);
 
-    return nst_min32(count + (safe ? t->snd_mss : 0), t->cc.ssthresh - pipe);
+    return nst_min32(count + (safe ? t->snd_mss : 0), t->act->cc.ssthresh - pipe);
 }
 
 void nst_prr_acked(struct nst_tcb *t, uint32_t news, bool safe)
 {
-    struct nst_tcp_prr *p = &t->prr;
+    struct nst_tcp_prr *p = &t->act->prr;
     uint32_t pipe = nst_board_pipe(t), count;
 
     p->delivered += news;
-    if (pipe > t->cc.ssthresh && p->recover_fs)
-        count = in_proportion(p, t->cc.ssthresh);
+    if (pipe > t->act->cc.ssthresh && p->recover_fs)
+        count = in_proportion(p, t->act->cc.ssthresh);
     else
-        count = replacing(t, nst_min32(pipe, t->cc.ssthresh), news, safe);
+        count = replacing(t, nst_min32(pipe, t->act->cc.ssthresh), news, safe);
     if (p->out == 0) /* the first retransmission goes at once (6937-5) */
         count = nst_max32(count, t->snd_mss);
-    t->cc.cwnd = pipe + count;
+    t->act->cc.cwnd = pipe + count;
 }

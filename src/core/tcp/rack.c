@@ -20,7 +20,7 @@
 bool nst_rack_is_on(const struct nst_tcb *t)
 {
     /* 8985-1 */
-    return t->sack_ok && t->recovery & NST_TCP_RECOVERY_RACK;
+    return t->sack_ok && t->opt.recovery & NST_TCP_RECOVERY_RACK;
 }
 
 /* ---- What has arrived ------------------------------------------------------------------------ */
@@ -34,13 +34,13 @@ static bool may_be_of_original(const struct nst_tcb *t, const struct nst_tcp_sen
     if (!(s->flags & NST_SENT_EVER))
         return false;
     return (a->has_ecr && (int32_t)(a->ecr - sent_ts) < 0) ||
-           t->tcps->env->now - s->time < t->rtt.min_rtt;
+           t->tcps->env->now - s->time + NST_US <= nst_rtt_min(&t->rtt); /* which is rounded up */
 }
 
 /* Step 3: something sent once only arrives after what was behind it (8985-6). */
 static void note_order(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq end)
 {
-    struct nst_tcp_rack *r = &t->rack;
+    struct nst_tcp_rack *r = &t->act->rack;
 
     if (nst_seq_gt(end, r->fack)) {
         r->fack = end;
@@ -53,11 +53,11 @@ static void note_order(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq 
 void nst_rack_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq end,
                         struct nst_tcp_acked *a)
 {
-    struct nst_tcp_rack *r = &t->rack;
+    struct nst_tcp_rack *r = &t->act->rack;
     bool newer = s->time > r->xmit_ts || (s->time == r->xmit_ts && nst_seq_gt(end, r->end_seq));
 
     note_order(t, s, end);
-    if (!(s->flags & NST_SENT_EVER) && nst_seq_le(end, t->recovery_point))
+    if (!(s->flags & NST_SENT_EVER) && nst_seq_le(end, t->act->recovery_point))
         a->original = true;
     if (!newer || may_be_of_original(t, s, a))
         return;
@@ -71,7 +71,7 @@ void nst_rack_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq
 /* Step 4: a duplicate means that the window was too small; once a round trip (8985-8). */
 void nst_rack_adapt(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    struct nst_tcp_rack *r = &t->rack;
+    struct nst_tcp_rack *r = &t->act->rack;
 
     if (r->in_dsack_round && nst_seq_ge(t->snd.una, r->dsack_round))
         r->in_dsack_round = false;
@@ -87,20 +87,25 @@ void nst_rack_adapt(struct nst_tcb *t, const struct nst_tcp_acked *a)
 /* 8985-9 */
 void nst_rack_recovered(struct nst_tcb *t)
 {
-    struct nst_tcp_rack *r = &t->rack;
+    struct nst_tcp_rack *r = &t->act->rack;
 
     if (r->reo_wnd_persist && --r->reo_wnd_persist == 0)
         r->reo_wnd_mult = 0;
 }
 
+static nst_time reo_wnd(const struct nst_tcb *t)
+{
+    const struct nst_tcp_rack *r = &t->act->rack;
+    bool enough = t->act->board.sacked > (DUP_THRESH - 1) * (uint32_t)t->snd_mss;
+
+    if (!r->reordering_seen && (enough || t->act->phase >= NST_TCP_RECOVERY)) /* 8985-7 */
+        return 0;
+    return nst_min((r->reo_wnd_mult + 1u) * (nst_rtt_min(&t->rtt) / 4), t->rtt.srtt); /* 8985-10 */
+}
+
 nst_time nst_rack_reo_wnd(const struct nst_tcb *t)
 {
-    const struct nst_tcp_rack *r = &t->rack;
-    bool enough = t->board.sacked > (DUP_THRESH - 1) * (uint32_t)t->snd_mss;
-
-    if (!r->reordering_seen && (enough || t->phase >= NST_TCP_RECOVERY)) /* 8985-7 */
-        return 0;
-    return nst_min((r->reo_wnd_mult + 1u) * (t->rtt.min_rtt / 4), t->rtt.srtt); /* 8985-10 */
+    return t->act ? reo_wnd(t) : 0;
 }
 
 /* ---- What is lost ------------------------------------------------------------------------ */
@@ -113,15 +118,15 @@ static bool sent_before(const struct nst_tcp_sent *s, const struct nst_tcp_rack 
 /* Step 5 (8985-11, 8985-12). */
 bool nst_rack_detect(struct nst_tcb *t)
 {
-    nst_time wait = t->rack.rtt + nst_rack_reo_wnd(t), now = t->tcps->env->now;
+    nst_time wait = t->act->rack.rtt + reo_wnd(t), now = t->tcps->env->now;
     struct nst_tcp_sent *s;
     bool any = false;
 
-    while ((s = nst_board_oldest(t)) && sent_before(s, &t->rack) && s->time + wait <= now) {
+    while ((s = nst_board_oldest(t)) && sent_before(s, &t->act->rack) && s->time + wait <= now) {
         nst_board_mark_one_lost(t, s); /* even if it was sent again (8985-5) */
         any = true;
     }
-    if (s && sent_before(s, &t->rack))
+    if (s && sent_before(s, &t->act->rack))
         nst_tcb_set(t, NST_TCP_DL_REO, s->time + wait);
     else
         nst_tcb_clear(t, NST_TCP_DL_REO);
@@ -132,7 +137,7 @@ bool nst_rack_detect(struct nst_tcb *t)
  */
 void nst_rack_timeout(struct nst_tcb *t)
 {
-    nst_time wait = t->rack.rtt + nst_rack_reo_wnd(t), now = t->tcps->env->now;
+    nst_time wait = t->act->rack.rtt + reo_wnd(t), now = t->tcps->env->now;
     struct nst_tcp_sent *s;
 
     nst_tcb_clear(t, NST_TCP_DL_REO);

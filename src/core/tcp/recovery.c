@@ -23,11 +23,11 @@ static uint32_t flight(const struct nst_tcb *t)
 
 static void cc_prepare(struct nst_tcb *t)
 {
-    t->cc.now = t->tcps->env->now;
-    t->cc.mss = t->snd_mss;
-    t->cc.srtt = t->rtt.srtt;
-    t->cc.min_rtt = t->rtt.min_rtt;
-    t->cc.cwnd_limited = t->cwnd_was_full;
+    t->act->cc.now = t->tcps->env->now;
+    t->act->cc.mss = t->snd_mss;
+    t->act->cc.srtt = t->rtt.srtt;
+    t->act->cc.min_rtt = nst_rtt_min(&t->rtt);
+    t->act->cc.cwnd_limited = t->cwnd_was_full;
 }
 
 /* ---- The window shrinks ------------------------------------------------------------------ */
@@ -36,9 +36,9 @@ static void shrink(struct nst_tcb *t, enum nst_tcp_reason reason, uint32_t fligh
 {
     cc_prepare(t);
     nst_undo_begin(t);
-    t->undo.possible &= reason != NST_TCP_REASON_TLP && reason != NST_TCP_REASON_ECN;
-    t->cc.ssthresh = t->cc.ops->ssthresh(&t->cc, flight_bytes);
-    t->reason = reason;
+    t->act->undo.possible &= reason != NST_TCP_REASON_TLP && reason != NST_TCP_REASON_ECN;
+    t->act->cc.ssthresh = t->act->cc.ops->ssthresh(&t->act->cc, flight_bytes);
+    t->reason = (uint8_t)reason;
     nst_ecn_reduced(t);
 }
 
@@ -46,20 +46,20 @@ static void shrink(struct nst_tcb *t, enum nst_tcp_reason reason, uint32_t fligh
  * the acknowledgement reported that began it. */
 static void approach(struct nst_tcb *t, uint32_t news)
 {
-    t->recovery_point = t->snd.nxt;
-    if (t->recovery & NST_TCP_RECOVERY_PRR)
+    t->act->recovery_point = t->snd.nxt;
+    if (t->opt.recovery & NST_TCP_RECOVERY_PRR)
         nst_prr_begin(t, news);
     else
-        t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
+        t->act->cc.cwnd = nst_min32(t->act->cc.cwnd, t->act->cc.ssthresh);
 }
 
 /* As by a loss, but nothing is (3168-6); not again in a window that did already. */
 static void congested(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    if (t->phase >= NST_TCP_CONGESTED)
+    if (t->act->phase >= NST_TCP_CONGESTED)
         return;
     shrink(t, NST_TCP_REASON_ECN, flight(t) + a->acked);
-    t->phase = NST_TCP_CONGESTED;
+    t->act->phase = NST_TCP_CONGESTED;
     approach(t, a->delivered + a->sacked);
 }
 
@@ -67,49 +67,49 @@ static void congested(struct nst_tcb *t, const struct nst_tcp_acked *a)
  * at once (RFC 6675 §5 (4.3)), which PRR does for itself. */
 static void enter_recovery(struct nst_tcb *t, enum nst_tcp_reason reason, uint32_t news)
 {
-    if (t->phase != NST_TCP_CONGESTED)
+    if (t->act->phase != NST_TCP_CONGESTED)
         shrink(t, reason, flight(t));
     nst_tlp_stop(t);
-    t->rexmit_now = !(t->recovery & NST_TCP_RECOVERY_PRR);
-    t->phase = NST_TCP_RECOVERY;
+    t->rexmit_now = !(t->opt.recovery & NST_TCP_RECOVERY_PRR);
+    t->act->phase = NST_TCP_RECOVERY;
     approach(t, news);
 }
 
 /* The probe's loss was one like any other (8985-18), but it is made good already. */
 static void tail_was_lost(struct nst_tcb *t)
 {
-    if (t->phase >= NST_TCP_CONGESTED)
+    if (t->act->phase >= NST_TCP_CONGESTED)
         return;
     shrink(t, NST_TCP_REASON_TLP, flight(t));
-    t->cc.cwnd = nst_min32(t->cc.cwnd, t->cc.ssthresh);
+    t->act->cc.cwnd = nst_min32(t->act->cc.cwnd, t->act->cc.ssthresh);
 }
 
 /* Everything that was out at its beginning is acknowledged (6582-1, 6582-4, 6675-8, 6937-6). */
 static void leave_recovery(struct nst_tcb *t)
 {
-    if (t->phase != NST_TCP_LOSS)
-        t->cc.cwnd = nst_max32(t->cc.ssthresh, t->snd_mss);
-    if (t->phase != NST_TCP_CONGESTED)
+    if (t->act->phase != NST_TCP_LOSS)
+        t->act->cc.cwnd = nst_max32(t->act->cc.ssthresh, t->snd_mss);
+    if (t->act->phase != NST_TCP_CONGESTED)
         nst_rack_recovered(t);
-    t->phase = NST_TCP_OPEN;
-    t->frto = NST_FRTO_OFF;
+    t->act->phase = NST_TCP_OPEN;
+    t->act->frto = NST_FRTO_OFF;
     t->rexmit_now = false;
-    t->dupacks = 0;
+    t->act->dupacks = 0;
 }
 
 /* Nothing had been lost. What made it seem so was reordering, unless it was a timeout. */
 static void take_back(struct nst_tcb *t)
 {
-    if (t->phase == NST_TCP_RECOVERY)
-        t->rack.reordering_seen = true;
+    if (t->act->phase == NST_TCP_RECOVERY)
+        t->act->rack.reordering_seen = true;
     cc_prepare(t);
     nst_undo_do(t);
-    if (t->phase < NST_TCP_RECOVERY)
+    if (t->act->phase < NST_TCP_RECOVERY)
         return;
-    t->phase = NST_TCP_OPEN;
-    t->frto = NST_FRTO_OFF;
+    t->act->phase = NST_TCP_OPEN;
+    t->act->frto = NST_FRTO_OFF;
     t->rexmit_now = false;
-    t->dupacks = 0;
+    t->act->dupacks = 0;
 }
 
 /* ---- F-RTO (RFC 5682) -------------------------------------------------------------------- */
@@ -119,17 +119,17 @@ static void take_back(struct nst_tcb *t)
  * before the timeout, it was late, not lost. True if so (5682-4). */
 static bool frto_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    enum nst_tcp_frto step = t->frto;
+    enum nst_tcp_frto step = t->act->frto;
 
     if (step == NST_FRTO_PROBED && a->original)
         return true;
     if (step == NST_FRTO_RESENT && a->acked) {
-        t->frto = NST_FRTO_PROBED;        /* 5682-2 */
+        t->act->frto = NST_FRTO_PROBED;   /* 5682-2 */
     } else if (step == NST_FRTO_PROBED) { /* beside what was tried one segment goes (5682-3) */
-        t->frto = NST_FRTO_OFF;
-        t->cc.cwnd = nst_max32(t->cc.cwnd, nst_board_pipe(t) + t->snd_mss);
+        t->act->frto = NST_FRTO_OFF;
+        t->act->cc.cwnd = nst_max32(t->act->cc.cwnd, nst_board_pipe(t) + t->snd_mss);
     } else if (!t->sack_ok) { /* 5682-6 */
-        t->frto = NST_FRTO_OFF;
+        t->act->frto = NST_FRTO_OFF;
     }
     return false;
 }
@@ -141,16 +141,18 @@ static bool frto_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
  * they tell of what counts as lost already. True if a segment is lost. */
 static bool newreno_acked(struct nst_tcb *t, uint32_t acked, bool duplicate)
 {
-    if (t->phase == NST_TCP_LOSS)
+    if (t->act->phase == NST_TCP_LOSS)
         return false;
-    if (duplicate && (t->dupacks < DUP_THRESH || t->dupacks * t->snd_mss < flight(t)))
-        t->dupacks++; /* more cannot have arrived than was sent */
+    if (duplicate && (t->act->dupacks < DUP_THRESH || t->act->dupacks * t->snd_mss < flight(t)))
+        t->act->dupacks++; /* more cannot have arrived than was sent */
     else if (acked)
-        t->dupacks = t->phase == NST_TCP_RECOVERY
-                         ? t->dupacks - nst_min32(t->dupacks, acked / t->snd_mss)
-                         : 0;
-    bool partial = t->phase == NST_TCP_RECOVERY && acked; /* the next hole begins there (6582-2) */
-    bool third = t->phase < NST_TCP_RECOVERY && t->dupacks >= DUP_THRESH; /* 5681-6, 6582-5 */
+        t->act->dupacks = t->act->phase == NST_TCP_RECOVERY
+                              ? t->act->dupacks - nst_min32(t->act->dupacks, acked / t->snd_mss)
+                              : 0;
+    bool partial = t->act->phase == NST_TCP_RECOVERY &&
+                   acked; /* the next hole begins there (6582-2) */
+    bool third = t->act->phase < NST_TCP_RECOVERY &&
+                 t->act->dupacks >= DUP_THRESH; /* 5681-6, 6582-5 */
     if (partial || third)
         nst_board_mark_first_lost(t);
     if (partial)
@@ -176,7 +178,7 @@ static uint32_t news_of(const struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
     if (t->sack_ok)
         return a->delivered + a->sacked;
-    return a->duplicate ? t->snd_mss : a->acked - nst_min32(t->dupacks * t->snd_mss, a->acked);
+    return a->duplicate ? t->snd_mss : a->acked - nst_min32(t->act->dupacks * t->snd_mss, a->acked);
 }
 
 /* Growth: not in fast recovery or while congested (3168-10), nor by the ACK that ends it. After a
@@ -184,12 +186,12 @@ static uint32_t news_of(const struct nst_tcb *t, const struct nst_tcp_acked *a)
  * §2.3). */
 static void grow(struct nst_tcb *t, uint32_t delivered)
 {
-    if (t->phase == NST_TCP_LOSS && !t->sack_ok)
+    if (t->act->phase == NST_TCP_LOSS && !t->sack_ok)
         delivered = nst_min32(delivered, t->snd_mss);
-    if (delivered == 0 || t->phase == NST_TCP_CONGESTED || t->phase == NST_TCP_RECOVERY)
+    if (delivered == 0 || t->act->phase == NST_TCP_CONGESTED || t->act->phase == NST_TCP_RECOVERY)
         return;
     cc_prepare(t);
-    t->cc.ops->acked(&t->cc, delivered, t->rtt.srtt);
+    t->act->cc.ops->acked(&t->act->cc, delivered, t->rtt.srtt);
 }
 
 /* Looks for losses, and sets the window of a sender that makes them good. */
@@ -198,10 +200,10 @@ static void recover(struct nst_tcb *t, const struct nst_tcp_acked *a)
     uint32_t news = news_of(t, a);
     bool lost = detect(t, a);
 
-    if (lost && t->phase < NST_TCP_RECOVERY)
+    if (lost && t->act->phase < NST_TCP_RECOVERY)
         enter_recovery(t, reason_of_detection(t), news);
-    bool shrinking = t->phase == NST_TCP_CONGESTED || t->phase == NST_TCP_RECOVERY;
-    if (shrinking && t->recovery & NST_TCP_RECOVERY_PRR)
+    bool shrinking = t->act->phase == NST_TCP_CONGESTED || t->act->phase == NST_TCP_RECOVERY;
+    if (shrinking && t->opt.recovery & NST_TCP_RECOVERY_PRR)
         nst_prr_acked(t, news, a->acked && !lost);
 }
 
@@ -212,7 +214,7 @@ void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
     if (frto_acked(t, a) || late)
         take_back(t);
     grow(t, a->congested ? 0 : a->delivered);
-    if (t->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->recovery_point))
+    if (t->act->phase >= NST_TCP_CONGESTED && nst_seq_ge(t->snd.una, t->act->recovery_point))
         leave_recovery(t);
     if (a->congested)
         congested(t, a);
@@ -220,8 +222,8 @@ void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
     if (nst_tlp_acked(t, a))
         tail_was_lost(t);
     recover(t, a);
-    if (t->phase < NST_TCP_CONGESTED)
-        t->phase = t->board.sacked || t->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
+    if (t->act->phase < NST_TCP_CONGESTED)
+        t->act->phase = t->act->board.sacked || t->act->dupacks ? NST_TCP_DISORDER : NST_TCP_OPEN;
 }
 
 /* ---- Timers ------------------------------------------------------------------------------ */
@@ -239,35 +241,35 @@ void nst_recovery_reordered(struct nst_tcb *t)
  * segment more than what is believed to be under way. */
 void nst_recovery_timeout(struct nst_tcb *t)
 {
-    bool progress_since = t->phase == NST_TCP_LOSS && t->retries <= 1;
-    bool fresh = t->phase < NST_TCP_CONGESTED, reneged = nst_board_is_reneged(t);
-    bool try_new = fresh && !reneged && t->recovery & NST_TCP_RECOVERY_FRTO; /* 5682-1 */
+    bool progress_since = t->act->phase == NST_TCP_LOSS && t->act->retries <= 1;
+    bool fresh = t->act->phase < NST_TCP_CONGESTED, reneged = nst_board_is_reneged(t);
+    bool try_new = fresh && !reneged && t->opt.recovery & NST_TCP_RECOVERY_FRTO; /* 5682-1 */
 
     if (fresh || progress_since)
         shrink(t, NST_TCP_REASON_RTO, flight(t));
-    t->frto = try_new ? NST_FRTO_RESENT : NST_FRTO_OFF;
+    t->act->frto = try_new ? NST_FRTO_RESENT : NST_FRTO_OFF;
     t->reason = NST_TCP_REASON_RTO;
-    t->phase = NST_TCP_LOSS;
-    t->recovery_point = t->snd.nxt;
+    t->act->phase = NST_TCP_LOSS;
+    t->act->recovery_point = t->snd.nxt;
     t->rexmit_now = false;
-    t->dupacks = 0;
+    t->act->dupacks = 0;
     nst_tlp_stop(t);
     if (nst_rack_is_on(t) && !reneged)
         nst_rack_timeout(t);
     else
         nst_board_mark_all_lost(t);
-    t->cc.cwnd = nst_board_pipe(t) + t->snd_mss;
-    t->cc.cwnd_cnt = 0;
+    t->act->cc.cwnd = nst_board_pipe(t) + t->snd_mss;
+    t->act->cc.cwnd_cnt = 0;
     cc_prepare(t);
-    t->cc.ops->timeout(&t->cc);
+    t->act->cc.ops->timeout(&t->act->cc);
 }
 
 void nst_recovery_restart(struct nst_tcb *t)
 {
-    nst_time idle = t->tcps->env->now - t->idle_since;
+    nst_time idle = t->tcps->env->now - t->act->idle_since;
 
     cc_prepare(t);
-    t->cc.ops->restart(&t->cc, idle);
-    if (t->tcps->config.restart_idle && idle > t->rtt.rto)
-        nst_cc_slow_start_restart(&t->cc); /* 5681-9 */
+    t->act->cc.ops->restart(&t->act->cc, idle);
+    if (t->tcps->config.restart_idle && idle > nst_rtt_rto(&t->rtt))
+        nst_cc_slow_start_restart(&t->act->cc); /* 5681-9 */
 }

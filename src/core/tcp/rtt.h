@@ -27,18 +27,24 @@
 #define NST_RTO_MAX        (120 * NST_SEC)
 #define NST_RTT_MIN_WINDOW (300 * NST_SEC)
 
-/* All in nanoseconds. To be read anywhere, changed by the functions below only. */
+/* To be read anywhere, changed by the functions below only. Every connection has one, idle or not:
+ * so what needs no nanoseconds has none. */
 struct nst_rtt {
-    nst_time srtt;    /* smoothed; 0: no sample yet */
-    nst_time rttvar;  /* smoothed mean deviation */
-    nst_time rto;     /* the timeout to arm now, backoff included: 200 ms to NST_RTO_MAX */
-    nst_time min_rtt; /* the least of the last five minutes, as of the last sample; 0: none yet */
-    nst_time min_at;  /* when that was sampled */
-    nst_time heir_rtt, heir_at; /* what follows min_rtt when it has expired; 0: none */
-    uint8_t backoff;            /* expiries since the last sample or reset; stops at 255 */
+    nst_time srtt;            /* smoothed, ns; 0: no sample yet */
+    nst_time rttvar;          /* smoothed mean deviation, ns */
+    uint32_t min_us, heir_us; /* the least, and what follows it when it has expired; 0: none */
+    uint32_t min_at_ms, heir_at_ms; /* when they were sampled, in milliseconds that wrap */
+    uint8_t backoff;                /* expiries since the last sample or reset; stops at 255 */
 };
 
 void nst_rtt_init(struct nst_rtt *rtt);
+
+/* The timeout to arm now, backoff included: 200 ms to NST_RTO_MAX. */
+nst_time nst_rtt_rto(const struct nst_rtt *rtt);
+
+/* The least RTT of the last five minutes, as of the last sample, in whole microseconds (rounded
+ * up); 0: none yet. */
+nst_time nst_rtt_min(const struct nst_rtt *rtt);
 
 /* A round trip was measured to take `sample` ns, at the time `now`. Takes any value: beyond 1 ns to
  * NST_RTO_MAX it is the nearest of the two. Ends the backoff. */

@@ -33,7 +33,7 @@ void nst_board_init(struct nst_tcp_board *b, nst_seq start)
 
 static void record_free(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
-    nst_tree_erase(&t->board.records, &s->node);
+    nst_tree_erase(&t->act->board.records, &s->node);
     nst_list_del(&s->order);
     nst_env_free(t->tcps->env, s, sizeof *s);
 }
@@ -42,7 +42,7 @@ void nst_board_free(struct nst_tcb *t)
 {
     struct nst_tree_node *node;
 
-    while ((node = nst_tree_first(&t->board.records)))
+    while ((node = nst_tree_first(&t->act->board.records)))
         record_free(t, sent_of(node));
 }
 
@@ -91,7 +91,7 @@ static void sent_now(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
     s->time = t->tcps->env->now;
     nst_list_del(&s->order);
-    nst_list_push_back(&t->board.under_way, &s->order);
+    nst_list_push_back(&t->act->board.under_way, &s->order);
 }
 
 /* 6675-3: what was sent, less what has arrived or is lost, plus what was sent again. Without SACK
@@ -99,11 +99,11 @@ static void sent_now(struct nst_tcb *t, struct nst_tcp_sent *s)
  * new data out without moving the congestion window (5681-8, 3042-1, 3042-2). */
 uint32_t nst_board_pipe(const struct nst_tcb *t)
 {
-    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->board.retrans;
-    uint32_t gone = t->board.sacked + t->board.lost;
+    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->act->board.retrans;
+    uint32_t gone = t->act->board.sacked + t->act->board.lost;
 
     if (!t->sack_ok)
-        gone += t->dupacks * t->snd_mss;
+        gone += t->act->dupacks * t->snd_mss;
     return out - nst_min32(gone, out);
 }
 
@@ -120,7 +120,7 @@ int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end)
     s->end = end;
     nst_list_init(&s->order);
     sent_now(t, s);
-    nst_tree_insert_before(&t->board.records, NULL, &s->node);
+    nst_tree_insert_before(&t->act->board.records, NULL, &s->node);
     return 0;
 }
 
@@ -133,7 +133,7 @@ static struct nst_tcp_sent *split(struct nst_tcb *t, struct nst_tcp_sent *s, nst
         return NULL;
     *rear = (struct nst_tcp_sent){.start = at, .end = s->end, .time = s->time, .flags = s->flags};
     s->end = at;
-    nst_tree_insert_before(&t->board.records, nst_tree_next(&s->node), &rear->node);
+    nst_tree_insert_before(&t->act->board.records, nst_tree_next(&s->node), &rear->node);
     nst_list_init(&rear->order);
     if (nst_list_linked(&s->order))
         nst_list_insert_before(s->order.next, &rear->order);
@@ -146,12 +146,12 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una, struct nst_tcp_acked *a
     nst_time newest = 0;
     bool again = false;
 
-    while ((s = sent_of(nst_tree_first(&t->board.records))) && nst_seq_lt(s->start, una)) {
+    while ((s = sent_of(nst_tree_first(&t->act->board.records))) && nst_seq_lt(s->start, una)) {
         nst_seq upto = nst_seq_min(s->end, una);
         uint32_t len = (uint32_t)nst_seq_diff(upto, s->start);
-        uncount(&t->board, s->flags, len);
-        if (s->flags & NST_SENT_SACKED && nst_seq_lt(s->start, t->board.marked_upto))
-            t->board.sacked_below -= len;
+        uncount(&t->act->board, s->flags, len);
+        if (s->flags & NST_SENT_SACKED && nst_seq_lt(s->start, t->act->board.marked_upto))
+            t->act->board.sacked_below -= len;
         again |= s->flags & NST_SENT_EVER;
         if (!(s->flags & NST_SENT_SACKED)) {
             newest = s->time;
@@ -164,8 +164,8 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una, struct nst_tcp_acked *a
         s->start = upto;
         break;
     }
-    t->board.rexmit_from = nst_seq_max(t->board.rexmit_from, una);
-    t->board.marked_upto = nst_seq_max(t->board.marked_upto, una);
+    t->act->board.rexmit_from = nst_seq_max(t->act->board.rexmit_from, una);
+    t->act->board.marked_upto = nst_seq_max(t->act->board.marked_upto, una);
     return again ? 0 : newest;
 }
 
@@ -179,7 +179,7 @@ static int cmp_seq(const void *key, const struct nst_tree_node *node)
 /* The record that holds the byte at `seq`. */
 static struct nst_tcp_sent *record_at(const struct nst_tcb *t, nst_seq seq)
 {
-    return sent_of(nst_tree_floor(&t->board.records, &seq, cmp_seq));
+    return sent_of(nst_tree_floor(&t->act->board.records, &seq, cmp_seq));
 }
 
 /* Moves `at` inside the record to a multiple of the segment size from its start: `up`, or down. */
@@ -211,7 +211,7 @@ static struct nst_tcp_sent *covered_part(struct nst_tcb *t, struct nst_tcp_sent 
 
 static void mark_sacked(struct nst_tcb *t, struct nst_tcp_sent *s, struct nst_tcp_acked *a)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
 
     nst_rack_delivered(t, s, s->end, a);
     a->sacked += len_of(s);
@@ -226,9 +226,10 @@ static struct nst_tcp_sent *join(struct nst_tcb *t, struct nst_tcp_sent *a, stru
 {
     if (!a || !b || !(a->flags & b->flags & NST_SENT_SACKED))
         return b;
-    if (nst_seq_eq(b->start, t->board.marked_upto)) { /* what is marked ends where a record does */
-        t->board.marked_upto = b->end;
-        t->board.sacked_below += len_of(b);
+    if (nst_seq_eq(b->start,
+                   t->act->board.marked_upto)) { /* what is marked ends where a record does */
+        t->act->board.marked_upto = b->end;
+        t->act->board.sacked_below += len_of(b);
     }
     a->end = b->end;
     a->flags |= b->flags;
@@ -262,8 +263,8 @@ void nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block, struc
 static void mark_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
     if (!(s->flags & (NST_SENT_SACKED | NST_SENT_LOST))) { /* 2018-7 */
-        set_flags(&t->board, s, s->flags | NST_SENT_LOST);
-        t->board.rexmit_from = nst_seq_min(t->board.rexmit_from, s->start);
+        set_flags(&t->act->board, s, s->flags | NST_SENT_LOST);
+        t->act->board.rexmit_from = nst_seq_min(t->act->board.rexmit_from, s->start);
     }
 }
 
@@ -271,7 +272,7 @@ static void mark_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
  * goes on where the last one ended, so that each record is passed once. */
 bool nst_board_mark_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     uint32_t above = b->sacked - b->sacked_below, enough = (DUP_THRESH - 1) * (uint32_t)t->snd_mss;
     struct nst_tcp_sent *s = above > enough ? record_at(t, b->marked_upto) : NULL;
     bool any = false;
@@ -291,7 +292,7 @@ bool nst_board_mark_lost(struct nst_tcb *t)
 
 void nst_board_mark_first_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_sent *s = sent_of(nst_tree_first(&t->board.records));
+    struct nst_tcp_sent *s = sent_of(nst_tree_first(&t->act->board.records));
 
     if (!s)
         return;
@@ -303,20 +304,20 @@ void nst_board_mark_first_lost(struct nst_tcb *t)
 void nst_board_mark_one_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
     if (s->flags & NST_SENT_RETRANS)
-        set_flags(&t->board, s, (uint8_t)(s->flags & ~(NST_SENT_RETRANS | NST_SENT_LOST)));
+        set_flags(&t->act->board, s, (uint8_t)(s->flags & ~(NST_SENT_RETRANS | NST_SENT_LOST)));
     mark_lost(t, s);
 }
 
 struct nst_tcp_sent *nst_board_oldest(const struct nst_tcb *t)
 {
-    const struct nst_list *l = &t->board.under_way;
+    const struct nst_list *l = &t->act->board.under_way;
 
     return nst_list_empty(l) ? NULL : NST_CONTAINER(l->next, struct nst_tcp_sent, order);
 }
 
 bool nst_board_is_reneged(const struct nst_tcb *t)
 {
-    const struct nst_tcp_sent *first = sent_of(nst_tree_first(&t->board.records));
+    const struct nst_tcp_sent *first = sent_of(nst_tree_first(&t->act->board.records));
 
     return first && first->flags & NST_SENT_SACKED;
 }
@@ -324,7 +325,7 @@ bool nst_board_is_reneged(const struct nst_tcb *t)
 /* What was lost had been sent before all that was not: so it stands first on the list again. */
 void nst_board_unmark_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     struct nst_tcp_sent *s = b->lost ? sent_of(nst_tree_last(&b->records)) : NULL;
 
     for (; s; s = sent_of(nst_tree_prev(&s->node))) {
@@ -343,7 +344,7 @@ void nst_board_unmark_lost(struct nst_tcb *t)
  * counts. */
 void nst_board_mark_all_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     bool reneged = nst_board_is_reneged(t);
 
     NST_TREE_FOREACH (n, &b->records) {
@@ -358,7 +359,7 @@ void nst_board_mark_all_lost(struct nst_tcb *t)
 
 struct nst_tcp_sent *nst_board_next_lost(struct nst_tcb *t)
 {
-    struct nst_tcp_board *b = &t->board;
+    struct nst_tcp_board *b = &t->act->board;
     struct nst_tcp_sent *s;
 
     if (b->lost == b->retrans)
@@ -376,14 +377,14 @@ int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end)
     if (nst_seq_lt(end, s->end) && !split(t, s, end))
         return -ENOMEM;
     uint8_t again = s->flags & NST_SENT_LOST ? NST_SENT_RETRANS : 0;
-    set_flags(&t->board, s, s->flags | again | NST_SENT_EVER);
+    set_flags(&t->act->board, s, s->flags | again | NST_SENT_EVER);
     sent_now(t, s);
     return 0;
 }
 
 struct nst_tcp_sent *nst_board_last_segment(struct nst_tcb *t)
 {
-    struct nst_tcp_sent *s = sent_of(nst_tree_last(&t->board.records));
+    struct nst_tcp_sent *s = sent_of(nst_tree_last(&t->act->board.records));
     nst_seq at = s ? align(t, s, nst_seq_sub(s->end, 1), false) : t->snd.una;
 
     return s && nst_seq_gt(at, s->start) ? split(t, s, at) : s;
@@ -394,24 +395,24 @@ void nst_board_check(const struct nst_tcb *t)
     struct nst_tcp_board sum = {0};
     nst_seq at = t->snd.una;
 
-    nst_tree_check(&t->board.records);
-    NST_TREE_FOREACH (n, &t->board.records) {
+    nst_tree_check(&t->act->board.records);
+    NST_TREE_FOREACH (n, &t->act->board.records) {
         const struct nst_tcp_sent *s = sent_of(n);
         assert(nst_seq_eq(s->start, at) && nst_seq_lt(s->start, s->end));
         assert(!(s->flags & NST_SENT_SACKED) || !(s->flags & (NST_SENT_LOST | NST_SENT_RETRANS)));
         assert(!(s->flags & NST_SENT_RETRANS) || s->flags & NST_SENT_LOST);
         assert(is_under_way(s) == nst_list_linked(&s->order));
-        if (nst_seq_lt(s->start, t->board.marked_upto)) {
-            assert(nst_seq_le(s->end, t->board.marked_upto));
+        if (nst_seq_lt(s->start, t->act->board.marked_upto)) {
+            assert(nst_seq_le(s->end, t->act->board.marked_upto));
             assert(s->flags & (NST_SENT_SACKED | NST_SENT_LOST));
             sum.sacked_below += s->flags & NST_SENT_SACKED ? len_of(s) : 0;
         }
         assert((s->flags & (NST_SENT_LOST | NST_SENT_RETRANS)) != NST_SENT_LOST ||
-               nst_seq_ge(s->start, t->board.rexmit_from));
+               nst_seq_ge(s->start, t->act->board.rexmit_from));
         count(&sum, s->flags, len_of(s));
         at = s->end;
     }
-    assert(sum.sacked == t->board.sacked && sum.lost == t->board.lost);
-    assert(sum.retrans == t->board.retrans && sum.sacked_below == t->board.sacked_below);
-    assert(nst_tree_empty(&t->board.records) || nst_seq_eq(at, t->snd.nxt));
+    assert(sum.sacked == t->act->board.sacked && sum.lost == t->act->board.lost);
+    assert(sum.retrans == t->act->board.retrans && sum.sacked_below == t->act->board.sacked_below);
+    assert(nst_tree_empty(&t->act->board.records) || nst_seq_eq(at, t->snd.nxt));
 }

@@ -169,37 +169,48 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     t->flow.id = *id;
     t->tcps = tcps;
     nst_list_init(&t->ready);
-    nst_list_init(&t->changed);
     nst_list_init(&t->place);
     nst_timer_init(&t->timer, NST_TIMER_TCP);
-    for (unsigned i = 0; i < NST_TCP_DLS; i++)
-        t->deadlines[i] = NST_TIME_NEVER;
+    t->watch = NST_TIME_NEVER;
     nst_rtt_init(&t->rtt);
-    nst_recvq_init(&t->recvq);
-    t->cc.ops = tcps->config.cc;
-    t->ecn.mode = tcps->config.ecn;
-    t->cc.ssthresh = t->cc.cwnd_max = UINT32_MAX;
-    t->rcvbuf = tcps->config.rcvbuf_initial;
-    t->sndbuf = tcps->config.sndbuf_initial;
-    t->syn_retries = tcps->config.syn_retries;
-    t->recovery = tcps->config.recovery;
-    t->keep_idle_s = 7200; /* MUST-28; keep-alive itself is off (MUST-25) */
-    t->keep_interval_s = 75;
-    t->keep_count = 9;
-    t->linger2_s = 60;
-    t->linger_s = -1;
+    t->cc = (struct nst_cc_kept){.ops = tcps->config.cc, .ssthresh = UINT32_MAX};
+    t->opt = (struct nst_tcp_options){
+        .rcvbuf = tcps->config.rcvbuf_initial,
+        .sndbuf = tcps->config.sndbuf_initial,
+        .syn_retries = tcps->config.syn_retries,
+        .keep_idle_s = 7200, /* MUST-28; keep-alive itself is off (MUST-25) */
+        .keep_interval_s = 75,
+        .keep_count = 9,
+        .linger2_s = 60,
+        .linger_s = -1,
+        .recovery = tcps->config.recovery,
+        .ecn_mode = tcps->config.ecn,
+    };
     t->started = tcps->env->now;
     return t;
 }
 
-void nst_tcb_release(struct nst_tcb *t)
+struct nst_tcp_listener *nst_tcb_listener(const struct nst_tcb *t)
 {
-    struct nst_tcps *tcps = t->tcps;
+    return t->unaccepted ? (struct nst_tcp_listener *)(uintptr_t)t->owner : NULL;
+}
 
-    nst_sendq_free(&t->sendq, tcps->pool);
-    nst_board_free(t);
-    tcps->ooo_bytes -= nst_ooo_mem(t->ooo);
-    nst_ooo_free(&t->ooo, tcps->env);
+/* Off the list on which it stands by whom it belongs to. */
+static void leave_place(struct nst_tcb *t)
+{
+    struct nst_tcp_listener *l = nst_tcb_listener(t);
+
+    if (l && nst_list_linked(&t->place))
+        l->naccept--;
+    else if (!t->owner && nst_list_linked(&t->place))
+        t->tcps->norphans--;
+    nst_list_del(&t->place);
+}
+
+void nst_tcb_disown(struct nst_tcb *t)
+{
+    nst_list_del(&t->place);
+    t->owner = 0;
 }
 
 void nst_tcb_free(struct nst_tcb *t)
@@ -207,16 +218,10 @@ void nst_tcb_free(struct nst_tcb *t)
     struct nst_tcps *tcps = t->tcps;
 
     nst_flow_remove(tcps, &t->flow);
-    nst_timer_cancel(&tcps->env->wheel, &t->timer);
     nst_list_del(&t->ready);
-    nst_list_del(&t->changed);
-    if (t->listener && nst_list_linked(&t->place))
-        t->listener->naccept--;
-    else if (nst_list_linked(&t->place))
-        tcps->norphans--;
-    nst_list_del(&t->place);
-    nst_tcb_release(t);
-    nst_recvq_drop(&t->recvq, NST_DROP_sock_closed);
+    leave_place(t);
+    nst_tcb_deactivate(t);
+    nst_timer_cancel(&tcps->env->wheel, &t->timer);
     nst_env_free(tcps->env, t, sizeof *t);
 }
 
@@ -228,25 +233,33 @@ void nst_tcb_wants_output(struct nst_tcb *t)
 
 void nst_tcb_changed(struct nst_tcb *t)
 {
-    if (t->owner && !nst_list_linked(&t->changed))
-        nst_list_push_back(&t->tcps->changed, &t->changed);
+    if (t->owner && !nst_list_linked(&t->place)) /* who is unaccepted stands elsewhere */
+        nst_list_push_back(&t->tcps->changed, &t->place);
+}
+
+static void activity_check(const struct nst_tcb *t)
+{
+    nst_sendq_check(&t->act->sendq);
+    nst_board_check(t);
+    nst_ooo_check(t->act->ooo);
+    nst_recvq_check(&t->act->recvq);
 }
 
 static void tcb_check(const struct nst_tcb *t)
 {
     nst_time first = NST_TIME_NEVER;
 
-    for (unsigned i = 0; i < NST_TCP_DL_CHALLENGE; i++)
-        first = t->deadlines[i] < first ? t->deadlines[i] : first;
+    for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
+        first = nst_min(first, nst_tcb_deadline(t, i));
     assert((first == NST_TIME_NEVER) == !nst_timer_armed(&t->timer));
     assert(nst_seq_le(t->snd.una, t->snd.nxt));
+    assert(t->act || nst_seq_eq(t->snd.una, t->snd.nxt));
     assert(nst_list_linked(&t->ready) || !nst_tcb_waits(t) ||
-           t->deadlines[NST_TCP_DL_RTO] != NST_TIME_NEVER); /* or it would wait for ever */
+           nst_tcb_deadline(t, t->act ? NST_TCP_DL_RTO : NST_TCP_DL_WATCH) !=
+               NST_TIME_NEVER); /* or it would wait for ever */
     assert(nst_seq_le(t->rcv.nxt, t->rcv.adv) || t->state < NST_TCP_ESTABLISHED);
-    nst_sendq_check(&t->sendq);
-    nst_board_check(t);
-    nst_ooo_check(t->ooo);
-    nst_recvq_check(&t->recvq);
+    if (t->act)
+        activity_check(t);
 }
 
 void nst_tcp_check(const struct nst_tcps *tcps)
@@ -262,7 +275,7 @@ void nst_tcp_check(const struct nst_tcps *tcps)
                 continue;
             const struct nst_tcb *t = NST_CONTAINER(f, struct nst_tcb, flow);
             tcb_check(t);
-            ooo_bytes += nst_ooo_mem(t->ooo);
+            ooo_bytes += t->act ? nst_ooo_mem(t->act->ooo) : 0;
         }
     }
     assert(ooo_bytes == tcps->ooo_bytes);

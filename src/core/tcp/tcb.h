@@ -59,15 +59,14 @@ struct nst_flow {
  * simultaneous open only. */
 
 enum nst_tcp_deadline {
-    NST_TCP_DL_RTO,       /* retransmission, or zero-window probe */
-    NST_TCP_DL_REO,       /* what should have arrived by now, reordering included, is lost */
-    NST_TCP_DL_PTO,       /* tail loss probe */
-    NST_TCP_DL_DELACK,    /* delayed acknowledgement */
-    NST_TCP_DL_KEEPALIVE, /* idle, or waiting for the answer to a probe */
-    NST_TCP_DL_CORK,      /* a partial segment has been held back long enough */
-    NST_TCP_DL_FIN_WAIT,  /* FIN-WAIT-2 without an owner */
-    NST_TCP_DL_CHALLENGE, /* not a timer: no challenge ACK before */
-    NST_TCP_DLS,
+    NST_TCP_DL_RTO,    /* retransmission, or zero-window probe */
+    NST_TCP_DL_REO,    /* what should have arrived by now, reordering included, is lost */
+    NST_TCP_DL_PTO,    /* tail loss probe */
+    NST_TCP_DL_DELACK, /* delayed acknowledgement */
+    NST_TCP_DL_CORK,   /* a partial segment has been held back long enough */
+    NST_TCP_DL_REST,   /* whether there is traffic still, or its state may go */
+    NST_TCP_DLS_ACTIVE,
+    NST_TCP_DL_WATCH = NST_TCP_DLS_ACTIVE, /* without traffic: keep-alive, the end of FIN-WAIT-2 */
 };
 
 /* One segment's worth of sequence space that is out, or was (scoreboard.c). */
@@ -145,7 +144,6 @@ enum nst_tcp_frto {
 
 /* Explicit congestion notification (ecn.c). */
 struct nst_tcp_ecn {
-    uint8_t mode; /* enum nst_tcp_ecn_mode: the owner's */
     bool asked : 1;
     bool ok : 1;      /* both ends agreed */
     bool seen : 1;    /* something came that was marked ECT or CE */
@@ -165,45 +163,98 @@ struct nst_tcp_counters {
 struct nst_tcp_listener;
 struct nst_tcps;
 
+/* What the owner chose. Of a listener: for the connections to come. */
+struct nst_tcp_options {
+    uint32_t rcvbuf, sndbuf; /* bytes; they grow by themselves unless fixed */
+    uint32_t user_timeout_ms;
+    uint16_t keep_idle_s, keep_interval_s;
+    uint16_t user_mss;           /* TCP_MAXSEG; 0: none */
+    int16_t linger2_s, linger_s; /* FIN-WAIT-2 of orphans, SO_LINGER; negative: none, off */
+    uint8_t ttl, tos;            /* ttl 0: the stack's */
+    uint8_t syn_retries, keep_count;
+    uint8_t recovery;                        /* enum nst_tcp_recovery */
+    uint8_t ecn_mode;                        /* enum nst_tcp_ecn_mode */
+    bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
+    bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
+    bool defer_accept : 1; /* TCP_DEFER_ACCEPT: wait for data */
+};
+
+/* What a connection needs while data moves, in either direction, and only then (activity.c). */
+struct nst_tcp_activity {
+    nst_time deadlines[NST_TCP_DLS_ACTIVE]; /* NST_TIME_NEVER: not set */
+
+    /* Sending. */
+    struct nst_sendq sendq;
+    struct nst_tcp_board board;
+    struct nst_cc cc;
+    enum nst_tcp_phase phase;
+    nst_seq recovery_point;
+    struct nst_tcp_rack rack;
+    struct nst_tcp_tlp tlp;
+    struct nst_tcp_prr prr;
+    struct nst_tcp_undo undo;
+    enum nst_tcp_frto frto;
+    uint32_t dupacks;
+    nst_seq psh;            /* the end of the last write: PSH belongs there */
+    nst_seq iss, irs;       /* until the handshake is done; not if passive */
+    nst_seq snd_up;         /* urgent pointer: behind the last urgent byte */
+    uint8_t retries;        /* of the RTO, of probes */
+    uint16_t syn_window;    /* what our SYN offered */
+    nst_time syn_time;      /* when our SYN first went out */
+    nst_time idle_since;    /* when the last of what was out was acknowledged; 0: nothing was yet */
+    nst_time first_unacked; /* since when something is out or a window is closed; 0: not */
+    int soft_error;         /* what ICMP said, for a time-out to report */
+
+    /* Receiving. */
+    struct nst_recvq recvq;
+    struct nst_ooo *ooo;
+    struct nst_tcp_sack dsack;
+    nst_seq rcv_up;       /* urgent pointer */
+    uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
+    nst_time tune_time;   /* receive-buffer tuning: when this round began ... */
+    uint32_t tune_bytes;  /* ... and what the owner has taken since */
+};
+
 struct nst_tcb {
     struct nst_flow flow;
     struct nst_tcps *tcps;
-    uint64_t owner;          /* what sock/ set: its socket; 0: nobody has it (any more) */
-    struct nst_list ready;   /* on the table's list, while there may be something to send */
-    struct nst_list changed; /* on the table's list, while the owner is to be told */
-    struct nst_list place;   /* on its listener's accept queue, or the orphans' list */
-    struct nst_tcp_listener *listener; /* until it is accepted */
+    uint64_t
+        owner; /* what sock/ set: its socket; while unaccepted its listener; 0: nobody has it */
+    struct nst_list ready;        /* on the table's list, while there may be something to send */
+    struct nst_list place;        /* with an owner: on the table's list, while it is to be told;
+                                     else on its listener's accept queue, or the orphans' list */
+    struct nst_tcp_activity *act; /* NULL while no data moves */
     struct nst_timer timer;
-    nst_time deadlines[NST_TCP_DLS]; /* NST_TIME_NEVER: not set */
+    nst_time watch; /* NST_TCP_DL_WATCH */
 
-    enum nst_tcp_state state;
-    enum nst_tcp_phase phase;
     struct {
-        nst_seq iss, una, nxt;
+        nst_seq una, nxt;
         nst_seq wl1, wl2; /* of the last window update */
         uint32_t wnd;     /* bytes, scaled (MUST-1, REC-1) */
         uint32_t max_wnd; /* the largest ever offered */
-        nst_seq up;       /* urgent pointer: behind the last urgent byte */
-        uint8_t wscale;   /* of the peer's offers */
     } snd;
     struct {
-        nst_seq irs, nxt;
-        nst_seq adv;    /* the right edge that was offered last */
-        nst_seq up;     /* urgent pointer */
-        uint8_t wscale; /* of our offers */
+        nst_seq nxt;
+        nst_seq adv; /* the right edge that was offered last */
     } rcv;
     nst_seq last_ack_sent; /* RFC 7323 §4.3 */
     nst_seq fin_at;
     uint32_t ts_recent, ts_offset;
-    nst_time ts_recent_time;
-    uint16_t snd_mss;     /* payload of a full segment, options taken off */
-    uint16_t peer_mss;    /* what the peer said */
-    uint16_t user_mss;    /* TCP_MAXSEG; 0: none */
-    uint16_t syn_window;  /* what our SYN offered */
-    uint16_t rcv_mss;     /* estimate of what the peer sends as a full segment */
-    uint32_t mtu;         /* of the path */
-    uint8_t rcv_tos;      /* of the newest segment (MAY-9) */
-    uint16_t urgent_byte; /* 0x100 | the urgent byte, when it waits out of line */
+    uint32_t ts_recent_s;           /* when it was heard, in seconds of the clock */
+    uint32_t last_rcv_ms;           /* data; in milliseconds of the clock, which wrap */
+    uint32_t last_snd_ms;           /* the same; 0: never */
+    uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
+    uint32_t mtu;                   /* of the path */
+    uint16_t snd_mss;               /* payload of a full segment, options taken off */
+    uint16_t peer_mss;              /* what the peer said */
+    uint16_t rcv_mss;               /* estimate of what the peer sends as a full segment */
+    uint8_t snd_wscale, rcv_wscale; /* of the peer's windows, and of ours */
+    uint8_t state;                  /* enum nst_tcp_state */
+    uint8_t probes;                 /* keep-alive, unanswered */
+    uint8_t quick;                  /* quick acknowledgements left */
+    uint8_t error;                  /* why it ended: a positive errno value */
+    uint8_t rcv_tos;                /* of the newest segment (MAY-9) */
+    uint8_t reason;                 /* enum nst_tcp_reason: of the last reduction */
 
     /* What has been agreed and seen, and what is to be done. */
     bool ts_ok : 1, sack_ok : 1, ws_ok : 1;
@@ -224,51 +275,15 @@ struct nst_tcb {
     bool cwnd_was_full : 1; /* the last flight was held back by cwnd */
     bool dsack_due : 1;
     bool tx_blocked : 1; /* a send was refused for lack of room */
+    bool begun : 1;      /* the handshake was */
     bool passive : 1;    /* from LISTEN */
+    bool unaccepted : 1; /* on its listener's accept queue, or on the way there */
     bool r1_told : 1;    /* IP was told of R1 (MUST-20) */
 
+    struct nst_tcp_options opt;
     struct nst_rtt rtt;
-    struct nst_cc cc;
-    struct nst_tcp_board board;
-    nst_seq recovery_point;
-    struct nst_tcp_rack rack;
-    struct nst_tcp_tlp tlp;
-    struct nst_tcp_prr prr;
-    struct nst_tcp_undo undo;
-    enum nst_tcp_frto frto;
-    enum nst_tcp_reason reason; /* of the last reduction */
-    uint8_t recovery;           /* enum nst_tcp_recovery: the owner's */
+    struct nst_cc_kept cc; /* while there is no activity */
     struct nst_tcp_ecn ecn;
-    nst_time rtt_time; /* when our SYN first went out, until its answer has come; 0: not known */
-    uint32_t dupacks;
-    struct nst_tcp_sack dsack;
-    uint8_t retries;             /* of the RTO, of probes */
-    uint8_t probes;              /* keep-alive, unanswered */
-    uint8_t quick;               /* quick acknowledgements left */
-    nst_time last_rcv, last_snd; /* data; 0: never */
-    nst_time idle_since;         /* when the last of what was out was acknowledged */
-    nst_time
-        first_unacked; /* since when something is unacknowledged or a window is closed; 0: not */
-    nst_seq psh;       /* the end of the last write: PSH belongs there */
-
-    struct nst_sendq sendq;
-    struct nst_recvq recvq;
-    struct nst_ooo *ooo;
-    uint32_t rcvbuf, sndbuf;
-    bool rcvbuf_fixed, sndbuf_fixed; /* by the owner: no auto-tuning */
-    nst_time tune_time;              /* receive-buffer tuning: when this round began ... */
-    uint32_t tune_bytes;             /* ... and what the owner has taken since */
-
-    /* The owner's options. */
-    bool nodelay, cork, keepalive, oobinline, defer_accept;
-    uint8_t ttl, tos;
-    uint8_t syn_retries, keep_count;
-    uint32_t keep_idle_s, keep_interval_s, user_timeout_ms;
-    int32_t linger2_s; /* FIN-WAIT-2 of orphans; negative: none */
-    int32_t linger_s;  /* SO_LINGER; negative: off */
-
-    int error;      /* why it ended, positive */
-    int soft_error; /* what ICMP said, for a time-out to report */
     nst_time started;
     struct nst_tcp_counters count;
 };
@@ -287,14 +302,8 @@ struct nst_tcp_listener {
     uint32_t naccept;
     bool changed; /* the owner is to be told */
     struct nst_list changed_node;
-    bool defer;              /* TCP_DEFER_ACCEPT: wait for data */
-    uint32_t rcvbuf, sndbuf; /* inherited; 0: the stack's */
-    uint16_t user_mss;
+    struct nst_tcp_options opt;
     const struct nst_cc_ops *cc;
-    bool nodelay, keepalive, oobinline;
-    uint8_t ttl, tos;
-    uint8_t recovery;
-    uint8_t ecn_mode;
 };
 
 /* A half-open connection. */
@@ -309,8 +318,8 @@ struct nst_tcp_req {
     uint8_t wscale;
     uint8_t retries;
     bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
-    bool acked : 1;      /* the ACK came, but the accept queue was full */
-    nst_time challenged; /* when last (RFC 5961 §7); 0: never */
+    bool acked : 1;         /* the ACK came, but the accept queue was full */
+    uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
 };
 
 struct nst_tcp_timewait {
@@ -319,8 +328,7 @@ struct nst_tcp_timewait {
     nst_time until;
     nst_seq snd_nxt, rcv_nxt;
     uint32_t ts_recent, ts_offset;
-    nst_time ts_recent_time;
-    nst_time challenged; /* when last (RFC 5961 §7); 0: never */
+    uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
     bool ts_ok;
 };
 
@@ -390,12 +398,16 @@ int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_
 void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow);
 /* A connection of these ends, in no table yet, with the stack's defaults. NULL without memory. */
 struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id);
-/* Gives back what only a living connection needs; what the owner has not read stays. */
-void nst_tcb_release(struct nst_tcb *t);
+/* The listener on whose accept queue it stands; NULL when it stands on none. */
+struct nst_tcp_listener *nst_tcb_listener(const struct nst_tcb *t);
+/* Its owner lets go of it. */
+void nst_tcb_disown(struct nst_tcb *t);
 /* Ends it silently, wherever it stands. */
 void nst_tcb_free(struct nst_tcb *t);
 void nst_tcp_check(const struct nst_tcps *tcps);
 
+/* The clock, in milliseconds that wrap; never 0. */
+uint32_t nst_tcp_ms(const struct nst_tcps *tcps);
 /* It may have something to send. */
 void nst_tcb_wants_output(struct nst_tcb *t);
 /* Its owner is to be told of a change. */
@@ -420,11 +432,34 @@ bool nst_tcp_in_window(const struct nst_tcp_seg *seg, nst_seq nxt, nst_seq adv);
 void nst_tcp_input_take(struct nst_tcps *tcps, struct nst_pkt *pkt);
 /* The steps for an established (or later) connection; for the ACK that makes one, too. */
 enum nst_drop nst_tcb_input(struct nst_tcb *t, struct nst_tcp_seg *seg);
-/* The handshake is done: retries and rtt_time tell how it went. */
-void nst_tcb_establish(struct nst_tcb *t);
+/* The handshake is done; our first SYN went out at `syn_time` (0: not known), and `lost` says
+ * whether it had to be repeated. */
+void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost);
 /* An ICMP error about a segment of ours: its ports and sequence number stand at `off` in `pkt`. */
 bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,
                    const struct nst_pkt_ip *quoted, const struct nst_sock_error *error);
+
+/* ---- activity.c -------------------------------------------------------------------------- */
+
+/* Makes sure that it has t->act. False without memory. */
+bool nst_tcb_activate(struct nst_tcb *t);
+/* Gives up what was not sent, not acknowledged or out of order; what the owner has not read stays.
+ */
+void nst_tcb_release(struct nst_tcb *t);
+/* NST_TCP_DL_REST: frees t->act when nothing has moved for a while and nothing waits. */
+void nst_tcb_rest(struct nst_tcb *t);
+/* Frees it, with what the owner has not read. */
+void nst_tcb_deactivate(struct nst_tcb *t);
+
+/* Behind the last byte of the owner's, sent or not. */
+nst_seq nst_tcb_snd_end(const struct nst_tcb *t);
+/* Bytes that the owner has not read. */
+size_t nst_tcb_unread(const struct nst_tcb *t);
+/* Memory of what was received and has not been read. */
+size_t nst_tcb_received_mem(const struct nst_tcb *t);
+enum nst_tcp_phase nst_tcb_phase(const struct nst_tcb *t);
+uint32_t nst_tcb_cwnd(const struct nst_tcb *t);
+uint32_t nst_tcb_ssthresh(const struct nst_tcb *t);
 
 /* ---- ack.c ------------------------------------------------------------------------------- */
 
@@ -561,9 +596,8 @@ uint8_t nst_ecn_mark(struct nst_tcb *t, struct nst_tcp *h, uint32_t len, bool fr
 
 /* Sends one segment of one connection that has something to say, in turn. False when none has. */
 bool nst_tcp_output(struct nst_tcps *tcps);
-/* So long after a challenge ACK there is no other one, for each connection by itself (RFC 5961 §7;
- * 5961-6, CVE-2016-5696: what is shared tells about others). As in Linux. */
-#define NST_TCP_CHALLENGE_PAUSE (500 * NST_MS)
+/* Whether a challenge ACK may go now: if so, it is noted in `*last_ms` (0: there was none yet). */
+bool nst_tcp_may_challenge(const struct nst_tcps *tcps, uint32_t *last_ms);
 /* A challenge ACK or a repeated one, within that limit. */
 void nst_tcb_challenge(struct nst_tcb *t);
 /* What is sent now, outside the queue. */
@@ -638,6 +672,9 @@ void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 
 /* ---- timers.c ---------------------------------------------------------------------------- */
 
+/* NST_TIME_NEVER when it isn't set. */
+nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which);
+/* All but NST_TCP_DL_WATCH only of an active connection. */
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at);
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which);
 void nst_tcb_timeout(struct nst_tcb *t);

@@ -4,12 +4,24 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
+static nst_time *deadline(struct nst_tcb *t, enum nst_tcp_deadline which)
+{
+    return which == NST_TCP_DL_WATCH ? &t->watch : &t->act->deadlines[which];
+}
+
+nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which)
+{
+    if (which == NST_TCP_DL_WATCH)
+        return t->watch;
+    return t->act ? t->act->deadlines[which] : NST_TIME_NEVER;
+}
+
 static void arm(struct nst_tcb *t)
 {
-    nst_time first = NST_TIME_NEVER;
+    nst_time first = t->watch;
 
-    for (unsigned i = 0; i < NST_TCP_DL_CHALLENGE; i++)
-        first = t->deadlines[i] < first ? t->deadlines[i] : first;
+    for (unsigned i = 0; t->act && i < NST_TCP_DLS_ACTIVE; i++)
+        first = nst_min(first, t->act->deadlines[i]);
     if (first == NST_TIME_NEVER)
         nst_timer_cancel(&t->tcps->env->wheel, &t->timer);
     else
@@ -18,13 +30,13 @@ static void arm(struct nst_tcb *t)
 
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at)
 {
-    t->deadlines[which] = at;
+    *deadline(t, which) = at;
     arm(t);
 }
 
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which)
 {
-    if (t->deadlines[which] != NST_TIME_NEVER)
+    if (nst_tcb_deadline(t, which) != NST_TIME_NEVER)
         nst_tcb_set(t, which, NST_TIME_NEVER);
 }
 
@@ -38,16 +50,22 @@ static bool is_out(const struct nst_tcb *t)
 /* Something waits that only a window update can set free. */
 static bool is_blocked(const struct nst_tcb *t)
 {
-    return nst_seq_lt(t->snd.nxt, t->sendq.end) || (t->fin_queued && !t->fin_sent);
+    return nst_seq_lt(t->snd.nxt, nst_tcb_snd_end(t)) || (t->fin_queued && !t->fin_sent);
+}
+
+/* A FIN is to be sent, and there was no memory for what that takes. */
+static bool is_starved(const struct nst_tcb *t)
+{
+    return !t->act && t->state >= NST_TCP_ESTABLISHED && is_blocked(t);
 }
 
 /* When the timer is to expire: not later than the owner is willing to wait. */
 static nst_time rto_deadline(const struct nst_tcb *t)
 {
-    nst_time at = t->tcps->env->now + t->rtt.rto;
-    nst_time limit = t->first_unacked + t->user_timeout_ms * NST_MS;
+    nst_time at = t->tcps->env->now + nst_rtt_rto(&t->rtt);
+    nst_time limit = t->act->first_unacked + t->opt.user_timeout_ms * NST_MS;
 
-    return t->user_timeout_ms ? nst_min(at, limit) : at;
+    return t->opt.user_timeout_ms ? nst_min(at, limit) : at;
 }
 
 bool nst_tcb_waits(const struct nst_tcb *t)
@@ -64,37 +82,41 @@ void nst_tcb_rearm(struct nst_tcb *t)
         nst_tcb_clear(t, NST_TCP_DL_RTO);
         return;
     }
-    if (!t->first_unacked)
-        t->first_unacked = t->tcps->env->now;
+    if (is_starved(t)) {
+        nst_tcb_set(t, NST_TCP_DL_WATCH, t->tcps->env->now + nst_rtt_rto(&t->rtt));
+        return;
+    }
+    if (!t->act->first_unacked)
+        t->act->first_unacked = t->tcps->env->now;
     nst_tcb_set(t, NST_TCP_DL_RTO, rto_deadline(t));
 }
 
 void nst_tcb_rearm_if_idle(struct nst_tcb *t)
 {
-    if (t->deadlines[NST_TCP_DL_RTO] == NST_TIME_NEVER)
+    if (nst_tcb_deadline(t, NST_TCP_DL_RTO) == NST_TIME_NEVER)
         nst_tcb_rearm(t);
 }
 
 /* R2 (MUST-20), or what the owner asked for instead (MUST-21; RFC 5482). */
 static bool has_waited_enough(const struct nst_tcb *t, uint8_t retries)
 {
-    nst_time waited = t->first_unacked ? t->tcps->env->now - t->first_unacked : 0;
+    nst_time waited = t->act->first_unacked ? t->tcps->env->now - t->act->first_unacked : 0;
 
-    if (t->user_timeout_ms)
-        return waited >= t->user_timeout_ms * NST_MS;
-    return t->retries >= retries;
+    if (t->opt.user_timeout_ms)
+        return waited >= t->opt.user_timeout_ms * NST_MS;
+    return t->act->retries >= retries;
 }
 
 /* The owner hears what ICMP had to say, if it did (MUST-47, SHLD-25). */
 static void give_up(struct nst_tcb *t)
 {
-    nst_tcb_abort(t, t->soft_error ? t->soft_error : ETIMEDOUT);
+    nst_tcb_abort(t, t->act->soft_error ? t->act->soft_error : ETIMEDOUT);
 }
 
 /* MUST-20: the next hop may be at fault. */
 static void advise_ip(struct nst_tcb *t)
 {
-    if (t->retries < t->tcps->config.retries1 || t->r1_told)
+    if (t->act->retries < t->tcps->config.retries1 || t->r1_told)
         return;
     t->r1_told = true;
     nst_ip_doubt(t->tcps->ip, &t->flow.id.peer);
@@ -103,15 +125,15 @@ static void advise_ip(struct nst_tcb *t)
 /* One expiry more. A user timeout allows for any number of them. */
 static void count_expiry(struct nst_tcb *t)
 {
-    if (t->retries < UINT8_MAX)
-        t->retries++;
+    if (t->act->retries < UINT8_MAX)
+        t->act->retries++;
 }
 
 /* R1 and R2 of a SYN (MUST-22). */
 static void syn_timeout(struct nst_tcb *t)
 {
-    if (has_waited_enough(t, t->syn_retries)) {
-        nst_tcb_ended(t, t->soft_error ? t->soft_error : ETIMEDOUT);
+    if (has_waited_enough(t, t->opt.syn_retries)) {
+        nst_tcb_ended(t, t->act->soft_error ? t->act->soft_error : ETIMEDOUT);
         return;
     }
     count_expiry(t);
@@ -128,7 +150,7 @@ static void syn_timeout(struct nst_tcb *t)
 static bool has_probed_enough(const struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;
-    bool orphan = !t->owner && !t->listener;
+    bool orphan = !t->owner;
     bool unwanted = orphan || nst_pool_is_scarce(t->tcps->pool);
 
     return (unwanted && t->rtt.backoff >= c->orphan_retries) || has_waited_enough(t, c->retries2);
@@ -146,7 +168,7 @@ static void probe(struct nst_tcb *t)
 
 static void rto_timeout(struct nst_tcb *t)
 {
-    bool orphan = !t->owner && !t->listener;
+    bool orphan = !t->owner;
     uint8_t r2 = orphan ? t->tcps->config.orphan_retries : t->tcps->config.retries2;
 
     NST_COUNT(t->tcps->env, tcp_timeouts);
@@ -174,30 +196,36 @@ static void rto_timeout(struct nst_tcb *t)
 /* ---- Keep-alive (RFC 9293 §3.8.4; MAY-5) --------------------------------------------------------
  */
 
+/* FIN-WAIT-2 that nobody owns, which ends by itself. */
+static bool is_waiting_alone(const struct nst_tcb *t)
+{
+    return t->state == NST_TCP_FIN_WAIT_2 && !t->owner;
+}
+
 void nst_tcb_keepalive_restart(struct nst_tcb *t)
 {
-    if (t->keepalive && t->state >= NST_TCP_ESTABLISHED)
-        nst_tcb_set(t, NST_TCP_DL_KEEPALIVE, t->tcps->env->now + t->keep_idle_s * NST_SEC);
+    if (is_waiting_alone(t) || is_starved(t))
+        return;
+    if (t->opt.keepalive && t->state >= NST_TCP_ESTABLISHED)
+        nst_tcb_set(t, NST_TCP_DL_WATCH, t->tcps->env->now + t->opt.keep_idle_s * NST_SEC);
     else
-        nst_tcb_clear(t, NST_TCP_DL_KEEPALIVE);
+        nst_tcb_clear(t, NST_TCP_DL_WATCH);
 }
 
 static void keepalive_timeout(struct nst_tcb *t)
 {
-    nst_time now = t->tcps->env->now;
-
     if (is_out(t) || is_blocked(t)) { /* the retransmission timer watches already */
         nst_tcb_keepalive_restart(t);
         return;
     }
-    if (t->probes >= t->keep_count) { /* not for one that is lost (MUST-29) */
+    if (t->probes >= t->opt.keep_count) { /* not for one that is lost (MUST-29) */
         nst_tcb_abort(t, ETIMEDOUT);
         return;
     }
     t->probes++;
     t->probe_now = true;
     nst_tcb_wants_output(t);
-    nst_tcb_set(t, NST_TCP_DL_KEEPALIVE, now + t->keep_interval_s * NST_SEC);
+    nst_tcb_set(t, NST_TCP_DL_WATCH, t->tcps->env->now + t->opt.keep_interval_s * NST_SEC);
 }
 
 /* ---- A link that works again ----------------------------------------------------------------- */
@@ -207,7 +235,7 @@ static bool is_stalled(const struct nst_tcb *t, nst_link link)
 {
     struct nst_path path;
 
-    return t->rtt.backoff > 0 && t->deadlines[NST_TCP_DL_RTO] != NST_TIME_NEVER &&
+    return t->act && t->rtt.backoff > 0 && t->act->deadlines[NST_TCP_DL_RTO] != NST_TIME_NEVER &&
            nst_ip_path(t->tcps->ip, &t->flow.id.peer, 0, &path) == 0 && !path.ours &&
            path.hop.iface->link == link;
 }
@@ -229,15 +257,25 @@ void nst_tcp_carrier_up(struct nst_tcps *tcps, nst_link link)
 
 void nst_tcb_fin_wait(struct nst_tcb *t)
 {
-    nst_time wait = t->linger2_s > 0 ? (nst_time)t->linger2_s * NST_SEC : 0;
+    nst_time wait = t->opt.linger2_s > 0 ? (nst_time)t->opt.linger2_s * NST_SEC : 0;
 
-    if (t->state == NST_TCP_FIN_WAIT_2 && !t->owner && !t->listener)
-        nst_tcb_set(t, NST_TCP_DL_FIN_WAIT, t->tcps->env->now + wait);
+    if (is_waiting_alone(t))
+        nst_tcb_set(t, NST_TCP_DL_WATCH, t->tcps->env->now + wait);
+}
+
+static void watch_timeout(struct nst_tcb *t)
+{
+    if (is_waiting_alone(t))
+        nst_tcb_ended(t, 0);
+    else if (is_starved(t))
+        nst_tcb_wants_output(t);
+    else
+        keepalive_timeout(t);
 }
 
 static bool is_due(struct nst_tcb *t, enum nst_tcp_deadline which)
 {
-    if (t->deadlines[which] > t->tcps->env->now)
+    if (nst_tcb_deadline(t, which) > t->tcps->env->now)
         return false;
     nst_tcb_clear(t, which);
     return true;
@@ -255,14 +293,14 @@ void nst_tcb_timeout(struct nst_tcb *t)
     } else if (is_due(t, NST_TCP_DL_CORK)) {
         t->push_now = true;
         nst_tcb_wants_output(t);
-    } else if (is_due(t, NST_TCP_DL_FIN_WAIT)) {
-        nst_tcb_ended(t, 0);
-    } else if (is_due(t, NST_TCP_DL_KEEPALIVE)) {
-        keepalive_timeout(t);
+    } else if (is_due(t, NST_TCP_DL_WATCH)) {
+        watch_timeout(t);
+    } else if (is_due(t, NST_TCP_DL_REST)) {
+        nst_tcb_rest(t);
     } else if (is_due(t, NST_TCP_DL_REO)) {
         nst_recovery_reordered(t);
     } else if (is_due(t, NST_TCP_DL_PTO)) {
-        t->tlp.due = true;
+        t->act->tlp.due = true;
         nst_tcb_rearm(t);
         nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_RTO)) {

@@ -55,9 +55,8 @@ static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 /* What does not fit is answered like this, but not each time (RFC 5961 §7). */
 static void challenge(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    if (w->challenged && tcps->env->now - w->challenged < NST_TCP_CHALLENGE_PAUSE)
+    if (!nst_tcp_may_challenge(tcps, &w->challenged_ms))
         return;
-    w->challenged = tcps->env->now;
     NST_COUNT(tcps->env, tcp_challenges);
     answer(tcps, w);
 }
@@ -75,8 +74,7 @@ void nst_timewait_enter(struct nst_tcb *t)
                                        .rcv_nxt = t->rcv.nxt,
                                        .ts_ok = t->ts_ok,
                                        .ts_recent = t->ts_recent,
-                                       .ts_offset = t->ts_offset,
-                                       .ts_recent_time = t->ts_recent_time};
+                                       .ts_offset = t->ts_offset};
         nst_list_init(&w->age);
     }
     nst_tcb_ended(t, 0); /* leaves the table; the owner may still read */

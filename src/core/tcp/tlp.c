@@ -17,9 +17,9 @@ static bool is_useful(const struct nst_tcb *t)
 {
     bool is_out = nst_seq_lt(t->snd.una, t->snd.nxt);
 
-    return t->sack_ok && t->recovery & NST_TCP_RECOVERY_TLP && is_out && !t->tlp.out &&
-           t->snd.wnd > 0 && t->state >= NST_TCP_ESTABLISHED && t->phase < NST_TCP_RECOVERY &&
-           t->board.sacked == 0 && t->board.lost == 0;
+    return t->sack_ok && t->opt.recovery & NST_TCP_RECOVERY_TLP && is_out && !t->act->tlp.out &&
+           t->snd.wnd > 0 && t->state >= NST_TCP_ESTABLISHED && t->act->phase < NST_TCP_RECOVERY &&
+           t->act->board.sacked == 0 && t->act->board.lost == 0;
 }
 
 /* TLP_calc_PTO() (8985-15). */
@@ -39,20 +39,21 @@ void nst_tlp_schedule(struct nst_tcb *t)
         return;
     }
     nst_tcb_set(t, NST_TCP_DL_PTO,
-                nst_min(t->tcps->env->now + pto(t), t->deadlines[NST_TCP_DL_RTO]));
+                nst_min(t->tcps->env->now + pto(t), t->act->deadlines[NST_TCP_DL_RTO]));
 }
 
 bool nst_tlp_take_due(struct nst_tcb *t)
 {
-    bool due = t->tlp.due && is_useful(t);
+    bool due = t->act->tlp.due && is_useful(t);
 
-    t->tlp.due = false;
+    t->act->tlp.due = false;
     return due;
 }
 
 void nst_tlp_sent(struct nst_tcb *t, uint32_t again_bytes)
 {
-    t->tlp = (struct nst_tcp_tlp){.end_seq = t->snd.nxt, .again_bytes = again_bytes, .out = true};
+    t->act->tlp =
+        (struct nst_tcp_tlp){.end_seq = t->snd.nxt, .again_bytes = again_bytes, .out = true};
     nst_tcb_clear(t, NST_TCP_DL_PTO);
     t->count.probes++;
     NST_COUNT(t->tcps->env, tcp_loss_probes);
@@ -60,13 +61,13 @@ void nst_tlp_sent(struct nst_tcb *t, uint32_t again_bytes)
 
 void nst_tlp_stop(struct nst_tcb *t)
 {
-    t->tlp.out = t->tlp.due = false;
+    t->act->tlp.out = t->act->tlp.due = false;
     nst_tcb_clear(t, NST_TCP_DL_PTO);
 }
 
 bool nst_tlp_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    struct nst_tcp_tlp *p = &t->tlp;
+    struct nst_tcp_tlp *p = &t->act->tlp;
 
     if (!p->out || nst_seq_lt(t->snd.una, p->end_seq))
         return false;

@@ -13,16 +13,17 @@
 /* 4015-1 */
 void nst_undo_begin(struct nst_tcb *t)
 {
-    t->undo = (struct nst_tcp_undo){.cwnd = t->cc.cwnd,
-                                    .ssthresh = t->cc.ssthresh,
-                                    .from = t->snd.una,
-                                    .resent_bytes = t->tlp.out ? t->tlp.again_bytes : 0,
-                                    .possible = t->recovery & NST_TCP_RECOVERY_UNDO};
+    t->act->undo =
+        (struct nst_tcp_undo){.cwnd = t->act->cc.cwnd,
+                              .ssthresh = t->act->cc.ssthresh,
+                              .from = t->snd.una,
+                              .resent_bytes = t->act->tlp.out ? t->act->tlp.again_bytes : 0,
+                              .possible = t->opt.recovery & NST_TCP_RECOVERY_UNDO};
 }
 
 void nst_undo_resent(struct nst_tcb *t, nst_seq end, uint32_t len)
 {
-    struct nst_tcp_undo *u = &t->undo;
+    struct nst_tcp_undo *u = &t->act->undo;
 
     if (!u->resent) { /* 3522-2 */
         u->resent = true;
@@ -35,49 +36,50 @@ void nst_undo_resent(struct nst_tcb *t, nst_seq end, uint32_t len)
 /* 3522-1, 3522-3. While more that was sent again is out, not everything need have been late. */
 static bool was_late(const struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    const struct nst_tcp_undo *u = &t->undo;
+    const struct nst_tcp_undo *u = &t->act->undo;
 
     return u->resent && a->acked && a->has_ecr && nst_seq_ge(t->snd.una, u->first_end) &&
            (int32_t)(a->ecr - u->first_ts) < 0 &&
-           (t->phase == NST_TCP_LOSS || (t->phase == NST_TCP_RECOVERY && t->board.retrans == 0));
+           (t->act->phase == NST_TCP_LOSS ||
+            (t->act->phase == NST_TCP_RECOVERY && t->act->board.retrans == 0));
 }
 
 /* A duplicate of what was sent again (3522-4). */
 static void count_twice(struct nst_tcb *t, const struct nst_tcp_sack *block)
 {
-    struct nst_tcp_undo *u = &t->undo;
+    struct nst_tcp_undo *u = &t->act->undo;
     uint32_t len = (uint32_t)nst_seq_diff(block->end, block->start);
 
-    if (nst_seq_ge(block->start, u->from) && nst_seq_le(block->end, t->recovery_point))
+    if (nst_seq_ge(block->start, u->from) && nst_seq_le(block->end, t->act->recovery_point))
         u->dsacked_bytes += nst_min32(len, u->resent_bytes - u->dsacked_bytes);
 }
 
 bool nst_undo_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
-    struct nst_tcp_undo *u = &t->undo;
-    bool over = nst_seq_ge(t->snd.una, t->recovery_point);
+    struct nst_tcp_undo *u = &t->act->undo;
+    bool over = nst_seq_ge(t->snd.una, t->act->recovery_point);
 
-    if (over && nst_seq_gt(t->snd.una, nst_seq_add(t->recovery_point, t->snd.max_wnd)))
+    if (over && nst_seq_gt(t->snd.una, nst_seq_add(t->act->recovery_point, t->snd.max_wnd)))
         u->possible = false; /* whatever comes now is about something else */
     if (!u->possible)
         return false;
     if (a->dsack)
         count_twice(t, a->dsack);
     bool all_twice = u->resent_bytes && u->dsacked_bytes == u->resent_bytes;
-    bool all_once = t->phase >= NST_TCP_RECOVERY && over && !u->resent;
+    bool all_once = t->act->phase >= NST_TCP_RECOVERY && over && !u->resent;
     return all_twice || all_once || was_late(t, a);
 }
 
 /* 4015-2, 4015-3 */
 void nst_undo_do(struct nst_tcb *t)
 {
-    struct nst_cc *cc = &t->cc;
+    struct nst_cc *cc = &t->act->cc;
 
-    cc->cwnd = nst_max32(cc->cwnd, t->undo.cwnd);
-    cc->ssthresh = nst_max32(cc->ssthresh, t->undo.ssthresh);
+    cc->cwnd = nst_max32(cc->cwnd, t->act->undo.cwnd);
+    cc->ssthresh = nst_max32(cc->ssthresh, t->act->undo.ssthresh);
     cc->ops->undo(cc);
     nst_board_unmark_lost(t);
-    t->undo.possible = false;
+    t->act->undo.possible = false;
     t->count.undos++;
     NST_COUNT(t->tcps->env, tcp_undos);
 }

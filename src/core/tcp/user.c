@@ -28,19 +28,23 @@ int nst_tcb_connect(struct nst_tcb *t)
         return -ENETUNREACH;
     if (nst_flow_find(tcps, &t->flow.id))
         return -EADDRINUSE;
-    if ((err = nst_flow_insert(tcps, &t->flow, NST_FLOW_TCB)))
+    if (!nst_tcb_activate(t))
+        return -ENOBUFS;
+    if ((err = nst_flow_insert(tcps, &t->flow, NST_FLOW_TCB))) {
+        nst_tcb_deactivate(t);
         return err;
+    }
     t->mtu = path.mtu;
     t->state = NST_TCP_SYN_SENT;
-    t->snd.iss = t->snd.una = nst_tcp_isn(tcps, &t->flow.id);
-    t->snd.nxt = t->snd.up = nst_seq_add(t->snd.iss, 1);
+    t->act->iss = t->snd.una = nst_tcp_isn(tcps, &t->flow.id);
+    t->snd.nxt = t->act->snd_up = nst_seq_add(t->act->iss, 1);
     t->ts_offset = nst_tcp_ts_offset(tcps, &t->flow.id);
-    t->rcv.wscale = tcps->config.wscale ? nst_tcp_wscale(tcps) : 0;
-    t->syn_window = (uint16_t)nst_min32(t->rcvbuf / 2, 65535);
-    nst_sendq_init(&t->sendq, t->snd.nxt);
-    t->psh = t->sendq.end;
-    t->rtt_time = t->first_unacked = tcps->env->now;
-    t->probe_now = true;
+    t->rcv_wscale = tcps->config.wscale ? nst_tcp_wscale(tcps) : 0;
+    t->act->syn_window = (uint16_t)nst_min32(t->opt.rcvbuf / 2, 65535);
+    nst_sendq_init(&t->act->sendq, t->snd.nxt);
+    t->act->psh = nst_tcb_snd_end(t);
+    t->act->syn_time = t->act->first_unacked = tcps->env->now;
+    t->begun = t->probe_now = true;
     NST_COUNT(tcps->env, tcp_active_opens);
     nst_tcb_wants_output(t);
     return 0;
@@ -50,7 +54,7 @@ int nst_tcb_connect(struct nst_tcb *t)
 
 static bool was_never_open(const struct nst_tcb *t)
 {
-    return t->state == NST_TCP_CLOSED && nst_seq_eq(t->snd.iss, t->snd.nxt);
+    return t->state == NST_TCP_CLOSED && !t->begun;
 }
 
 static int check_sendable(const struct nst_tcb *t)
@@ -70,11 +74,11 @@ static int check_sendable(const struct nst_tcb *t)
 /* While memory is scarce each connection has a segment at a time. */
 uint32_t nst_tcb_send_room(const struct nst_tcb *t)
 {
-    uint32_t queued = (uint32_t)nst_seq_diff(t->sendq.end, t->snd.una);
+    uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.una);
 
     if (nst_pool_is_scarce(t->tcps->pool))
         return queued ? 0 : t->snd_mss;
-    return t->sndbuf - nst_min32(queued, t->sndbuf);
+    return t->opt.sndbuf - nst_min32(queued, t->opt.sndbuf);
 }
 
 /* What may be appended now, at most `len` bytes; or why nothing can be. */
@@ -84,7 +88,7 @@ static int64_t check_room(struct nst_tcb *t, size_t len)
     uint32_t room = err ? 0 : nst_tcb_send_room(t);
 
     if (err || room > 0)
-        return err ? err : (int64_t)nst_min(len, room);
+        return err ? err : nst_tcb_activate(t) ? (int64_t)nst_min(len, room) : -ENOBUFS;
     t->tx_blocked = true;
     return -EAGAIN;
 }
@@ -92,13 +96,13 @@ static int64_t check_room(struct nst_tcb *t, size_t len)
 /* `n` bytes have been appended. */
 static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
 {
-    if (t->idle_since && nst_seq_eq(t->snd.una, nst_seq_sub(t->sendq.end, n)))
+    if (t->act->idle_since && nst_seq_eq(t->snd.una, nst_seq_sub(nst_tcb_snd_end(t), n)))
         nst_recovery_restart(t);
     t->more = flags & NST_SEND_MORE;
     if (!t->more)
-        t->psh = t->sendq.end;
+        t->act->psh = nst_tcb_snd_end(t);
     if (flags & NST_SEND_OOB) { /* as much as there is (MUST-30, MUST-31) */
-        t->snd.up = t->sendq.end;
+        t->act->snd_up = nst_tcb_snd_end(t);
         t->snd_urgent = true;
     }
     if (nst_tcb_send_room(t) == 0) /* who wrote less than all waits without another try */
@@ -113,7 +117,7 @@ int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, 
 
     for (size_t i = 0; i < n && (int64_t)done < room; i++) {
         size_t want = nst_min(data[i].len, (size_t)room - done);
-        size_t got = nst_sendq_push(&t->sendq, t->tcps->pool, data[i].base, want);
+        size_t got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base, want);
         done += got;
         if (got < want) {
             t->tx_blocked = true;
@@ -131,14 +135,14 @@ int nst_tcb_reserve(struct nst_tcb *t, size_t len, struct nst_slice out[NST_SEND
 
     if (room <= 0)
         return (int)room;
-    int n = (int)nst_sendq_reserve(&t->sendq, t->tcps->pool, (size_t)room, out);
+    int n = (int)nst_sendq_reserve(&t->act->sendq, t->tcps->pool, (size_t)room, out);
     t->tx_blocked = n == 0;
     return n ? n : -ENOBUFS;
 }
 
 void nst_tcb_commit(struct nst_tcb *t, size_t len, uint32_t flags)
 {
-    nst_sendq_commit(&t->sendq, t->tcps->pool, len);
+    nst_sendq_commit(&t->act->sendq, t->tcps->pool, len);
     if (len > 0)
         appended(t, (uint32_t)len, flags);
 }
@@ -152,15 +156,15 @@ static void tune_rcvbuf(struct nst_tcb *t, size_t n)
     nst_time now = t->tcps->env->now, round = nst_max(t->rtt.srtt, NST_MS);
     const struct nst_tcp_config *c = &t->tcps->config;
 
-    t->tune_bytes += (uint32_t)n;
-    if (t->rcvbuf_fixed || now - t->tune_time < round)
+    t->act->tune_bytes += (uint32_t)n;
+    if (t->opt.rcvbuf_fixed || now - t->act->tune_time < round)
         return;
-    uint64_t wanted = 4 * (uint64_t)t->tune_bytes + 64 * (uint64_t)t->rcv_mss;
+    uint64_t wanted = 4 * (uint64_t)t->act->tune_bytes + 64 * (uint64_t)t->rcv_mss;
     bool memory = t->tcps->pool->used_bytes < t->tcps->pool->budget_bytes / 4 * 3;
-    if (wanted > t->rcvbuf && memory)
-        t->rcvbuf = (uint32_t)nst_min(wanted, c->rcvbuf_max);
-    t->tune_time = now;
-    t->tune_bytes = 0;
+    if (wanted > t->opt.rcvbuf && memory)
+        t->opt.rcvbuf = (uint32_t)nst_min(wanted, c->rcvbuf_max);
+    t->act->tune_time = now;
+    t->act->tune_bytes = 0;
 }
 
 void nst_tcb_consumed(struct nst_tcb *t, size_t n)
@@ -174,7 +178,7 @@ void nst_tcb_consumed(struct nst_tcb *t, size_t n)
 
 static int check_receivable(struct nst_tcb *t)
 {
-    if (t->recvq.bytes)
+    if (nst_tcb_unread(t))
         return 1;
     if (t->error) {
         int err = -t->error;
@@ -192,10 +196,10 @@ static int check_receivable(struct nst_tcb *t)
  * not there (yet). */
 static int64_t urgent_at(const struct nst_tcb *t)
 {
-    nst_seq first = nst_seq_sub(t->rcv.nxt, (uint32_t)t->recvq.bytes + t->fin_received);
-    int32_t at = nst_seq_diff(nst_seq_sub(t->rcv.up, 1), first);
+    nst_seq first = nst_seq_sub(t->rcv.nxt, (uint32_t)nst_tcb_unread(t) + t->fin_received);
+    int32_t at = t->rcv_urgent ? nst_seq_diff(nst_seq_sub(t->act->rcv_up, 1), first) : -1;
 
-    return t->rcv_urgent && at >= 0 && (size_t)at < t->recvq.bytes ? at : -1;
+    return at >= 0 && (size_t)at < nst_tcb_unread(t) ? at : -1;
 }
 
 /* The owner has come to the mark: out of line, the urgent byte leaves the stream. */
@@ -207,12 +211,18 @@ static void pass_mark(struct nst_tcb *t)
     if (urgent_at(t) != 0)
         return;
     t->rcv_urgent = false;
-    if (t->oobinline)
+    if (t->opt.oobinline)
         return;
-    nst_recvq_read(&t->recvq, 0, &out, 1);
-    nst_recvq_consume(&t->recvq, 1);
+    nst_recvq_read(&t->act->recvq, 0, &out, 1);
+    nst_recvq_consume(&t->act->recvq, 1);
     if (!t->urgent_taken)
-        t->urgent_byte = (uint16_t)(0x100 | byte);
+        t->act->urgent_byte = (uint16_t)(0x100 | byte);
+}
+
+/* An urgent byte that was passed waits out of line. */
+static bool has_urgent_byte(const struct nst_tcb *t)
+{
+    return t->act && t->act->urgent_byte;
 }
 
 /* The urgent byte, out of line and out of turn: once (MUST-33: reads stop before it). -EINVAL when
@@ -220,19 +230,19 @@ static void pass_mark(struct nst_tcb *t)
 static int64_t recv_urgent(struct nst_tcb *t, const struct nst_slice *data, uint32_t flags)
 {
     int64_t at = urgent_at(t);
-    uint8_t byte = (uint8_t)t->urgent_byte;
+    uint8_t byte = t->act ? (uint8_t)t->act->urgent_byte : 0;
     const struct nst_slice out = {&byte, 1};
 
-    if (t->oobinline || t->urgent_taken)
+    if (t->opt.oobinline || t->urgent_taken)
         return -EINVAL;
-    if (at < 0 && !t->urgent_byte)
+    if (at < 0 && !has_urgent_byte(t))
         return t->rcv_urgent ? -EAGAIN : -EINVAL;
     if (at >= 0)
-        nst_recvq_read(&t->recvq, (size_t)at, &out, 1);
+        nst_recvq_read(&t->act->recvq, (size_t)at, &out, 1);
     memcpy(data[0].base, &byte, 1);
     if (!(flags & NST_RECV_PEEK)) {
         t->urgent_taken = at >= 0;
-        t->urgent_byte = 0;
+        t->act->urgent_byte = 0;
     }
     return 1;
 }
@@ -245,7 +255,7 @@ static size_t copy_out(const struct nst_tcb *t, const struct nst_slice *data, si
 
     for (size_t i = 0; i < n && done < limit; i++) {
         struct nst_slice part = {data[i].base, nst_min(data[i].len, limit - done)};
-        done += nst_recvq_read(&t->recvq, done, &part, 1);
+        done += nst_recvq_read(&t->act->recvq, done, &part, 1);
     }
     return done;
 }
@@ -259,9 +269,9 @@ int64_t nst_tcb_recv(struct nst_tcb *t, const struct nst_slice *data, size_t n, 
     if (ready <= 0)
         return ready;
     int64_t mark = urgent_at(t); /* a read ends there: so the owner knows where it is (MUST-33) */
-    size_t done = copy_out(t, data, n, mark > 0 ? (size_t)mark : t->recvq.bytes);
+    size_t done = copy_out(t, data, n, mark > 0 ? (size_t)mark : nst_tcb_unread(t));
     if (!(flags & NST_RECV_PEEK)) {
-        nst_recvq_consume(&t->recvq, done);
+        nst_recvq_consume(&t->act->recvq, done);
         nst_tcb_consumed(t, done);
     }
     return (int64_t)done;
@@ -271,14 +281,15 @@ int nst_tcb_peek(struct nst_tcb *t, struct nst_slice *out, size_t max)
 {
     int ready = check_receivable(t);
 
-    return ready > 0 ? (int)nst_recvq_peek(&t->recvq, out, max) : ready;
+    return ready > 0 ? (int)nst_recvq_peek(&t->act->recvq, out, max) : ready;
 }
 
 int nst_tcb_consume(struct nst_tcb *t, size_t n)
 {
-    if (n > t->recvq.bytes)
+    if (n > nst_tcb_unread(t))
         return -EINVAL;
-    nst_recvq_consume(&t->recvq, n);
+    if (n > 0)
+        nst_recvq_consume(&t->act->recvq, n);
     nst_tcb_consumed(t, n);
     return 0;
 }
@@ -315,14 +326,14 @@ int nst_tcb_shutdown(struct nst_tcb *t, bool rd, bool wr)
 
 void nst_tcb_ended(struct nst_tcb *t, int err)
 {
-    for (unsigned i = 0; i < NST_TCP_DLS; i++)
+    for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
         nst_tcb_clear(t, i);
     nst_flow_remove(t->tcps, &t->flow);
     nst_list_del(&t->ready);
     t->state = NST_TCP_CLOSED;
-    t->error = err;
+    t->error = (uint8_t)err;
     nst_tcb_release(t);
-    if (!t->owner && !t->listener) {
+    if (!t->owner) {
         nst_tcb_free(t);
         return;
     }
@@ -341,9 +352,8 @@ static bool becomes_orphan(struct nst_tcb *t)
 {
     struct nst_tcps *tcps = t->tcps;
 
-    t->owner = 0;
-    nst_list_del(&t->changed);
-    if (tcps->norphans >= tcps->config.max_orphans) {
+    nst_tcb_disown(t);
+    if (tcps->norphans >= tcps->config.max_orphans || (may_send_fin(t) && !nst_tcb_activate(t))) {
         NST_COUNT(tcps->env, tcp_orphans_reset);
         nst_tcb_abort(t, ECONNRESET);
         return false;
@@ -355,19 +365,19 @@ static bool becomes_orphan(struct nst_tcb *t)
 
 void nst_tcb_close(struct nst_tcb *t)
 {
-    bool unread = t->recvq.bytes > 0;
+    bool unread = nst_tcb_unread(t) > 0;
 
     if (t->state == NST_TCP_CLOSED) {
         nst_tcb_free(t);
         return;
     }
     if (t->state == NST_TCP_SYN_SENT) { /* silently */
-        t->owner = 0;
+        nst_tcb_disown(t);
         nst_tcb_ended(t, 0);
         return;
     }
-    if (unread || t->linger_s == 0) { /* SHLD-3, MAY-1, RFC 2525 §2.17 */
-        t->owner = 0;
+    if (unread || t->opt.linger_s == 0) { /* SHLD-3, MAY-1, RFC 2525 §2.17 */
+        nst_tcb_disown(t);
         nst_tcb_abort(t, 0);
         return;
     }
@@ -394,12 +404,12 @@ void nst_tcb_set_mtu(struct nst_tcb *t, uint32_t mtu)
 {
     t->mtu = nst_max32(mtu, 68);
     nst_tcb_set_mss(t);
-    if (t->state < NST_TCP_ESTABLISHED)
+    if (t->state < NST_TCP_ESTABLISHED || !t->act)
         return;
     nst_board_mark_all_lost(t);
-    if (t->phase < NST_TCP_RECOVERY) {
-        t->phase = NST_TCP_LOSS;
-        t->recovery_point = t->snd.nxt;
+    if (t->act->phase < NST_TCP_RECOVERY) {
+        t->act->phase = NST_TCP_LOSS;
+        t->act->recovery_point = t->snd.nxt;
     }
     nst_tcb_wants_output(t);
 }
@@ -442,7 +452,7 @@ bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,
                (hard || error->err == EHOSTUNREACH || error->err == ENETUNREACH)) {
         nst_tcb_ended(t, error->err);
     } else { /* only a hint (5927-2, MUST-56, SHLD-25) */
-        t->soft_error = error->err;
+        t->act->soft_error = error->err;
     }
     return true;
 }
@@ -454,7 +464,7 @@ uint32_t nst_tcb_readiness(const struct nst_tcb *t)
     uint32_t ready = 0;
     bool ended = t->state == NST_TCP_CLOSED;
 
-    if (t->recvq.bytes || t->fin_received || t->rcv_shutdown || ended)
+    if (nst_tcb_unread(t) || t->fin_received || t->rcv_shutdown || ended)
         ready |= NST_READY_IN;
     if (ended || t->fin_queued ||
         (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked && nst_tcb_send_room(t) > 0))
@@ -465,7 +475,7 @@ uint32_t nst_tcb_readiness(const struct nst_tcb *t)
         ready |= NST_READY_HUP;
     if (t->fin_received || ended)
         ready |= NST_READY_RDHUP;
-    if ((t->rcv_urgent && !t->urgent_taken) || t->urgent_byte)
+    if ((t->rcv_urgent && !t->urgent_taken) || has_urgent_byte(t))
         ready |= NST_READY_PRI;
     return ready;
 }

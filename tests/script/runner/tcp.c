@@ -148,8 +148,8 @@ static void check_phase(struct world *w, const struct nst_tcb *t)
 {
     static const char *const phases[] = {"open", "disorder", "cwr", "recovery", "loss"};
 
-    if (script_choice(w->s, phases, NST_ARRAY_LEN(phases), "phase") != t->phase)
-        script_fail(w->s, "it is in %s", phases[t->phase]);
+    if (script_choice(w->s, phases, NST_ARRAY_LEN(phases), "phase") != nst_tcb_phase(t))
+        script_fail(w->s, "it is in %s", phases[nst_tcb_phase(t)]);
     script_expect_end(w->s);
 }
 
@@ -174,13 +174,13 @@ void tcp_expect_number(struct world *w)
         script_fail(w->s, "it has no connection");
     const uint64_t values[] = {0,
                                0,
-                               t->cc.cwnd,
-                               t->cc.ssthresh,
+                               nst_tcb_cwnd(t),
+                               nst_tcb_ssthresh(t),
                                t->snd_mss,
                                t->rtt.srtt / NST_MS,
-                               t->rtt.rto / NST_MS,
-                               t->rcvbuf,
-                               t->sndbuf,
+                               nst_rtt_rto(&t->rtt) / NST_MS,
+                               t->opt.rcvbuf,
+                               t->opt.sndbuf,
                                t->count.undos,
                                nst_rack_reo_wnd(t) / NST_MS,
                                t->rcv_tos};

@@ -275,7 +275,7 @@ static void test_321_receive_memory(void **state)
         for (unsigned i = 0; i < 300; i++) {
             from(&d, i);
             const struct nst_tcb *t = dialogue_tcb(&d);
-            const struct seg s = {.seq = t->rcv.irs.v + 1 + at + (i % 2 ? 0 : 1000),
+            const struct seg s = {.seq = d.seq + 1 + at + (i % 2 ? 0 : 1000),
                                   .ack = t->snd.nxt.v,
                                   .flags = ACK,
                                   .wnd = 65535,
@@ -387,12 +387,12 @@ static void test_124_out_of_order_bombs(void **state)
                               .wnd = 65535,
                               .len = 1};
         dialogue_in(&d, &s);
-        assert_true(nst_ooo_mem(dialogue_tcb(&d)->ooo) <= 2 * dialogue_tcb(&d)->rcvbuf);
+        assert_true(nst_ooo_mem(dialogue_tcb(&d)->act->ooo) <= 2 * dialogue_tcb(&d)->opt.rcvbuf);
     }
     assert_true(harness_memory(&h) <= pkts + (3u << 20));
     assert_true(harness_drops(&h, NST_DROP_tcp_ooo_full) > 10000);
     dialogue_say(&d, ACK, 1460); /* in order: taken, whatever waits */
-    assert_true(dialogue_tcb(&d)->recvq.bytes >= 1460);
+    assert_true(dialogue_tcb(&d)->act->recvq.bytes >= 1460);
 }
 
 /* Row 247: one byte a segment, in order, and nobody reads. */
@@ -403,7 +403,7 @@ static void test_247_one_byte_segments(void **state)
     size_t pkts = harness_memory(&h);
     for (unsigned i = 0; i < 60000; i++)
         dialogue_say(&d, ACK, 1);
-    assert_int_equal(dialogue_tcb(&d)->recvq.bytes, 60000);
+    assert_int_equal(dialogue_tcb(&d)->act->recvq.bytes, 60000);
     assert_true(harness_memory(&h) - pkts <= 2 * 60000 + 16384);
 }
 
@@ -421,7 +421,7 @@ static size_t records(void)
 {
     size_t n = 0;
 
-    NST_TREE_FOREACH (node, &dialogue_tcb(&d)->board.records)
+    NST_TREE_FOREACH (node, &dialogue_tcb(&d)->act->board.records)
         n++;
     return n;
 }
@@ -432,7 +432,7 @@ static void fill(size_t len)
     d.syn_options = "02040030 01010402";
     assert_int_equal(nst_link_set_mtu(h.stack, h.link, 1500), 0);
     dialogue_open(&d);
-    dialogue_tcb(&d)->cc.cwnd = 1u << 20; /* as after a long time */
+    dialogue_tcb(&d)->act->cc.cwnd = 1u << 20; /* as after a long time */
     dialogue_write(&d, len);
 }
 
@@ -463,7 +463,7 @@ static void test_127_sack_of_all(void **state)
         assert_true(records() <= 4);
     }
     assert_int_equal(records(), 2);
-    struct nst_tcp_board *b = &dialogue_tcb(&d)->board;
+    struct nst_tcp_board *b = &dialogue_tcb(&d)->act->board;
     assert_int_equal(b->sacked, 48 * 1199);
 }
 

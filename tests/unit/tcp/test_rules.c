@@ -186,7 +186,7 @@ static void test_cookie_keeps_options_in_timestamp(void **state)
     assert_int_equal(dialogue_state(&d), NST_TCP_ESTABLISHED);
     const struct nst_tcb *t = dialogue_tcb(&d);
     assert_true(t->ws_ok && t->sack_ok && t->ts_ok);
-    assert_int_equal(t->snd.wscale, 7);
+    assert_int_equal(t->snd_wscale, 7);
     assert_int_equal(t->snd.wnd, 1000 << 7);
     assert_int_equal(t->peer_mss, 1460);
 }
@@ -356,9 +356,9 @@ static void test_cork_runs_out_once(void **state)
     dialogue_open(&d);
     assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_CORK, 1), 0);
     dialogue_write(&d, 20000);
-    assert_int_not_equal(dialogue_tcb(&d)->deadlines[NST_TCP_DL_CORK], NST_TIME_NEVER);
+    assert_int_not_equal(nst_tcb_deadline(dialogue_tcb(&d), NST_TCP_DL_CORK), NST_TIME_NEVER);
     harness_run(&h, 200 * NST_MS);
-    assert_int_equal(dialogue_tcb(&d)->deadlines[NST_TCP_DL_CORK], NST_TIME_NEVER);
+    assert_int_equal(nst_tcb_deadline(dialogue_tcb(&d), NST_TCP_DL_CORK), NST_TIME_NEVER);
 }
 
 /* With a user timeout of a day there are more than a counter of eight bits can hold. */
@@ -370,7 +370,7 @@ static void test_expiries_do_not_wrap(void **state)
     assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_USER_TIMEOUT, 24 * 3600 * 1000), 0);
     dialogue_write(&d, 100);
     harness_run(&h, 12 * 3600 * NST_SEC);
-    assert_int_equal(dialogue_tcb(&d)->retries, UINT8_MAX);
+    assert_int_equal(dialogue_tcb(&d)->act->retries, UINT8_MAX);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

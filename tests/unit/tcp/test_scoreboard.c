@@ -9,6 +9,7 @@
 static struct test_core core;
 static struct nst_tcps tcps;
 static struct nst_tcb t;
+static struct nst_tcp_activity act;
 
 /* Of each segment since the beginning. */
 static struct {
@@ -21,9 +22,9 @@ static int setup(void **state)
     (void)state;
     test_core_init(&core);
     tcps = (struct nst_tcps){.env = &core.env};
-    t = (struct nst_tcb){.tcps = &tcps, .snd_mss = MSS, .sack_ok = true};
+    t = (struct nst_tcb){.tcps = &tcps, .act = &act, .snd_mss = MSS, .sack_ok = true};
     t.snd.una = t.snd.nxt = nst_seq_of(UINT32_MAX - 5000); /* it wraps */
-    nst_board_init(&t.board, t.snd.una);
+    nst_board_init(&act.board, t.snd.una);
     memset(model, 0, sizeof model);
     first = end = 0;
     return 0;
@@ -136,9 +137,9 @@ static void compare(void)
         again += model[i].again;
     }
     nst_board_check(&t);
-    assert_int_equal(t.board.sacked, sacked * MSS);
-    assert_int_equal(t.board.lost, lost * MSS);
-    assert_int_equal(t.board.retrans, again * MSS);
+    assert_int_equal(act.board.sacked, sacked * MSS);
+    assert_int_equal(act.board.lost, lost * MSS);
+    assert_int_equal(act.board.retrans, again * MSS);
     assert_int_equal(nst_board_pipe(&t), (end - first - sacked - lost + again) * MSS);
 }
 
@@ -235,7 +236,7 @@ static void test_without_memory(void **state)
         test_memory_fail_in(&core.memory, n);
         assert_false(is_news(&block));
         nst_board_check(&t);
-        assert_int_equal(t.board.sacked, 0);
+        assert_int_equal(act.board.sacked, 0);
     }
     test_memory_fail_in(&core.memory, 0);
     sack(2, 3);
