@@ -78,7 +78,8 @@ uint32_t nst_tcb_send_room(const struct nst_tcb *t)
 
     if (nst_pool_is_scarce(t->tcps->pool))
         return queued ? 0 : t->snd_mss;
-    return t->opt.sndbuf - nst_min32(queued, t->opt.sndbuf);
+    uint32_t room = t->opt.sndbuf - nst_min32(queued, t->opt.sndbuf);
+    return (uint32_t)nst_min(room, nst_max(nst_pool_spare(t->tcps->pool), t->snd_mss));
 }
 
 /* What may be appended now, at most `len` bytes; or why nothing can be. */
