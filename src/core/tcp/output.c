@@ -18,6 +18,7 @@
 #define RST_PER_SEC     1000
 #define SACKS_LEN       36 /* the option with as many blocks as there can be */
 #define CORK_TIME       (200 * NST_MS)
+#define MEMORY_PAUSE    (500 * NST_MS)
 /* So long after a challenge ACK there is no other one, for each connection by itself (RFC 5961 §7;
  * 5961-6, CVE-2016-5696: what is shared tells about others). As in Linux. */
 #define CHALLENGE_PAUSE_MS 500
@@ -345,8 +346,18 @@ static uint32_t burst_max(const struct nst_tcb *t)
     return most / t->snd_mss * t->snd_mss;
 }
 
+/* That others hold the memory is no congestion: what is lost is tried again soon, for as long as it
+ * takes, and no timeout is doubled for it. As in Linux. */
+static void wait_for_memory(struct nst_tcb *t, struct nst_tcp_sent *s)
+{
+    if (s->flags & NST_SENT_LOST)
+        nst_board_mark_one_lost(t, s);
+    t->starved = true;
+    nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + nst_min(nst_rtt_rto(&t->rtt), MEMORY_PAUSE));
+}
+
 /* Sends the first `len` bytes of a record again, and FIN if that is all behind them. False if there
- * is no memory for it: then it is lost again, for the timer to find. */
+ * is no memory for it. */
 static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
 {
     nst_seq end = nst_seq_add(s->start, len);
@@ -357,6 +368,8 @@ static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
         return false;
     nst_undo_resent(t, end, len);
     int64_t sent = send_data(t, s->start, len, fin, false);
+    if (sent < 0 || (sent == 0 && len))
+        wait_for_memory(t, s);
     if (sent < (int64_t)len)
         return sent > 0;
     t->count.bytes_retrans += len;

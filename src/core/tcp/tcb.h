@@ -270,6 +270,7 @@ struct nst_tcb {
     bool urgent_taken : 1;  /* the owner has had the urgent byte, which is in the queue still */
     bool pingpong : 1;      /* the owner answers: acknowledgements ride on data */
     bool rexmit_now : 1;    /* one lost segment goes whatever the window says */
+    bool starved : 1;       /* a retransmission waits for memory, at NST_TCP_DL_RTO */
     bool push_now : 1;      /* a small segment may go now */
     bool more : 1;          /* the last write said that more follows */
     bool cwnd_was_full : 1; /* the last flight was held back by cwnd */

@@ -176,6 +176,13 @@ static void rto_timeout(struct nst_tcb *t)
         syn_timeout(t);
         return;
     }
+    if (t->starved) { /* it was not the network's fault */
+        t->starved = false;
+        t->rexmit_now = t->act->board.lost > 0;
+        nst_tcb_rearm(t);
+        nst_tcb_wants_output(t);
+        return;
+    }
     bool probing = !is_out(t) || t->snd.wnd == 0; /* also of what is out by now (SHLD-17) */
     if (probing ? has_probed_enough(t) : has_waited_enough(t, r2)) {
         give_up(t);
