@@ -366,7 +366,7 @@ static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
     end = nst_seq_add(end, fin ? 1 : 0);
     if (nst_board_resent(t, s, end) != 0)
         return false;
-    nst_undo_resent(t, end, len);
+    nst_undo_resent(t, s->start, end);
     int64_t sent = send_data(t, s->start, len, fin, false);
     if (sent < 0 || (sent == 0 && len))
         wait_for_memory(t, s);

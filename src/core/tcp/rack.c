@@ -75,7 +75,7 @@ void nst_rack_adapt(struct nst_tcb *t, const struct nst_tcp_acked *a)
 
     if (r->in_dsack_round && nst_seq_ge(t->snd.una, r->dsack_round))
         r->in_dsack_round = false;
-    if (!a->dsack || r->in_dsack_round)
+    if (!a->dsack || r->in_dsack_round || nst_tlp_came_twice(t, a))
         return;
     r->in_dsack_round = true;
     r->dsack_round = t->snd.nxt;
@@ -137,7 +137,8 @@ bool nst_rack_detect(struct nst_tcb *t)
  */
 void nst_rack_timeout(struct nst_tcb *t)
 {
-    nst_time wait = t->act->rack.rtt + reo_wnd(t), now = t->tcps->env->now;
+    nst_time rtt = t->act->rack.rtt ? t->act->rack.rtt : t->rtt.srtt;
+    nst_time wait = rtt + reo_wnd(t), now = t->tcps->env->now;
     struct nst_tcp_sent *s;
 
     nst_tcb_clear(t, NST_TCP_DL_REO);

@@ -126,7 +126,7 @@ struct nst_tcp_prr {
 /* The last reduction of the window, in case that it turns out to have been wrong (undo.c). */
 struct nst_tcp_undo {
     uint32_t cwnd, ssthresh; /* before it */
-    nst_seq from;            /* SND.UNA then */
+    nst_seq from, to;        /* what was sent again lies here */
     nst_seq first_end;       /* of what was sent again first, and its timestamp */
     uint32_t first_ts;
     uint32_t resent_bytes;  /* all that was sent again since, ... */
@@ -542,6 +542,8 @@ void nst_tlp_schedule(struct nst_tcb *t);
 bool nst_tlp_take_due(struct nst_tcb *t);
 /* It went, and sent `again_bytes` that had been sent before. */
 void nst_tlp_sent(struct nst_tcb *t, uint32_t again_bytes);
+/* Whether it reports the probe as a duplicate: so what the probe sent again was only slow. */
+bool nst_tlp_came_twice(const struct nst_tcb *t, const struct nst_tcp_acked *a);
 /* Whether this acknowledgement says that the probe made good a loss (RFC 8985 §7.4). */
 bool nst_tlp_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
 /* Other means take over. */
@@ -559,8 +561,8 @@ void nst_prr_acked(struct nst_tcb *t, uint32_t news, bool safe);
 
 /* The window is about to shrink because of a loss. */
 void nst_undo_begin(struct nst_tcb *t);
-/* `len` bytes up to `end` were sent again. */
-void nst_undo_resent(struct nst_tcb *t, nst_seq end, uint32_t len);
+/* [start, end) was sent again. */
+void nst_undo_resent(struct nst_tcb *t, nst_seq start, nst_seq end);
 /* Whether this acknowledgement shows that nothing was lost when the window shrank. */
 bool nst_undo_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
 /* The window as it was, and nothing is lost. */

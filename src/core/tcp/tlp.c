@@ -65,13 +65,20 @@ void nst_tlp_stop(struct nst_tcb *t)
     nst_tcb_clear(t, NST_TCP_DL_PTO);
 }
 
+bool nst_tlp_came_twice(const struct nst_tcb *t, const struct nst_tcp_acked *a)
+{
+    const struct nst_tcp_tlp *p = &t->act->tlp;
+
+    return p->out && a->dsack && nst_seq_eq(a->dsack->end, p->end_seq);
+}
+
 bool nst_tlp_acked(struct nst_tcb *t, const struct nst_tcp_acked *a)
 {
     struct nst_tcp_tlp *p = &t->act->tlp;
 
     if (!p->out || nst_seq_lt(t->snd.una, p->end_seq))
         return false;
-    bool twice = a->dsack && nst_seq_eq(a->dsack->end, p->end_seq);
+    bool twice = nst_tlp_came_twice(t, a);
     bool beyond = nst_seq_gt(t->snd.una, p->end_seq);
     if (p->again_bytes == 0 || twice || beyond || (a->duplicate && a->sacked == 0))
         p->out = false;

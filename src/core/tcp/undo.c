@@ -16,21 +16,22 @@ void nst_undo_begin(struct nst_tcb *t)
     t->act->undo =
         (struct nst_tcp_undo){.cwnd = t->act->cc.cwnd,
                               .ssthresh = t->act->cc.ssthresh,
-                              .from = t->snd.una,
-                              .resent_bytes = t->act->tlp.out ? t->act->tlp.again_bytes : 0,
                               .possible = t->opt.recovery & NST_TCP_RECOVERY_UNDO};
 }
 
-void nst_undo_resent(struct nst_tcb *t, nst_seq end, uint32_t len)
+void nst_undo_resent(struct nst_tcb *t, nst_seq start, nst_seq end)
 {
     struct nst_tcp_undo *u = &t->act->undo;
 
     if (!u->resent) { /* 3522-2 */
         u->resent = true;
         u->first_ts = nst_tcp_ts(t->tcps, t->ts_offset);
-        u->first_end = end;
+        u->first_end = u->to = end;
+        u->from = start;
     }
-    u->resent_bytes += len;
+    u->from = nst_seq_min(u->from, start);
+    u->to = nst_seq_max(u->to, end);
+    u->resent_bytes += (uint32_t)nst_seq_diff(end, start);
 }
 
 /* 3522-1, 3522-3. While more that was sent again is out, not everything need have been late. */
@@ -50,7 +51,7 @@ static void count_twice(struct nst_tcb *t, const struct nst_tcp_sack *block)
     struct nst_tcp_undo *u = &t->act->undo;
     uint32_t len = (uint32_t)nst_seq_diff(block->end, block->start);
 
-    if (nst_seq_ge(block->start, u->from) && nst_seq_le(block->end, t->act->recovery_point))
+    if (u->resent && nst_seq_ge(block->start, u->from) && nst_seq_le(block->end, u->to))
         u->dsacked_bytes += nst_min32(len, u->resent_bytes - u->dsacked_bytes);
 }
 
