@@ -7,10 +7,12 @@ ARGS  ?=
 TESTS ?=
 SEEDS ?=
 CELLS ?=
+ROWS  ?=
+ROUNDS ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format tidy \
-        install clean bench-build bench-loss setup-build setup-test setup-coverage setup-bench
+        install clean bench bench-build bench-loss setup-build setup-test setup-coverage setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +36,7 @@ test: setup-test ## Build, then run every test; the last line is "N passed, N fa
 test-quick: setup-build build ## Only what needs neither root nor another build
 	@tools/test quick
 
-test-long: setup-test ## Fuzz every target for a minute, simulate longer, repeat under MSan
+test-long: setup-test ## Fuzz every target for a minute, simulate and transfer longer, repeat under MSan
 	@tools/test long
 
 sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"
@@ -43,7 +45,10 @@ sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"
 
 bench-build: setup-bench
 	@tools/preset bench
-	@ninja -C build-bench --quiet
+	@ninja -C build-bench --quiet benches
+
+bench: bench-build ## Our speed beside the kernel's and other stacks': make bench ROWS="bulk out*" ROUNDS=1
+	@bench/bench.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROWS),--rows "$(ROWS)")
 
 bench-loss: bench-build ## Bad networks, beside the kernel: make bench-loss SEEDS=1 CELLS="cubic/*loss=1%"
 	@bench/loss.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CELLS),--cells "$(CELLS)")

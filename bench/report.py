@@ -60,3 +60,38 @@ def loss_line(row):
         return text + f"not available: {', '.join(row['missing'])}"
     return text + (f"{number(ours):>9} {number(kernel):>9} {LOSS_UNITS[row['kind']][1]:4}"
                    f" {number(r):>6} {percent(again):>12} {percent(kernel_again):>7} {corrupt:8}")
+
+
+# ---- Speed ---------------------------------------------------------------------------------------
+
+def bench_heading(peers):
+    heads = [f"{name:>11} {'':>6}" if name == "netstack" else f"{name:>11} {'ours/':>6}"
+             for name in peers]
+    return f"{'':52} {'':5}" + " ".join(heads)
+
+
+def figure(peer):
+    """A figure as text, with a mark if what disturbed it could not be avoided."""
+    if peer is None:
+        return ""
+    value = peer["value"]
+    if value is None:
+        return "failed"
+    digits = 0 if value >= 1000 else 1 if value >= 100 else 2
+    return f"{value:,.{digits}f}{'~' if peer['spoilt'] else ''}"
+
+
+def advantage(row, name):
+    """How much better ours is than that peer: above 1 whether more or less is better."""
+    ours, theirs = (row["peers"].get(n, {}).get("value") for n in ("netstack", name))
+    if name == "netstack" or not ours or not theirs:
+        return None
+    return ours / theirs if row["more"] else theirs / ours
+
+
+def bench_line(row, peers):
+    text = f"{row['name']:52} {row['unit']:5}"
+    for name in peers:
+        better = advantage(row, name)
+        text += f"{figure(row['peers'].get(name)):>11} {number(better) if better else '':>6} "
+    return text

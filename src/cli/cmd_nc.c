@@ -1,12 +1,16 @@
 /* netstack nc: standard input and output, and a connection of the stack's; as OpenBSD's nc.
  *
- * Over TCP the daemon hands us the connection as a descriptor, and two *flows* carry the data, one
- * each way, at the pace of whoever reads. Over UDP each read of standard input is a datagram. */
+ * It is a program like any other that uses the client library: what it has is a descriptor. Over
+ * TCP two *flows* carry the data, one each way, at the pace of whoever reads. Over UDP each read of
+ * standard input is a datagram. */
 #include "cli/cli.h"
 #include "cli/resolve.h"
 #include "core/base/addr.h"
+#include "netstack/client.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,9 +30,9 @@ struct options {
 
 struct session {
     struct options o;
-    struct nst_ipc_client *client;
-    uint32_t sock;
-    struct nst_addr addr; /* of HOST */
+    struct nst_client *client;
+    int fd;
+    struct sockaddr_in peer; /* HOST and PORT; of a listener: whoever comes */
 };
 
 static const struct option LONGS[] = {NST_CLI_NAME_OPTION, NST_CLI_LAST_OPTION};
@@ -115,61 +119,56 @@ static struct options parse(int argc, char **argv)
     return o;
 }
 
-/* ---- Calls --------------------------------------------------------------------------------- */
+/* ---- Sockets ------------------------------------------------------------------------------- */
 
-static int fail_call(const struct session *s)
+static int fail(const char *what, int err)
 {
-    return nst_cli_fail(NST_CLI_FAILED, "%s", nst_ipc_client_why(s->client));
+    return nst_cli_fail(NST_CLI_FAILED, "cannot %s: %s", what, strerror(-err));
 }
 
-/* 0, or an exit code after a complaint. */
-static int call_take(struct session *s, json_t *call, json_t **result)
-{
-    return nst_ipc_client_call_take(s->client, call, result) < 0 ? fail_call(s) : 0;
-}
-
-/* A call that names an end. `addr` may be unspecified. */
-static json_t *name_call(const struct session *s, const char *op, const struct nst_addr *addr,
-                         uint16_t port)
-{
-    char text[NST_ADDR_TEXT];
-
-    return json_pack("{s:s, s:I, s:s*, s:i}", "op", op, "sock", (json_int_t)s->sock, "address",
-                     nst_addr_is_set(addr) ? nst_addr_print(text, addr) : NULL, "port", port);
-}
-
-static json_t *sock_call(const struct session *s, const char *op)
-{
-    return json_pack("{s:s, s:I}", "op", op, "sock", (json_int_t)s->sock);
-}
-
+/* 0, or an exit code after a complaint. Without a daemon, the tools' way to it says so best. */
 static int open_socket(struct session *s)
 {
-    json_t *result = NULL;
-    int status = call_take(
-        s, json_pack("{s:s, s:s}", "op", "socket", "type", s->o.udp ? "udp" : "stream"), &result);
+    int type = (s->o.udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    int err = nst_client_open(&s->client, s->o.instance);
 
-    s->sock = (uint32_t)json_integer_value(json_object_get(result, "sock"));
-    json_decref(result);
-    return status;
+    s->fd = err ? err : nst_client_socket(s->client, AF_INET, type, 0);
+    if (s->fd >= 0)
+        return 0;
+    struct nst_ipc_client *client = nst_cli_connect(s->o.instance);
+    nst_ipc_client_free(client);
+    return client ? fail("open a socket", s->fd) : NST_CLI_UNUSABLE;
 }
 
-static int resolve(const char *host, struct nst_addr *out)
+/* `host` may be NULL, for any. */
+static int resolve(struct sockaddr_in *out, const char *host, uint16_t port)
 {
+    struct nst_addr addr = {0};
     bool numeric;
-    const char *wrong = nst_cli_resolve(out, host, &numeric);
+    const char *wrong = host ? nst_cli_resolve(&addr, host, &numeric) : NULL;
 
+    *out = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
+    memcpy(&out->sin_addr, addr.bytes, sizeof out->sin_addr);
     return wrong ? nst_cli_fail(NST_CLI_UNUSABLE, "%s: %s", host, wrong) : 0;
 }
 
-/* From here on somebody may come; `name` is the answer that says where. */
-static void announce(const struct session *s, const json_t *name)
+static void say(const struct session *s, const char *what, const struct sockaddr_in *name)
 {
-    if (!s->o.verbose)
-        return;
-    fprintf(stderr, "Listening on ");
-    nst_cli_put(stderr, s->o.host ? s->o.host : "0.0.0.0");
-    fprintf(stderr, " %lld\n", (long long)json_integer_value(json_object_get(name, "port")));
+    char text[INET_ADDRSTRLEN];
+
+    if (s->o.verbose)
+        fprintf(stderr, "%s %s %u\n", what, inet_ntop(AF_INET, &name->sin_addr, text, sizeof text),
+                ntohs(name->sin_port));
+}
+
+/* From here on somebody may come. */
+static void announce(const struct session *s)
+{
+    struct sockaddr_in name = {0};
+    socklen_t len = sizeof name;
+
+    (void)nst_client_getsockname(s->client, s->fd, (struct sockaddr *)&name, &len);
+    say(s, "Listening on", &name);
 }
 
 /* Binds to what -l, or -s and -p, say. */
@@ -177,29 +176,75 @@ static int bind_socket(struct session *s)
 {
     const char *host = s->o.listen ? s->o.host : s->o.source;
     uint16_t port = s->o.listen ? s->o.port : s->o.source_port;
-    struct nst_addr addr = {0};
-    json_t *name = NULL;
+    struct sockaddr_in name;
 
     if (!s->o.listen && !host && !port)
         return 0;
-    int status = host ? resolve(host, &addr) : 0;
-    if (!status)
-        status = call_take(s, name_call(s, "bind", &addr, port), &name);
+    int status = resolve(&name, host, port);
+    int err =
+        status ? 0 : nst_client_bind(s->client, s->fd, (const struct sockaddr *)&name, sizeof name);
+    if (err)
+        return nst_cli_fail(NST_CLI_FAILED, "cannot bind to port %u: %s", port,
+                            err == -EACCES ? "that is for the owner of the instance, or for users "
+                                             "whom its configuration allows it"
+                                           : strerror(-err));
     if (!status && s->o.listen && s->o.udp)
-        announce(s, name);
-    json_decref(name);
+        announce(s);
     return status;
 }
 
-static int listen_socket(struct session *s)
+/* Whether something happens within the time; -1 is for ever. */
+static bool await(int fd, short events, int timeout_ms)
 {
-    json_t *name = NULL;
-    int status = call_take(s, sock_call(s, "listen"), &name);
+    struct pollfd pfd = {.fd = fd, .events = events};
 
-    if (!status)
-        announce(s, name);
-    json_decref(name);
-    return status;
+    return poll(&pfd, 1, timeout_ms) > 0;
+}
+
+static int pending_error(const struct session *s)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    int err = nst_client_getsockopt(s->client, s->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+
+    return err ? err : -error;
+}
+
+static int connect_socket(struct session *s)
+{
+    int err =
+        nst_client_connect(s->client, s->fd, (const struct sockaddr *)&s->peer, sizeof s->peer);
+
+    if (err == -EINPROGRESS)
+        err = await(s->fd, POLLOUT, s->o.idle_ms) ? pending_error(s) : -EAGAIN;
+    if (err == -EAGAIN)
+        return nst_cli_fail(NST_CLI_FAILED, "cannot connect: no answer in time");
+    if (err)
+        return fail("connect", err);
+    say(s, "Connected to", &s->peer);
+    return 0;
+}
+
+/* The first that comes is the one. */
+static int accept_one(struct session *s)
+{
+    socklen_t len = sizeof s->peer;
+    int fd, err = nst_client_listen(s->client, s->fd, 1);
+
+    if (err)
+        return fail("listen", err);
+    announce(s);
+    do {
+        await(s->fd, POLLIN, -1);
+        fd = nst_client_accept(s->fd, (struct sockaddr *)&s->peer, &len,
+                               SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (fd == -EAGAIN || fd == -EINTR || fd == -ECONNABORTED);
+    close(s->fd);
+    s->fd = fd;
+    if (fd < 0)
+        return fail("accept", fd);
+    say(s, "Connection from", &s->peer);
+    return 0;
 }
 
 /* ---- TCP ----------------------------------------------------------------------------------- */
@@ -301,125 +346,79 @@ static int carry(const struct options *o, int fd)
     return NST_CLI_OK;
 }
 
-static int fetch_connection(struct session *s, json_t *call, int timeout_ms, int *fd)
-{
-    json_t *result = NULL;
-    int err = nst_ipc_client_fetch_take(s->client, call, timeout_ms, &result, fd);
-
-    if (err == -ETIMEDOUT && timeout_ms >= 0)
-        return nst_cli_fail(NST_CLI_FAILED, "cannot connect: no answer in time");
-    if (err)
-        return fail_call(s);
-    if (s->o.verbose) {
-        fprintf(stderr, s->o.listen ? "Connection from " : "Connected to ");
-        nst_cli_put(stderr, nst_cli_member(result, "peer_address"));
-        fprintf(stderr, " %lld\n",
-                (long long)json_integer_value(json_object_get(result, "peer_port")));
-    }
-    json_decref(result);
-    return 0;
-}
-
 static int run_tcp(struct session *s)
 {
-    int fd, status = s->o.listen ? listen_socket(s) : 0;
+    int status = s->o.listen ? accept_one(s) : connect_socket(s);
 
-    if (!status)
-        status = s->o.listen ? fetch_connection(s, sock_call(s, "accept"), -1, &fd)
-                             : fetch_connection(s, name_call(s, "connect", &s->addr, s->o.port),
-                                                s->o.idle_ms, &fd);
-    if (!status && s->o.listen)
-        status = call_take(s, sock_call(s, "close"), NULL);
-    if (status)
-        return status;
-    status = carry(&s->o, fd);
-    close(fd);
-    return status;
+    return status ? status : carry(&s->o, s->fd);
 }
 
 /* ---- UDP ----------------------------------------------------------------------------------- */
 
-/* What came: data, which is printed, or an error. 0, or the error. */
-static int take_in(struct session *s, struct nst_ipc_datagram *to, const struct nst_ipc_msg *msg)
+/* Prints one datagram. Whoever speaks first is the peer of a listener. 0, -EAGAIN or an error. */
+static int take_in(struct session *s)
 {
-    struct nst_ipc_datagram datagram;
-    size_t len = msg->header.len - NST_IPC_DATAGRAM_HLEN;
-    int err = msg->header.type == NST_IPC_DATAGRAM
-                  ? nst_ipc_datagram_parse(&datagram, msg->body, msg->header.len)
-                  : -EPROTO;
+    static uint8_t data[UINT16_MAX];
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    ssize_t n = nst_client_recvfrom(s->fd, data, sizeof data, 0, (struct sockaddr *)&from, &len);
 
-    if (err || datagram.sock != s->sock)
-        return err;
-    if (datagram.flags & NST_IPC_REPORT)
-        return -datagram.err;
-    if (!nst_addr_is_set(&to->peer)) { /* whoever speaks first is the peer of a listener */
-        to->peer = datagram.peer;
-        to->port = datagram.port;
-        if (nst_ipc_client_call_take(s->client, name_call(s, "connect", &to->peer, to->port), NULL))
-            return -EPROTO;
+    if (n < 0)
+        return (int)n;
+    if (s->peer.sin_port == 0) {
+        s->peer = from;
+        int err = nst_client_connect(s->client, s->fd, (const struct sockaddr *)&from, len);
+        if (err)
+            return err;
     }
-    return fwrite(msg->body + NST_IPC_DATAGRAM_HLEN, 1, len, stdout) == len && !fflush(stdout)
-               ? 0
-               : -EPIPE;
+    return fwrite(data, 1, (size_t)n, stdout) == (size_t)n && !fflush(stdout) ? 0 : -EPIPE;
 }
 
 /* One read of standard input is one datagram. Sets `*since` at its end. */
-static int send_input(struct session *s, const struct nst_ipc_datagram *to, uint64_t *since)
+static int send_input(struct session *s, uint64_t *since)
 {
     static uint8_t data[DATAGRAM];
     ssize_t n = read(STDIN_FILENO, data, sizeof data);
 
     if (n > 0)
-        return nst_ipc_client_send(s->client, to, data, (size_t)n);
+        return send(s->fd, data, (size_t)n, MSG_NOSIGNAL) < 0 && errno != EAGAIN ? -errno : 0;
     *since = nst_ipc_clock();
     return 0;
 }
 
-static int carry_datagrams(struct session *s, struct nst_ipc_datagram *to)
+static int run_udp(struct session *s)
 {
     uint64_t since = 0;
-    struct nst_ipc_msg msg;
-    int n, err = 0;
+    int n, err = 0, status = s->o.listen ? 0 : connect_socket(s);
 
+    if (status)
+        return status;
     do {
-        bool may_send = !since && nst_addr_is_set(&to->peer);
-        struct pollfd fds[] = {{.fd = nst_ipc_client_fd(s->client), .events = POLLIN},
+        bool may_send = !since && s->peer.sin_port != 0;
+        struct pollfd fds[] = {{.fd = s->fd, .events = POLLIN},
                                {.fd = may_send ? STDIN_FILENO : -1, .events = POLLIN}};
         n = poll(fds, 2, patience(&s->o, since));
         if (n > 0 && fds[1].revents)
-            err = send_input(s, to, &since);
-        while (err == 0 && (err = nst_ipc_client_next(s->client, &msg, 0)) == 0)
-            err = take_in(s, to, &msg);
-        if (err == -ETIMEDOUT || err == -EAGAIN)
-            err = 0;
+            err = send_input(s, &since);
+        while (!err)
+            err = take_in(s);
+        if (err == -EAGAIN)
+            err = pending_error(s); /* which nothing but asking for it tells */
     } while (n != 0 && !err);
     return err ? fail_flow(err) : NST_CLI_OK;
 }
 
-static int run_udp(struct session *s)
-{
-    struct nst_ipc_datagram to = {.sock = s->sock, .peer = s->addr, .port = s->o.port};
-
-    if (s->o.listen)
-        to.peer = (struct nst_addr){0};
-    else if (nst_ipc_client_call_take(s->client, name_call(s, "connect", &s->addr, s->o.port),
-                                      NULL) < 0)
-        return fail_call(s);
-    return carry_datagrams(s, &to);
-}
-
 int nst_cli_nc(int argc, char **argv)
 {
-    struct session s = {.o = parse(argc, argv)};
-    int status = s.o.listen ? 0 : resolve(s.o.host, &s.addr);
+    struct session s = {.o = parse(argc, argv), .fd = -1};
+    int status = s.o.listen ? 0 : resolve(&s.peer, s.o.host, s.o.port);
 
     if (status)
         return status;
-    s.client = nst_cli_connect(s.o.instance);
-    if (!s.client)
-        return NST_CLI_UNUSABLE;
     if ((status = open_socket(&s)) == 0 && (status = bind_socket(&s)) == 0)
         status = s.o.udp ? run_udp(&s) : run_tcp(&s);
-    nst_ipc_client_free(s.client);
+    if (s.fd >= 0)
+        close(s.fd);
+    nst_client_close(s.client);
     return status;
 }

@@ -31,6 +31,11 @@ struct nst_client_request;
 
 typedef void nst_client_done(struct nst_client_request *request);
 
+/* What follows on an answer: `err` is 0 or -errno; `passed` is a descriptor or -1. */
+struct json_t;
+typedef void nst_client_step(struct nst_client_request *request, int err,
+                             const struct json_t *answer, int passed);
+
 enum nst_client_op {
     NST_CLIENT_SOCKET,      /* domain, type, protocol, pid -> result is a descriptor, yours */
     NST_CLIENT_BIND,        /* fd, addr, addrlen */
@@ -67,7 +72,7 @@ struct nst_client_request {
     struct nst_client_conn *conn; /* NULL: idle, or done */
     struct nst_list node;
     struct nst_loop_task finish;
-    void (*step)(struct nst_client_request *request, int err, const void *answer, int passed);
+    nst_client_step *step;
     uint32_t call; /* that awaits an answer; 0: none */
     struct nst_ipc_sockname name;
 };

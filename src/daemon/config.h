@@ -14,6 +14,8 @@
 #define NST_UP_ADDRESSES  8
 #define NST_UP_ROUTES     32
 #define NST_UP_DNS        3 /* as many as a resolver of libc reads */
+#define NST_UP_PERSONS    32
+#define NST_UP_PORTS      16
 
 enum nst_up_log {
     NST_UP_LOG_ERROR,
@@ -32,6 +34,27 @@ struct nst_up_route {
     struct nst_addr gateway; /* unspecified: the destination is on the link itself */
     uint32_t metric;
 };
+
+struct nst_up_ports {
+    uint16_t first, last;
+};
+
+/* What one user of the host may do, beside the owner of the instance, who may do everything. */
+struct nst_up_person {
+    uid_t uid;
+    bool named; /* `uid` was given */
+    struct nst_up_ports ports[NST_UP_PORTS];
+    size_t nports;
+    struct nst_addr addr;                    /* the only one to bind to; unspecified: any */
+    uint32_t sockets, listeners, connecting; /* how many, at one time */
+};
+
+/* Who has no section of his own. */
+#define NST_UP_ANYONE                                                             \
+    {                                                                             \
+        .ports = {{1024, 65535}}, .nports = 1, .sockets = 2048, .listeners = 256, \
+        .connecting = 512                                                         \
+    }
 
 /* Every field is valid and they agree with each other: see nst_config_parse(). */
 struct nst_up_config {
@@ -52,6 +75,9 @@ struct nst_up_config {
     size_t nroutes;
     struct nst_addr dns[NST_UP_DNS]; /* name servers, for programs that run on the stack */
     size_t ndns;
+
+    struct nst_up_person persons[NST_UP_PERSONS];
+    size_t npersons;
 
     char nat[NST_UP_IFNAME_MAX + 1]; /* the uplink; empty: no NAT */
     struct nst_addr ping;            /* unspecified: none */

@@ -7,7 +7,7 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/base/timer.h"
-#include "daemon/daemon.h"
+#include "daemon/lent.h"
 #include "daemon/log.h"
 
 #define LIST_MAX 4096 /* entries in an answer */
@@ -157,6 +157,7 @@ static json_t *list_counters(const struct nst_daemon *d)
         {"ipc.refused", ipc.refused},
         {"ipc.malformed", ipc.malformed},
         {"ipc.dropped", ipc.dropped},
+        {"ipc.over_quota", d->lent_refused},
     };
     for (size_t i = 0; i < NST_ARRAY_LEN(own); i++)
         json_array_append_new(
@@ -205,7 +206,7 @@ static const struct {
     const char *op;
     bool owner_only;
     json_t *(*answer)(struct nst_daemon *d);
-    nst_client_call *act;
+    nst_session_call *act;
 } calls[] = {
     {"status", false, call_status, NULL},
     {"addr", false, call_addr, NULL},
@@ -213,13 +214,19 @@ static const struct {
     {"neigh", false, call_neigh, NULL},
     {"stats", false, call_stats, NULL},
     {"sockets", false, NULL, nst_socklist_call},
-    {"socket", false, NULL, nst_client_socket},
-    {"bind", false, NULL, nst_client_bind},
-    {"connect", false, NULL, nst_client_connect},
-    {"listen", false, NULL, nst_client_listen},
-    {"accept", false, NULL, nst_client_accept},
-    {"setopt", false, NULL, nst_client_setopt},
-    {"close", false, NULL, nst_client_close},
+    {"socket", false, NULL, nst_session_socket},
+    {"open", false, NULL, nst_lent_call_open},
+    {"bind", false, NULL, nst_lent_call_bind},
+    {"connect", false, NULL, nst_lent_call_connect},
+    {"begin", false, NULL, nst_lent_call_begin},
+    {"listen", false, NULL, nst_lent_call_listen},
+    {"name", false, NULL, nst_lent_call_name},
+    {"setsockopt", false, NULL, nst_lent_call_setopt},
+    {"getsockopt", false, NULL, nst_lent_call_getopt},
+    {"sweep", false, NULL, nst_lent_call_sweep},
+    {"kill", false, NULL, nst_lent_call_kill},
+    {"setopt", false, NULL, nst_session_setopt},
+    {"close", false, NULL, nst_session_close},
     {"capture", true, NULL, nst_capture_call},
     {"down", true, call_down, NULL},
 };
@@ -245,7 +252,7 @@ static void on_call(void *ctx, struct nst_ipc_peer *peer, uint32_t id, const cha
 
 static void on_opened(void *ctx, struct nst_ipc_peer *peer)
 {
-    nst_ipc_peer_set(peer, nst_client_new(ctx, peer));
+    nst_ipc_peer_set(peer, nst_session_new(ctx, peer));
 }
 
 static void on_closed(void *ctx, struct nst_ipc_peer *peer)
@@ -253,9 +260,10 @@ static void on_closed(void *ctx, struct nst_ipc_peer *peer)
     struct nst_daemon *d = ctx;
 
     nst_capture_forget(d->capture, peer);
-    nst_client_free(nst_ipc_peer_data(peer));
+    nst_session_free(nst_ipc_peer_data(peer));
     nst_ipc_peer_set(peer, NULL);
+    nst_lender_sweep(d->lender); /* with the client, programs may have gone */
 }
 
 const struct nst_ipc_ops nst_control_ops = {
-    .opened = on_opened, .call = on_call, .datagram = nst_client_datagram, .closed = on_closed};
+    .opened = on_opened, .call = on_call, .datagram = nst_session_datagram, .closed = on_closed};

@@ -1,10 +1,10 @@
 /* `netstack up`: one process that owns a device, runs a stack on it, and serves it to others.
  *
  * up.c sets it up and takes it down; pump.c carries frames between device and stack; control.c
- * answers calls; sockets.c and streams.c lend sockets to clients, relay.c carries the data of
- * connections for them; services.c serves the small services; capture.c shows frames to clients;
- * keeper.c undoes with rights what was done with rights. Everything happens in the one loop, and
- * nothing in it waits. */
+ * answers calls; lent*.c lend sockets to programs, relay.c carries the data of connections for
+ * them; sockets.c serves tools that want single messages; services.c serves the small services;
+ * capture.c shows frames to clients; keeper.c undoes with rights what was done with rights.
+ * Everything happens in the one loop, and nothing in it waits. */
 #ifndef NST_DAEMON_DAEMON_H
 #define NST_DAEMON_DAEMON_H
 
@@ -51,7 +51,8 @@ struct nst_daemon {
     struct nst_keeper *keeper;
     struct nst_capture *capture;
     struct nst_services *services;
-    struct nst_list relays; /* of struct nst_relay */
+    struct nst_lender *lender;
+    uint64_t lent_refused; /* past a limit of their users */
     struct nst_mac mac;
     bool carrier_known; /* the first report of it is no news */
     uint64_t started;   /* nst_loop_clock() */
@@ -59,7 +60,7 @@ struct nst_daemon {
     int ping_pid;       /* of --ping; 0: none */
 };
 
-struct nst_client;
+struct nst_session;
 
 /* ---- pump.c ------------------------------------------------------------------------------ */
 
@@ -75,25 +76,27 @@ void nst_pump_device_gone(struct nst_daemon *d);
 
 extern const struct nst_ipc_ops nst_control_ops;
 
-/* ---- sockets.c, streams.c ----------------------------------------------------------------- */
+/* ---- sockets.c ---------------------------------------------------------------------------- */
 
-/* A client's data is its struct nst_client; it may be NULL for want of memory. */
-struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer);
-void nst_client_free(struct nst_client *client); /* with all its sockets; NULL is allowed */
+/* A client's data is its struct nst_session; it may be NULL for want of memory. */
+struct nst_session *nst_session_new(struct nst_daemon *d, struct nst_ipc_peer *peer);
+void nst_session_free(struct nst_session *client); /* with all its sockets; NULL is allowed */
 
 /* A call of a client's that acts for it, and answers itself, now or later. */
-typedef void nst_client_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                             const json_t *args);
-nst_client_call nst_client_socket, nst_client_bind, nst_client_connect, nst_client_listen,
-    nst_client_accept, nst_client_setopt, nst_client_close;
+typedef void nst_session_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                              const json_t *args);
+nst_session_call nst_session_socket, nst_session_setopt, nst_session_close;
+
+/* The calls of a client that wait for a connection: a list of struct nst_waiter. */
+struct nst_list *nst_session_waiters(struct nst_session *session);
 
 /* The client whose socket the cookie of a socket's events stands for; NULL if it is none. */
-const struct ucred *nst_client_cred(uint64_t cookie);
+const struct ucred *nst_session_cred(uint64_t cookie);
 
 /* As struct nst_ipc_ops' `datagram`: one to be sent. */
-void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
-                         const struct nst_ipc_datagram *datagram, const uint8_t *payload,
-                         size_t len);
+void nst_session_datagram(void *ctx, struct nst_ipc_peer *peer,
+                          const struct nst_ipc_datagram *datagram, const uint8_t *payload,
+                          size_t len);
 
 /* ---- services.c -------------------------------------------------------------------------- */
 
@@ -106,7 +109,7 @@ const char *nst_services_name(uint64_t cookie);
 
 /* ---- socklist.c --------------------------------------------------------------------------- */
 
-nst_client_call nst_socklist_call;
+nst_session_call nst_socklist_call;
 
 /* ---- capture.c --------------------------------------------------------------------------- */
 

@@ -1,29 +1,33 @@
 /* Relays: connections that other processes use as file descriptors.
  *
- * A relay joins a TCP connection of the stack with one end of an AF_UNIX stream socket pair, whose
- * other end a client got. It holds no data: what the client has written is read straight into the
- * connection's send queue, and no more than that has room for; what has arrived is written straight
- * from its receive queue, and what the client doesn't read stays there and shrinks the window.
+ * A relay joins a TCP connection of the stack with the daemon's end of an AF_UNIX stream socket,
+ * whose other end a program has. It holds no data: what the program has written is read straight
+ * into the connection's send queue, and no more than that has room for; what has arrived is written
+ * straight from its receive queue, and what the program doesn't read stays there and shrinks the
+ * window.
  *
- *     the client             the relay               the connection
+ *     the program            the relay               the connection
  *     shutdown(SHUT_WR)      RDHUP, all read         FIN
  *     read() gives 0         shutdown(SHUT_WR)       a FIN came, all delivered
  *     close()                HUP, all read           FIN, and RST for what comes later
  *     close(), data unread   ERR                     RST
+ *     close(), linger 0      HUP                     RST
  *     ECONNRESET             close(), a byte unread  RST came, or it timed out
  *
  * The last line is the difficult one. An AF_UNIX socket gives ECONNRESET only if the other end is
  * closed while it has unread data; otherwise a connection that broke would look as if it had ended
- * well. So there always is a byte unread, the *sentinel*: at first one that is written into the
- * pair before the client gets its end, then the last byte that the client wrote, which is peeked
- * and sent, but stays in the socket until the next one comes. It is taken out only when the
- * connection ends in order. So a client notices, too, when the daemon is killed.
+ * well. So there always is a byte unread, the *sentinel*: at first one that the client library
+ * wrote before the program got the descriptor, then the last byte that the program wrote, which is
+ * peeked and sent, but stays in the socket until the next one comes. It is taken out only when the
+ * connection ends in order. So a program notices, too, when the daemon is killed.
  *
- * With that byte the socket is always readable, hence the edge-triggered source. */
+ * After accept() the library may not have had its turn. Hence its byte bears a mark (a descriptor,
+ * which is thrown away): a first byte without one is the program's.
+ *
+ * With the sentinel the socket is always readable, hence the edge-triggered source. */
 #include "daemon/relay.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -32,39 +36,33 @@
 #include "core/base/list.h"
 #include "ipc/packet.h"
 
-#define RELAYS_MAX      8192
-#define RELAYS_PER_USER 2048
-#define SLICES          16
-#define BATCH           (256u * 1024) /* read at once, at most */
-#define BUFFER          (256 * 1024)  /* of each end; the sentinel's page counts, too */
-#define STARVED_NS      (20 * NST_LOOP_MSEC)
-
-struct nst_relay {
-    struct nst_handler handler;
-    struct nst_list node;
-    struct nst_daemon *daemon;
-    nst_sock sock; /* 0: not started */
-    int fd;        /* our end of the pair */
-    struct nst_loop_fd end;
-    struct nst_loop_timer retry; /* after there was no memory */
-    struct ucred cred;           /* of the client */
-    bool sentinel;               /* the first byte in the socket has been sent already */
-    bool no_more, gone, broken;  /* RDHUP, HUP and ERR were seen */
-    bool fin_sent, eof_given;
-};
+#define SLICES     16
+#define BATCH      (256u * 1024) /* read at once, at most */
+#define STARVED_NS (20 * NST_LOOP_MSEC)
 
 static struct nst_stack *stack_of(const struct nst_relay *r)
 {
     return r->daemon->stack;
 }
 
-/* ---- From the client to the connection ------------------------------------------------------- */
+/* ---- From the program to the connection ------------------------------------------------------ */
 
-/* Bytes that the client wrote and that were not sent. */
-static size_t unsent(const struct nst_relay *r)
+/* Finds out whether the first byte is one that no program sent. */
+static void look_for_mark(struct nst_relay *r)
+{
+    int marked = nst_ipc_stream_marked(r->fd);
+
+    r->maybe_marked = marked == -EAGAIN;
+    r->sentinel = marked > 0;
+}
+
+/* Bytes that the program wrote and that were not sent. */
+static size_t unsent(struct nst_relay *r)
 {
     int queued = 0;
 
+    if (r->maybe_marked)
+        look_for_mark(r);
     if (ioctl(r->fd, FIONREAD, &queued) != 0 || queued < 0)
         return 0;
     return (size_t)queued - (r->sentinel ? 1 : 0);
@@ -146,9 +144,9 @@ static int send_on(struct nst_relay *r)
     return -EAGAIN;
 }
 
-/* ---- From the connection to the client ------------------------------------------------------- */
+/* ---- From the connection to the program ------------------------------------------------------ */
 
-/* What a client doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
+/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
 static ssize_t deliver(struct nst_relay *r, const struct nst_slice *in, size_t n)
 {
     struct iovec iov[SLICES];
@@ -183,59 +181,42 @@ static int receive_on(struct nst_relay *r)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-static void relay_free(struct nst_relay *r)
-{
-    nst_loop_timer_stop(&r->retry);
-    nst_loop_fd_del(&r->end);
-    close(r->fd);
-    if (r->sock)
-        nst_close(stack_of(r), r->sock);
-    nst_list_del(&r->node);
-    free(r);
-}
-
-/* Ends it in order: with the sentinel out, the client sees no reset. */
+/* Ends it in order: with the sentinel out, the program sees no reset. */
 static void finish(struct nst_relay *r)
 {
     char sentinel;
 
     if (r->sentinel)
         (void)recv(r->fd, &sentinel, 1, MSG_DONTWAIT);
-    relay_free(r);
+    r->ended(r, 0);
 }
 
-/* Resets both sides, whichever is left. */
-static void break_off(struct nst_relay *r)
+/* Whether the program has closed it and wants a reset for that. */
+static bool is_aborted(const struct nst_relay *r)
 {
-    (void)nst_setopt(stack_of(r), r->sock, NST_OPT_LINGER, 0);
-    relay_free(r);
+    int64_t linger_s = -1;
+
+    return r->gone && nst_getopt(stack_of(r), r->sock, NST_OPT_LINGER, &linger_s) == 0 &&
+           linger_s == 0;
 }
 
-/* Carries what there is, both ways. False when the relay has ended. */
-static bool carry(struct nst_relay *r)
+/* Carries what there is, both ways. */
+static void carry(struct nst_relay *r)
 {
-    int in = r->broken ? -ECONNRESET : receive_on(r);
+    int in = r->broken || is_aborted(r) ? -ECONNRESET : receive_on(r);
     int out = in == -EAGAIN ? send_on(r) : in;
 
-    if (out == -ENOBUFS) {
+    if (out == -ENOBUFS)
         nst_loop_timer_after(r->daemon->loop, &r->retry, STARVED_NS);
-        return true;
-    }
-    if (out != -EAGAIN) {
-        break_off(r);
-        return false;
-    }
-    if (r->fin_sent && (r->eof_given || r->gone)) {
+    else if (out != -EAGAIN)
+        r->ended(r, out);
+    else if (r->fin_sent && (r->eof_given || r->gone))
         finish(r);
-        return false;
-    }
-    return true;
 }
 
-static void on_ready(struct nst_handler *handler, uint32_t ready)
+void nst_relay_ready(struct nst_relay *r)
 {
-    (void)ready;
-    carry(NST_CONTAINER(handler, struct nst_relay, handler));
+    carry(r);
 }
 
 static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events, unsigned budget)
@@ -246,7 +227,10 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
     r->no_more |= (events & (NST_LOOP_RDHUP | NST_LOOP_HUP)) != 0;
     r->gone |= (events & NST_LOOP_HUP) != 0;
     r->broken |= (events & NST_LOOP_ERR) != 0;
-    carry(r);
+    if (r->sock)
+        carry(r);
+    else if (r->gone)
+        r->ended(r, -ECONNABORTED);
     return false;
 }
 
@@ -256,94 +240,36 @@ static void on_retry(struct nst_loop *loop, struct nst_loop_timer *timer)
     carry(NST_CONTAINER(timer, struct nst_relay, retry));
 }
 
-/* ---- The beginning --------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------------------------------------ */
 
-int nst_relay_allowed(const struct nst_daemon *d, const struct nst_ipc_peer *peer)
+int nst_relay_init_take(struct nst_relay *r, struct nst_daemon *d, int fd)
 {
-    size_t all = 0, own = 0;
+    static const int buffer = NST_RELAY_BUFFER;
 
-    NST_LIST_FOREACH (e, &d->relays) {
-        all++;
-        own += NST_CONTAINER(e, struct nst_relay, node)->cred.uid == nst_ipc_peer_cred(peer)->uid;
-    }
-    if (all >= RELAYS_MAX || (own >= RELAYS_PER_USER && !nst_ipc_peer_is_owner(peer)))
-        return -EMFILE;
-    return 0;
-}
-
-/* A pair with the sentinel in it. 0 or -errno. */
-static int make_pair(int ends[2])
-{
-    static const int buffer = BUFFER;
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
-        return -errno;
-    for (int i = 0; i < 2; i++)
-        (void)setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    if (send(ends[1], "", 1, MSG_NOSIGNAL) == 1)
-        return 0;
-    int err = -errno;
-    close(ends[0]);
-    close(ends[1]);
+    r->daemon = d;
+    r->fd = fd;
+    r->end.fn = on_end;
+    r->retry.fn = on_retry;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    int err = nst_loop_fd_add(d->loop, &r->end, fd,
+                              NST_LOOP_IN | NST_LOOP_OUT | NST_LOOP_RDHUP | NST_LOOP_EDGE);
+    if (err)
+        nst_relay_fini(r);
     return err;
 }
 
-int nst_relay_new(struct nst_relay **out, struct nst_daemon *d, const struct nst_ipc_peer *peer)
-{
-    struct nst_relay *r = calloc(1, sizeof *r);
-    int ends[2], err = r ? make_pair(ends) : -ENOMEM;
-
-    if (err) {
-        free(r);
-        return err;
-    }
-    *r = (struct nst_relay){.handler.ready = on_ready,
-                            .daemon = d,
-                            .fd = ends[0],
-                            .end.fn = on_end,
-                            .retry.fn = on_retry,
-                            .cred = *nst_ipc_peer_cred(peer),
-                            .sentinel = true};
-    nst_list_push_back(&d->relays, &r->node);
-    err = nst_loop_fd_add(d->loop, &r->end, ends[0],
-                          NST_LOOP_IN | NST_LOOP_OUT | NST_LOOP_RDHUP | NST_LOOP_EDGE);
-    if (err) {
-        close(ends[1]);
-        relay_free(r);
-        return err;
-    }
-    *out = r;
-    return ends[1];
-}
-
-uint64_t nst_relay_cookie(const struct nst_relay *r)
-{
-    return (uintptr_t)&r->handler;
-}
-
-void nst_relay_start_take(struct nst_relay *r, nst_sock sock)
+void nst_relay_start(struct nst_relay *r, nst_sock sock, enum nst_relay_start how)
 {
     r->sock = sock;
-    /* The client cannot ask for it, and writes of its own making are as large as it wants. */
-    (void)nst_setopt(stack_of(r), sock, NST_OPT_NODELAY, 1);
-    (void)nst_set_cookie(stack_of(r), sock, nst_relay_cookie(r));
+    r->sentinel = how == NST_RELAY_FILLED;
+    r->maybe_marked = how == NST_RELAY_ACCEPTED;
     carry(r);
 }
 
-void nst_relay_drop(struct nst_relay *r)
+void nst_relay_fini(struct nst_relay *r)
 {
-    relay_free(r);
-}
-
-void nst_relays_free(struct nst_daemon *d)
-{
-    NST_LIST_FOREACH_SAFE (e, &d->relays)
-        relay_free(NST_CONTAINER(e, struct nst_relay, node));
-}
-
-const struct ucred *nst_relay_cred(uint64_t cookie)
-{
-    const struct nst_handler *h = (const struct nst_handler *)(uintptr_t)cookie;
-
-    return h->ready == on_ready ? &NST_CONTAINER(h, const struct nst_relay, handler)->cred : NULL;
+    nst_loop_timer_stop(&r->retry);
+    nst_loop_fd_del(&r->end);
+    close(r->fd);
+    r->fd = -1;
 }

@@ -1,31 +1,43 @@
-/* Connections that other processes use as file descriptors. */
+/* Data between a connection of the stack and the descriptor that a program has for it. */
 #ifndef NST_DAEMON_RELAY_H
 #define NST_DAEMON_RELAY_H
 
 #include "daemon/daemon.h"
 
-struct nst_relay;
+/* How much either end may hold of what the other has not read. */
+#define NST_RELAY_BUFFER (256 * 1024)
 
-/* Whether a client may have one more connection: 0 or -EMFILE. */
-int nst_relay_allowed(const struct nst_daemon *d, const struct nst_ipc_peer *peer);
+struct nst_relay {
+    struct nst_daemon *daemon;
+    nst_sock sock; /* its owner's; 0: not started */
+    int fd;        /* our end */
+    struct nst_loop_fd end;
+    struct nst_loop_timer retry; /* after there was no memory */
+    bool sentinel;               /* the first byte in the socket has been sent already */
+    bool maybe_marked;           /* ... or is a mark: nothing was read yet */
+    bool no_more, gone, broken;  /* RDHUP, HUP and ERR were seen */
+    bool fin_sent, eof_given;
+    /* Called last: `err` is 0 when both directions have ended in order, else why not (-errno). The
+     * owner ends the relay and the connection. */
+    void (*ended)(struct nst_relay *relay, int err);
+};
 
-/* Makes a relay for the client. Returns the client's descriptor, which is the caller's, or -errno.
- * It must be started, or dropped, before the loop goes on. */
-int nst_relay_new(struct nst_relay **out, struct nst_daemon *d, const struct nst_ipc_peer *peer);
+enum nst_relay_start {
+    NST_RELAY_FILLED,   /* one byte is unread that no program sent: the sentinel */
+    NST_RELAY_ACCEPTED, /* such a byte may come, with a mark */
+};
 
-/* For the events of its connection. */
-uint64_t nst_relay_cookie(const struct nst_relay *relay);
+/* Watches `fd`, one end of a stream socket pair, for its other end's close; takes it over, whatever
+ * comes of it. `*relay` is zero but for `ended`. 0 or -errno. */
+int nst_relay_init_take(struct nst_relay *relay, struct nst_daemon *d, int fd);
 
-/* Joins it with an established connection, which it takes over; it lives until both have ended. */
-void nst_relay_start_take(struct nst_relay *relay, nst_sock sock);
+/* Begins to carry; may end it. */
+void nst_relay_start(struct nst_relay *relay, nst_sock sock, enum nst_relay_start how);
 
-/* Ends one that was not started. */
-void nst_relay_drop(struct nst_relay *relay);
+/* The connection has become ready for something; may end it. */
+void nst_relay_ready(struct nst_relay *relay);
 
-/* Ends all: their clients see a reset, and so do the connections' peers if data is lost. */
-void nst_relays_free(struct nst_daemon *d);
-
-/* The client whose connection the cookie of a socket's events stands for; NULL if it is none. */
-const struct ucred *nst_relay_cred(uint64_t cookie);
+/* Closes our end: the program sees a reset, unless the relay ended in order. */
+void nst_relay_fini(struct nst_relay *relay);
 
 #endif

@@ -374,6 +374,80 @@ static const char *set_user(struct nst_settings *s, const char *value)
     return NULL;
 }
 
+/* ---- What users may do ------------------------------------------------------------------- */
+
+static const char *set_person_name(struct nst_settings *s, const char *value)
+{
+    const struct passwd *user = getpwnam(value);
+
+    if (!user)
+        return "the name of a user of this host";
+    s->person->uid = user->pw_uid;
+    s->person->named = true;
+    return NULL;
+}
+
+/* One port or a range; `*end` gets what follows. */
+static bool parse_ports(const char *value, struct nst_up_ports *out, const char **end)
+{
+    uint32_t first, last;
+
+    if (!parse_number(value, UINT16_MAX, &first, end))
+        return false;
+    last = first;
+    if (**end == '-' && !parse_number(*end + 1, UINT16_MAX, &last, end))
+        return false;
+    *out = (struct nst_up_ports){(uint16_t)first, (uint16_t)last};
+    return first > 0 && first <= last;
+}
+
+static const char *set_person_ports(struct nst_settings *s, const char *value)
+{
+    static const char accepted[] = "none, or up to 16 ports and ranges such as 80,443,8000-8099";
+    struct nst_up_person *p = s->person;
+
+    p->nports = 0;
+    if (strcmp(value, "none") == 0)
+        return NULL;
+    for (bool more = true; more; value++) {
+        if (p->nports == NST_UP_PORTS || !parse_ports(value, &p->ports[p->nports++], &value))
+            return accepted;
+        more = *value == ',';
+        if (!more && *value)
+            return accepted;
+    }
+    return NULL;
+}
+
+static const char *set_person_address(struct nst_settings *s, const char *value)
+{
+    return parse_ipv4(value, &s->person->addr) ? NULL : "an IPv4 address such as 10.0.0.2";
+}
+
+static const char *set_count(uint32_t *field, const char *value)
+{
+    const char *end;
+
+    return parse_number(value, 16384, field, &end) && !*end ? NULL : "a number from 0 to 16384";
+}
+
+static const char *set_person_sockets(struct nst_settings *s, const char *value)
+{
+    return set_count(&s->person->sockets, value);
+}
+
+static const char *set_person_listeners(struct nst_settings *s, const char *value)
+{
+    return set_count(&s->person->listeners, value);
+}
+
+static const char *set_person_connecting(struct nst_settings *s, const char *value)
+{
+    return set_count(&s->person->connecting, value);
+}
+
+/* ---- Switches ---------------------------------------------------------------------------- */
+
 static const char *set_daemon(struct nst_settings *s, const char *value)
 {
     return parse_bool(value, &s->config->daemon) ? NULL : "yes or no";
@@ -437,6 +511,12 @@ const struct nst_setting nst_settings_table[] = {
     {KEY("Route", "Destination"), .set = set_route_dst},
     {KEY("Route", "Gateway"), .set = set_route_gateway},
     {KEY("Route", "Metric"), .set = set_route_metric},
+    {KEY("User", "Name"), .set = set_person_name},
+    {KEY("User", "Ports"), .set = set_person_ports},
+    {KEY("User", "Address"), .set = set_person_address},
+    {KEY("User", "Sockets"), .set = set_person_sockets},
+    {KEY("User", "Listeners"), .set = set_person_listeners},
+    {KEY("User", "Connecting"), .set = set_person_connecting},
     {FLAG("nat", "IFNAME"), KEY("Netstack", "NAT"), .set = set_nat,
      .help = "let the stack reach, through IFNAME, what the host reaches"},
     {SWITCH("services", "yes"), KEY("Netstack", "Services"), .set = set_services,
@@ -468,6 +548,12 @@ const char *nst_settings_begin(struct nst_settings *s, const char *section)
         s->route = &s->config->routes[s->config->nroutes++];
         *s->route = (struct nst_up_route){0};
     }
+    if (strcmp(section, "User") == 0) {
+        if (s->config->npersons == NST_UP_PERSONS)
+            return "at most 32 [User] sections";
+        s->person = &s->config->persons[s->config->npersons++];
+        *s->person = (struct nst_up_person)NST_UP_ANYONE;
+    }
     return NULL;
 }
 
@@ -475,9 +561,13 @@ const char *nst_settings_end(struct nst_settings *s)
 {
     const struct nst_up_address *address = s->address;
     struct nst_up_route *route = s->route;
+    const struct nst_up_person *person = s->person;
 
     s->address = NULL;
     s->route = NULL;
+    s->person = NULL;
+    if (person && !person->named)
+        return "the [User] section has no Name=";
     if (address && !nst_addr_is_set(&address->prefix.addr))
         return "the [Address] section has no Address=";
     if (!route || nst_addr_is_set(&route->dst.addr))

@@ -19,6 +19,7 @@ struct nst_settings {
     bool dns_are_flags;             /* likewise */
     struct nst_up_address *address; /* that an [Address] section describes */
     struct nst_up_route *route;     /* that a [Route] section describes */
+    struct nst_up_person *person;   /* that a [User] section describes */
 };
 
 struct nst_setting {

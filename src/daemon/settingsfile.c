@@ -107,7 +107,7 @@ static int take_pair(void *ctx, const char *section, const char *key, const char
     if (!known_section)
         return fail(f, f->line,
                     "unknown section [%s]: expected [Match], [Link], [Network], [Address], "
-                    "[Route] or [Netstack]",
+                    "[Route], [User] or [Netstack]",
                     section);
     if (!row)
         return fail(f, f->line, "unknown key %s= in [%s]", key, section);

@@ -1,12 +1,9 @@
-/* Sockets lent to clients: ICMP echo for `ping`, packet sockets for `arping`, UDP by messages; and
- * TCP, see streams.c.
+/* Sockets for tools, whose data are messages: ICMP echo for `ping`, packet sockets for `arping`.
+ * They are told with each message what programs are not: when it came, and who reported an error.
  *
  * A socket belongs to one client and ends with it. What arrives is passed on at once; when the
- * client doesn't read, its connection's bounded queue drops datagrams, as a network would.
- *
- * Any user of the host may connect, and serve on the ports that any user may have on Linux (1024
- * and above); the instance's owner may do everything. */
-#include "daemon/sockets.h"
+ * client doesn't read, its connection's bounded queue drops datagrams, as a network would. */
+#include "daemon/lent.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,60 +15,84 @@
 #define SOCKETS_MAX  64 /* of one client */
 #define ICMP         1
 #define DATAGRAM_MAX (65535 + 14)
-#define PRIVILEGED   1024 /* ports below are the owner's */
+
+struct nst_session {
+    struct nst_daemon *daemon;
+    struct nst_ipc_peer *peer;
+    struct nst_list sockets;
+    uint32_t nsockets, last_id;
+    struct nst_list waiters;
+};
+
+enum kind {
+    KIND_ICMP,
+    KIND_PACKET,
+};
+
+/* One socket of a client. */
+struct session_sock {
+    struct nst_handler handler;
+    struct nst_list node;
+    struct nst_session *session;
+    nst_sock sock;
+    uint32_t id;
+    enum kind kind;
+};
 
 static void on_ready(struct nst_handler *handler, uint32_t ready);
 
-struct nst_client *nst_client_new(struct nst_daemon *d, struct nst_ipc_peer *peer)
+struct nst_session *nst_session_new(struct nst_daemon *d, struct nst_ipc_peer *peer)
 {
-    struct nst_client *c = calloc(1, sizeof *c);
+    struct nst_session *c = calloc(1, sizeof *c);
 
     if (c) {
         c->daemon = d;
         c->peer = peer;
         nst_list_init(&c->sockets);
+        nst_list_init(&c->waiters);
     }
     return c;
 }
 
-static struct nst_client_sock *sock_of(struct nst_list *e)
+static struct session_sock *sock_of(struct nst_list *e)
 {
-    return NST_CONTAINER(e, struct nst_client_sock, node);
+    return NST_CONTAINER(e, struct session_sock, node);
 }
 
-void nst_client_sock_free(struct nst_client_sock *s)
+static void sock_free(struct session_sock *s)
 {
     if (s->sock)
-        nst_close(s->client->daemon->stack, s->sock);
+        nst_close(s->session->daemon->stack, s->sock);
     nst_list_del(&s->node);
-    s->client->nsockets--;
-    s->client->daemon->nsockets--;
+    s->session->nsockets--;
+    s->session->daemon->nsockets--;
     free(s);
 }
 
-void nst_client_free(struct nst_client *client)
+void nst_session_free(struct nst_session *session)
 {
-    if (!client)
+    if (!session)
         return;
-    NST_LIST_FOREACH_SAFE (e, &client->sockets)
-        nst_client_sock_free(sock_of(e));
-    free(client);
+    NST_LIST_FOREACH_SAFE (e, &session->sockets)
+        sock_free(sock_of(e));
+    NST_LIST_FOREACH_SAFE (e, &session->waiters)
+        nst_waiter_free(NST_CONTAINER(e, struct nst_waiter, of_session));
+    free(session);
 }
 
-static struct nst_client_sock *sock_find(struct nst_client *client, json_int_t id)
+static struct session_sock *sock_find(struct nst_session *session, json_int_t id)
 {
-    if (!client)
+    if (!session)
         return NULL;
-    NST_LIST_FOREACH (e, &client->sockets)
+    NST_LIST_FOREACH (e, &session->sockets)
         if (sock_of(e)->id == id)
             return sock_of(e);
     return NULL;
 }
 
-struct nst_client_sock *nst_client_sock_named(struct nst_ipc_peer *peer, uint32_t id,
-                                              const json_t *args)
+static struct session_sock *sock_named(struct nst_ipc_peer *peer, uint32_t id, const json_t *args)
 {
-    struct nst_client_sock *s =
+    struct session_sock *s =
         sock_find(nst_ipc_peer_data(peer), json_integer_value(json_object_get(args, "sock")));
 
     if (!s)
@@ -79,20 +100,25 @@ struct nst_client_sock *nst_client_sock_named(struct nst_ipc_peer *peer, uint32_
     return s;
 }
 
-const struct ucred *nst_client_cred(uint64_t cookie)
+const struct ucred *nst_session_cred(uint64_t cookie)
 {
     const struct nst_handler *h = (const struct nst_handler *)(uintptr_t)cookie;
 
-    if (h->ready != on_ready && h->ready != nst_client_stream_ready)
+    if (h->ready != on_ready)
         return NULL;
-    return nst_ipc_peer_cred(NST_CONTAINER(h, const struct nst_client_sock, handler)->client->peer);
+    return nst_ipc_peer_cred(NST_CONTAINER(h, const struct session_sock, handler)->session->peer);
+}
+
+struct nst_list *nst_session_waiters(struct nst_session *session)
+{
+    return &session->waiters;
 }
 
 /* ---- socket ------------------------------------------------------------------------------- */
 
-static int open_echo(struct nst_client_sock *s)
+static int open_echo(struct session_sock *s)
 {
-    struct nst_stack *stack = s->client->daemon->stack;
+    struct nst_stack *stack = s->session->daemon->stack;
     const struct nst_sockaddr any = {0};
     int err =
         nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, ICMP, (uintptr_t)&s->handler);
@@ -103,25 +129,9 @@ static int open_echo(struct nst_client_sock *s)
     return err ? err : nst_bind(stack, s->sock, &any);
 }
 
-static int open_udp(struct nst_client_sock *s)
+static int open_packet(struct session_sock *s, json_int_t ethertype)
 {
-    struct nst_stack *stack = s->client->daemon->stack;
-    int err = nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, 0, (uintptr_t)&s->handler);
-
-    return err ? err : nst_setopt(stack, s->sock, NST_OPT_RECVERR, 1);
-}
-
-static int open_stream(struct nst_client_sock *s)
-{
-    struct nst_stack *stack = s->client->daemon->stack;
-
-    s->handler.ready = nst_client_stream_ready;
-    return nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_STREAM, 0, (uintptr_t)&s->handler);
-}
-
-static int open_packet(struct nst_client_sock *s, json_int_t ethertype)
-{
-    struct nst_daemon *d = s->client->daemon;
+    struct nst_daemon *d = s->session->daemon;
     const struct nst_sockaddr local = {.port = (uint16_t)ethertype, .link = d->link};
     int err =
         nst_socket(d->stack, &s->sock, NST_AF_UNSPEC, NST_SOCK_PACKET, 0, (uintptr_t)&s->handler);
@@ -129,12 +139,12 @@ static int open_packet(struct nst_client_sock *s, json_int_t ethertype)
     return err ? err : nst_bind(d->stack, s->sock, &local);
 }
 
-static json_t *describe(const struct nst_client_sock *s)
+static json_t *describe(const struct session_sock *s)
 {
-    const struct nst_daemon *d = s->client->daemon;
+    const struct nst_daemon *d = s->session->daemon;
     char mac[NST_MAC_TEXT], addr[NST_ADDR_TEXT];
 
-    if (s->kind != NST_CLIENT_PACKET)
+    if (s->kind != KIND_PACKET)
         return json_pack("{s:I}", "sock", (json_int_t)s->id);
     return json_pack("{s:I, s:s, s:s, s:s}", "sock", (json_int_t)s->id, "link",
                      nst_device_name(d->device), "mac", nst_mac_print(mac, &d->mac), "address",
@@ -143,22 +153,19 @@ static json_t *describe(const struct nst_client_sock *s)
 
 /* What a client asks for. */
 struct wish {
-    enum nst_client_sock_kind kind;
+    enum kind kind;
     const char *link;
     json_int_t ethertype;
 };
 
-static bool parse_kind(const json_t *args, enum nst_client_sock_kind *out)
+static bool parse_kind(const json_t *args, enum kind *out)
 {
-    static const char *const names[] = {[NST_CLIENT_ICMP] = "icmp",
-                                        [NST_CLIENT_PACKET] = "packet",
-                                        [NST_CLIENT_UDP] = "udp",
-                                        [NST_CLIENT_STREAM] = "stream"};
+    static const char *const names[] = {[KIND_ICMP] = "icmp", [KIND_PACKET] = "packet"};
     const char *type = json_string_value(json_object_get(args, "type"));
 
     for (size_t i = 0; type && i < NST_ARRAY_LEN(names); i++) {
         if (strcmp(type, names[i]) == 0) {
-            *out = (enum nst_client_sock_kind)i;
+            *out = (enum kind)i;
             return true;
         }
     }
@@ -166,11 +173,11 @@ static bool parse_kind(const json_t *args, enum nst_client_sock_kind *out)
 }
 
 /* Whether the client may have such a socket; answers with an error if not. */
-static bool may_open(struct nst_client *client, uint32_t id, const struct wish *wish)
+static bool may_open(struct nst_session *session, uint32_t id, const struct wish *wish)
 {
-    const struct nst_daemon *d = client->daemon;
-    struct nst_ipc_peer *peer = client->peer;
-    bool packet = wish->kind == NST_CLIENT_PACKET;
+    const struct nst_daemon *d = session->daemon;
+    struct nst_ipc_peer *peer = session->peer;
+    bool packet = wish->kind == KIND_PACKET;
 
     if (packet && !nst_ipc_peer_is_owner(peer))
         nst_ipc_error(peer, id, -EPERM,
@@ -182,134 +189,69 @@ static bool may_open(struct nst_client *client, uint32_t id, const struct wish *
         nst_ipc_error(peer, id, -EINVAL, "an EtherType is a number of 16 bits");
     else if (wish->link && strcmp(wish->link, nst_device_name(d->device)) != 0)
         nst_ipc_error(peer, id, -ENODEV, "the instance's device is %s", nst_device_name(d->device));
-    else if (client->nsockets >= SOCKETS_MAX)
+    else if (session->nsockets >= SOCKETS_MAX)
         nst_ipc_error(peer, id, -EMFILE, "a client may have %d sockets", SOCKETS_MAX);
     else
         return true;
     return false;
 }
 
-static struct nst_client_sock *sock_new(struct nst_client *client, enum nst_client_sock_kind kind)
+static struct session_sock *sock_new(struct nst_session *session, enum kind kind)
 {
-    struct nst_client_sock *s = calloc(1, sizeof *s);
+    struct session_sock *s = calloc(1, sizeof *s);
 
     if (!s)
         return NULL;
     s->handler.ready = on_ready;
-    s->client = client;
+    s->session = session;
     s->kind = kind;
-    s->id = ++client->last_id;
-    client->nsockets++;
-    client->daemon->nsockets++;
-    nst_list_push_back(&client->sockets, &s->node);
+    s->id = ++session->last_id;
+    session->nsockets++;
+    session->daemon->nsockets++;
+    nst_list_push_back(&session->sockets, &s->node);
     return s;
 }
 
-static int sock_open(struct nst_client_sock *s, const struct wish *wish)
+static int sock_open(struct session_sock *s, const struct wish *wish)
 {
     switch (s->kind) {
-    case NST_CLIENT_ICMP:
+    case KIND_ICMP:
         return open_echo(s);
-    case NST_CLIENT_PACKET:
+    case KIND_PACKET:
         return open_packet(s, wish->ethertype);
-    case NST_CLIENT_UDP:
-        return open_udp(s);
-    case NST_CLIENT_STREAM:
-        return open_stream(s);
     }
     return -EINVAL;
 }
 
-void nst_client_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args)
+void nst_session_socket(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                        const json_t *args)
 {
-    struct nst_client *client = nst_ipc_peer_data(peer);
+    struct nst_session *session = nst_ipc_peer_data(peer);
     struct wish wish = {.link = json_string_value(json_object_get(args, "link")),
                         .ethertype = json_integer_value(json_object_get(args, "ethertype"))};
-    struct nst_client_sock *s = NULL;
+    struct session_sock *s = NULL;
 
     (void)d;
     if (!parse_kind(args, &wish.kind)) {
-        nst_ipc_error(peer, id, -EINVAL,
-                      "there are sockets of the types stream, udp, icmp and packet");
+        nst_ipc_error(peer, id, -EINVAL, "there are sockets of the types icmp and packet");
         return;
     }
-    if (client && !may_open(client, id, &wish))
+    if (session && !may_open(session, id, &wish))
         return;
-    int err = client && (s = sock_new(client, wish.kind)) ? sock_open(s, &wish) : -ENOMEM;
+    int err = session && (s = sock_new(session, wish.kind)) ? sock_open(s, &wish) : -ENOMEM;
     if (!err) {
         nst_ipc_reply_take(peer, id, describe(s));
         return;
     }
     if (s)
-        nst_client_sock_free(s);
+        sock_free(s);
     nst_ipc_error(peer, id, err, "cannot open a socket: %s", strerror(-err));
-}
-
-/* ---- bind ----------------------------------------------------------------------------------- */
-
-bool nst_client_parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
-                           struct nst_sockaddr *out)
-{
-    const char *addr = json_string_value(json_object_get(args, "address"));
-    json_int_t port = json_integer_value(json_object_get(args, "port"));
-
-    *out = (struct nst_sockaddr){.port = (uint16_t)port};
-    if (addr && (!nst_addr_parse(&out->addr, addr) || out->addr.family != NST_AF_INET))
-        nst_ipc_error(peer, id, -EINVAL, "\"address\" is not an IPv4 address");
-    else if (port < 0 || port > UINT16_MAX)
-        nst_ipc_error(peer, id, -EINVAL, "a port is a number from 0 to 65535");
-    else
-        return true;
-    return false;
-}
-
-json_t *nst_client_name_json(const char *addr_key, const char *port_key,
-                             const struct nst_sockaddr *name)
-{
-    char text[NST_ADDR_TEXT];
-    bool set = nst_addr_is_set(&name->addr);
-
-    return json_pack("{s:s?, s:i}", addr_key, set ? nst_addr_print(text, &name->addr) : NULL,
-                     port_key, name->port);
-}
-
-void nst_client_reply_local(struct nst_client_sock *s, uint32_t id)
-{
-    struct nst_sock_info info = {0};
-
-    nst_info(s->client->daemon->stack, s->sock, &info);
-    nst_ipc_reply_take(s->client->peer, id, nst_client_name_json("address", "port", &info.local));
-}
-
-void nst_client_bind(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                     const json_t *args)
-{
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
-    struct nst_sockaddr local;
-
-    if (!s || !nst_client_parse_name(peer, id, args, &local))
-        return;
-    if (s->kind != NST_CLIENT_STREAM && s->kind != NST_CLIENT_UDP) {
-        nst_ipc_error(peer, id, -EOPNOTSUPP, "this kind of socket has no port");
-        return;
-    }
-    if (local.port && local.port < PRIVILEGED && !nst_ipc_peer_is_owner(peer)) {
-        nst_ipc_error(peer, id, -EACCES, "ports below %d are for the owner of the instance",
-                      PRIVILEGED);
-        return;
-    }
-    int err = nst_bind(d->stack, s->sock, &local);
-    if (err)
-        nst_ipc_error(peer, id, err, "cannot bind to port %u: %s", local.port, strerror(-err));
-    else
-        nst_client_reply_local(s, id);
 }
 
 /* ---- setopt, close -------------------------------------------------------------------------- */
 
-void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                       const json_t *args)
+void nst_session_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                        const json_t *args)
 {
     static const struct {
         const char *name;
@@ -319,7 +261,7 @@ void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
                    {"broadcast", NST_OPT_BROADCAST},
                    {"rcvbuf", NST_OPT_RCVBUF},
                    {"sndbuf", NST_OPT_SNDBUF}};
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct session_sock *s = sock_named(peer, id, args);
     const char *name = json_string_value(json_object_get(args, "option"));
     json_int_t value = json_integer_value(json_object_get(args, "value"));
     size_t i = 0;
@@ -340,28 +282,26 @@ void nst_client_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
         nst_ipc_reply_take(peer, id, json_object());
 }
 
-void nst_client_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
-                      const json_t *args)
+void nst_session_close(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                       const json_t *args)
 {
-    struct nst_client_sock *s = nst_client_sock_named(peer, id, args);
+    struct session_sock *s = sock_named(peer, id, args);
 
     (void)d;
     if (!s)
         return;
-    if (s->waiting)
-        nst_ipc_error(peer, s->call, -ECANCELED, "the socket was closed");
-    nst_client_sock_free(s);
+    sock_free(s);
     nst_ipc_reply_take(peer, id, json_object());
 }
 
 /* ---- Datagrams ------------------------------------------------------------------------------ */
 
-void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
-                         const struct nst_ipc_datagram *datagram, const uint8_t *payload,
-                         size_t len)
+void nst_session_datagram(void *ctx, struct nst_ipc_peer *peer,
+                          const struct nst_ipc_datagram *datagram, const uint8_t *payload,
+                          size_t len)
 {
     struct nst_daemon *d = ctx;
-    struct nst_client_sock *s = sock_find(nst_ipc_peer_data(peer), datagram->sock);
+    struct session_sock *s = sock_find(nst_ipc_peer_data(peer), datagram->sock);
     struct nst_slice data = {(void *)(uintptr_t)payload, len};
     struct nst_msg msg = {.data = &data,
                           .ndata = 1,
@@ -369,7 +309,7 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
                           .ttl = datagram->ttl,
                           .tos = (int16_t)(datagram->tos ? datagram->tos : -1)};
 
-    if (!s || s->kind == NST_CLIENT_STREAM)
+    if (!s)
         return;
     int64_t sent = nst_send(d->stack, s->sock, &msg);
     if (sent >= 0)
@@ -382,12 +322,12 @@ void nst_client_datagram(void *ctx, struct nst_ipc_peer *peer,
     nst_ipc_datagram_send(peer, &report, &data, 1);
 }
 
-static void pass_on(struct nst_client_sock *s, const struct nst_msg *msg, size_t len, bool error)
+static void pass_on(struct session_sock *s, const struct nst_msg *msg, size_t len, bool error)
 {
     struct nst_ipc_datagram out = {.sock = s->id, .time = msg->time};
     struct nst_slice data = {msg->data[0].base, nst_min(len, msg->data[0].len)};
 
-    if (s->kind != NST_CLIENT_PACKET) {
+    if (s->kind != KIND_PACKET) {
         out.peer = msg->peer.addr;
         out.port = msg->peer.port;
         out.ttl = msg->ttl;
@@ -403,23 +343,23 @@ static void pass_on(struct nst_client_sock *s, const struct nst_msg *msg, size_t
         out.icmp_code = msg->error.code;
         out.info = msg->error.info;
     }
-    nst_ipc_datagram_send(s->client->peer, &out, &data, 1);
+    nst_ipc_datagram_send(s->session->peer, &out, &data, 1);
 }
 
-static void receive_all(struct nst_client_sock *s, uint32_t flags)
+static void receive_all(struct session_sock *s, uint32_t flags)
 {
     static uint8_t buffer[DATAGRAM_MAX];
     struct nst_slice data = {buffer, sizeof buffer};
     struct nst_msg msg = {.data = &data, .ndata = 1};
     int64_t len;
 
-    while ((len = nst_recv(s->client->daemon->stack, s->sock, &msg, flags)) >= 0)
+    while ((len = nst_recv(s->session->daemon->stack, s->sock, &msg, flags)) >= 0)
         pass_on(s, &msg, (size_t)len, flags & NST_RECV_ERROR);
 }
 
 static void on_ready(struct nst_handler *handler, uint32_t ready)
 {
-    struct nst_client_sock *s = NST_CONTAINER(handler, struct nst_client_sock, handler);
+    struct session_sock *s = NST_CONTAINER(handler, struct session_sock, handler);
 
     if (ready & NST_READY_IN)
         receive_all(s, 0);

@@ -4,7 +4,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
-#include "daemon/relay.h"
+#include "daemon/lent.h"
 
 #define PAGE 64 /* entries in an answer: with all that is told of each, half a message */
 
@@ -124,16 +124,18 @@ static const char *state_name(const struct nst_sock_info *s)
     return s->type == NST_SOCK_STREAM ? names[s->state] : NULL;
 }
 
-/* A service, or the process that opened it; null when nobody has it any more. */
+/* A service, or the process that has it; null when nobody has it any more. */
 static json_t *json_owner(uint64_t cookie)
 {
     const char *service = cookie ? nst_services_name(cookie) : NULL;
-    const struct ucred *cred = cookie ? nst_client_cred(cookie) : NULL;
+    const struct ucred *cred = cookie ? nst_session_cred(cookie) : NULL;
+    const struct nst_lent *lent = cookie ? nst_lent_of_cookie(cookie) : NULL;
 
     if (service)
         return json_pack("{s:s}", "service", service);
-    if (cookie && !cred)
-        cred = nst_relay_cred(cookie);
+    if (lent)
+        return json_pack("{s:i, s:i, s:I}", "pid", (int)lent->pid, "uid", (int)lent->account->uid,
+                         "number", (json_int_t)lent->token.id);
     return cred ? json_pack("{s:i, s:i}", "pid", (int)cred->pid, "uid", (int)cred->uid)
                 : json_null();
 }

@@ -15,8 +15,8 @@
 
 #include "core/base/addr.h"
 #include "daemon/daemon.h"
+#include "daemon/lent.h"
 #include "daemon/log.h"
-#include "daemon/relay.h"
 #include "netstack/system.h"
 
 /* ---- The stack ------------------------------------------------------------------------------ */
@@ -254,14 +254,15 @@ static int start_server(struct nst_daemon *d, struct nst_fault *fault)
     return err ? nst_fault_set(fault, err, "%s", why) : 0;
 }
 
+/* Nothing is done to the host from here on, until take_down(). */
 static int give_up_rights(struct nst_daemon *d, struct nst_fault *fault)
 {
-    if (!d->config.user[0])
-        return 0;
-    int err = nst_keeper_start(&d->keeper, d);
+    int err = d->config.user[0] ? nst_keeper_start(&d->keeper, d) : 0;
+
     if (err)
         return nst_fault_system(fault, err, "cannot start the process that cleans up");
-    return nst_drop_rights(&d->config, fault);
+    nst_lender_hide(d->lender);
+    return d->config.user[0] ? nst_drop_rights(&d->config, fault) : 0;
 }
 
 /* As many descriptors as we may have: each connection of a client takes one. */
@@ -281,12 +282,13 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
 {
     int err = nst_loop_new(&d->loop, NULL);
 
-    nst_list_init(&d->relays);
     raise_limit();
     if (!err)
         err = catch_signals(d);
     if (err)
         return nst_fault_system(fault, err, "cannot start the event loop");
+    if ((err = nst_lender_new(&d->lender, d)))
+        return nst_fault_system(fault, err, "cannot lend sockets");
     if ((err = start_server(d, fault)) || (err = nst_nat_sweep(NST_IPC_DIR, fault)) ||
         (err = open_device(d, fault)))
         return err;
@@ -308,6 +310,7 @@ static void take_down(struct nst_daemon *d)
 
     stop_ping(d);
     nst_pump_stop(d);
+    nst_lender_unhide(d->lender);
     if (!d->keeper) {
         if (nst_nat_down(d->nat, &fault) != 0)
             nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
@@ -318,7 +321,7 @@ static void take_down(struct nst_daemon *d)
     nst_device_close(d->device);
     nst_keeper_finish(d->keeper);
     nst_ipc_server_free(d->server);
-    nst_relays_free(d);
+    nst_lender_free(d->lender);
     nst_services_free(d->services);
     nst_stack_free(d->stack);
     nst_capture_free(d->capture);

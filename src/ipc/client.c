@@ -95,13 +95,12 @@ static uint64_t deadline_after(int timeout_ms)
     return timeout_ms < 0 ? UINT64_MAX : nst_ipc_clock() + (uint64_t)timeout_ms * 1000000;
 }
 
-/* The next message of any kind; `passed` as in nst_ipc_packet_recv(). */
-static int receive(struct nst_ipc_client *client, struct nst_ipc_msg *msg, uint64_t deadline,
-                   int *passed)
+/* The next message of any kind. */
+static int receive(struct nst_ipc_client *client, struct nst_ipc_msg *msg, uint64_t deadline)
 {
     int err;
 
-    while ((err = nst_ipc_packet_recv(client->fd, client->buf, msg, passed)) == -EAGAIN)
+    while ((err = nst_ipc_packet_recv(client->fd, client->buf, msg, NULL)) == -EAGAIN)
         if ((err = wait_for(client, POLLIN, deadline)) != 0)
             break;
     if (err == -EPROTONOSUPPORT)
@@ -116,7 +115,7 @@ static int greet(struct nst_ipc_client *client)
 {
     struct nst_ipc_msg msg;
     const char *message;
-    int err = receive(client, &msg, deadline_after(PATIENCE_MS), NULL);
+    int err = receive(client, &msg, deadline_after(PATIENCE_MS));
 
     if (err)
         return err;
@@ -232,20 +231,9 @@ static bool answers(const struct nst_ipc_msg *msg, uint32_t id)
            (msg->header.type == NST_IPC_REPLY || msg->header.type == NST_IPC_ERROR);
 }
 
-/* Whether a message came with a descriptor exactly if it had to: the answer, when it is no error.
- */
-static bool passes_rightly(const struct nst_ipc_msg *msg, uint32_t id, const int *passed)
+int nst_ipc_client_call_take(struct nst_ipc_client *client, json_t *call, json_t **result)
 {
-    bool fetched = answers(msg, id) && msg->header.type == NST_IPC_REPLY;
-
-    return !passed || (*passed >= 0) == fetched;
-}
-
-/* Calls and waits for the answer; `passed` is NULL for a call that fetches nothing. */
-static int call_take(struct nst_ipc_client *client, json_t *call, int timeout_ms, json_t **result,
-                     int *passed)
-{
-    uint64_t deadline = deadline_after(timeout_ms);
+    uint64_t deadline = deadline_after(PATIENCE_MS);
     uint32_t id = ++client->last_id;
     struct nst_ipc_msg msg;
     bool answered = false;
@@ -253,30 +241,10 @@ static int call_take(struct nst_ipc_client *client, json_t *call, int timeout_ms
 
     json_decref(call);
     while (!err && !answered) {
-        err = receive(client, &msg, deadline, passed);
-        if (!err && !passes_rightly(&msg, id, passed))
-            err = fail_transport(client, -EPROTO);
+        err = receive(client, &msg, deadline);
         answered = !err && answers(&msg, id);
     }
     return answered ? take_answer(client, &msg, result) : err;
-}
-
-int nst_ipc_client_call_take(struct nst_ipc_client *client, json_t *call, json_t **result)
-{
-    return call_take(client, call, PATIENCE_MS, result, NULL);
-}
-
-int nst_ipc_client_fetch_take(struct nst_ipc_client *client, json_t *call, int timeout_ms,
-                              json_t **result, int *passed)
-{
-    *passed = -1;
-    int err = call_take(client, call, timeout_ms, result, passed);
-
-    if (err && *passed >= 0) {
-        close(*passed);
-        *passed = -1;
-    }
-    return err;
 }
 
 /* ---- Datagrams and frames ---- */
@@ -295,9 +263,9 @@ int nst_ipc_client_send(struct nst_ipc_client *client, const struct nst_ipc_data
 int nst_ipc_client_next(struct nst_ipc_client *client, struct nst_ipc_msg *msg, int timeout_ms)
 {
     uint64_t deadline = deadline_after(timeout_ms);
-    int err = receive(client, msg, deadline, NULL);
+    int err = receive(client, msg, deadline);
 
     while (!err && msg->header.type != NST_IPC_DATAGRAM && msg->header.type != NST_IPC_FRAME)
-        err = receive(client, msg, deadline, NULL);
+        err = receive(client, msg, deadline);
     return err;
 }

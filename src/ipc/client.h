@@ -26,11 +26,6 @@ int nst_ipc_client_fd(const struct nst_ipc_client *client);
  * it does not answer; nst_ipc_client_why() says them in a sentence. */
 int nst_ipc_client_call_take(struct nst_ipc_client *client, json_t *call, json_t **result);
 
-/* Calls in the same way for a descriptor: the answer must come with one, the caller's then in
- * `*passed`, and no other message may. Waits for `timeout_ms` at most; -1: for ever. */
-int nst_ipc_client_fetch_take(struct nst_ipc_client *client, json_t *call, int timeout_ms,
-                              json_t **result, int *passed);
-
 /* The sentence about the last error. */
 const char *nst_ipc_client_why(const struct nst_ipc_client *client);
 

@@ -16,9 +16,10 @@
 #include <sys/un.h>
 
 #define NST_IPC_SECRET     16
-#define NST_IPC_TOKEN_TEXT 41 /* a token in hexadecimal digits, with the final 0 */
+#define NST_IPC_TOKEN_TEXT 49 /* a token in hexadecimal digits, with the final 0 */
 
 struct nst_ipc_token {
+    uint32_t epoch; /* of the daemon: a restart makes another */
     uint32_t id;
     uint8_t secret[NST_IPC_SECRET];
 };
@@ -28,7 +29,6 @@ enum nst_ipc_name_kind {
     NST_IPC_NAME_END = 2,     /* the daemon's end of a connection; `local` and `peer` are known */
     NST_IPC_NAME_SINK = 3,    /* datagrams to any destination go here, with a header */
     NST_IPC_NAME_SOURCE = 4,  /* a datagram came from `peer`, to `local` */
-    NST_IPC_NAME_PROBE = 5,   /* nobody has this one; see nst_lent_probe() */
 };
 
 enum nst_ipc_name_flag { /* what a program that receives a datagram asked to be told with it */
@@ -50,6 +50,12 @@ socklen_t nst_ipc_name_emit(const struct nst_ipc_sockname *name, struct sockaddr
 
 /* -ENOTSOCK if it is the address of something else. */
 int nst_ipc_name_parse(struct nst_ipc_sockname *out, const struct sockaddr_un *addr, socklen_t len);
+
+/* Bytes from hexadecimal digits: how many, or -EINVAL for more than `max` or something else. */
+int nst_ipc_hex_parse(uint8_t *out, size_t max, const char *text);
+
+/* The digits of `n` bytes, and the final 0. */
+void nst_ipc_hex_print(char *out, const uint8_t *p, size_t n);
 
 /* A token as text, and back: -EINVAL. */
 const char *nst_ipc_token_print(char out[NST_IPC_TOKEN_TEXT], const struct nst_ipc_token *token);

@@ -9,6 +9,7 @@
 #include "ipc/packet.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -141,20 +142,65 @@ int nst_ipc_packet_recv(int fd, uint8_t *buf, struct nst_ipc_msg *out, int *pass
     return err;
 }
 
-ssize_t nst_ipc_stream_recv(int fd, struct iovec *iov, size_t n, int flags)
+/* recvmsg() that gets rid of descriptors which may come along. */
+static ssize_t receive_bare(int fd, struct msghdr *msg, int flags)
 {
     union rights rights;
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n, .msg_control = &rights};
     ssize_t got;
 
+    msg->msg_control = &rights;
     do {
-        msg.msg_controllen = sizeof rights;
-        got = recvmsg(fd, &msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        msg->msg_controllen = sizeof rights;
+        got = recvmsg(fd, msg, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
-    take_rights(&msg, NULL, 0);
+    take_rights(msg, NULL, 0);
     return got;
+}
+
+ssize_t nst_ipc_stream_recv(int fd, struct iovec *iov, size_t n, int flags)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+
+    return receive_bare(fd, &msg, flags);
+}
+
+ssize_t nst_ipc_datagram_take(int fd, struct msghdr *msg)
+{
+    return receive_bare(fd, msg, 0);
+}
+
+int nst_ipc_stream_marked(int fd)
+{
+    char byte;
+    struct iovec iov = {&byte, 1};
+    union rights rights;
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
+    ssize_t got = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (got <= 0)
+        return got < 0 ? -errno : -EAGAIN;
+    /* Without a descriptor of our own left, the kernel says at least that there was one. */
+    return take_rights(&msg, NULL, 0) > 0 || (msg.msg_flags & MSG_CTRUNC) != 0;
+}
+
+int nst_ipc_stream_mark(int fd)
+{
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    union rights rights;
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -errno;
+    attach(&msg, &rights, ends[0]);
+    int err = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    close(ends[0]);
+    close(ends[1]);
+    return err;
 }
 
 void nst_ipc_packet_close(int fd)

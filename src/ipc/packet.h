@@ -5,6 +5,7 @@
 #include "ipc/proto.h"
 
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 /* The pieces that a body may be gathered from: a fixed part and a packet's slices. */
@@ -49,6 +50,17 @@ int nst_ipc_packet_recv(int fd, uint8_t *buf, struct nst_ipc_msg *out, int *pass
 /* Receives from a connected stream socket as recvmsg() does, and gets rid of descriptors that may
  * come along. Bytes, 0 at the end, or -errno. */
 ssize_t nst_ipc_stream_recv(int fd, struct iovec *iov, size_t n, int flags);
+
+/* Receives a datagram as recvmsg() does, without waiting, and gets rid of descriptors that may come
+ * along; `msg` has no room for control messages. Bytes or -errno. */
+ssize_t nst_ipc_datagram_take(int fd, struct msghdr *msg);
+
+/* Whether the next byte of a stream socket came with a descriptor, which is got rid of: the mark of
+ * a byte that no program sent. -EAGAIN without a byte, or -errno. */
+int nst_ipc_stream_marked(int fd);
+
+/* Sends one such byte. 0 or -errno. */
+int nst_ipc_stream_mark(int fd);
 
 /* Closes the socket, without being held up by what the other end may have sent. */
 void nst_ipc_packet_close(int fd);

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#define NST_IPC_VERSION       1
+#define NST_IPC_VERSION       2
 #define NST_IPC_HLEN          16
 #define NST_IPC_MSG_MAX       (128u * 1024) /* header and body */
 #define NST_IPC_BODY_MAX      (NST_IPC_MSG_MAX - NST_IPC_HLEN)

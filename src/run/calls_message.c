@@ -116,7 +116,7 @@ static ssize_t send_datagram(const struct nst_run_call *call, int flags)
         err = nst_run_target_gather(call->tid, work.data, m->iov, m->there.msg_iovlen, m->total);
     if (err)
         return err;
-    return nst_client_sendmsg_at(call->fd, &here, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    return nst_client_sendmsg(call->fd, &here, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 /* An address or control messages, for a stream: TCP looks at neither. */
@@ -214,7 +214,7 @@ static ssize_t receive_datagram(const struct nst_run_call *call, int flags)
     };
     if (flags & MSG_ERRQUEUE) /* which would be the data to AF_UNIX */
         return -EAGAIN;
-    ssize_t n = nst_client_recvmsg_at(call->fd, &here, flags | MSG_DONTWAIT);
+    ssize_t n = nst_client_recvmsg(call->fd, &here, flags | MSG_DONTWAIT);
     if (n < 0)
         return n;
     size_t len = (size_t)n < iov.iov_len ? (size_t)n : iov.iov_len;

@@ -111,7 +111,7 @@ void nst_run_getpeername(struct nst_run_call *call)
 {
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof addr;
-    int err = nst_client_peername(call->fd, (struct sockaddr *)&addr, &len);
+    int err = nst_client_getpeername(call->fd, (struct sockaddr *)&addr, &len);
 
     if (err)
         nst_run_call_return(call, err);

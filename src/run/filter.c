@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -46,6 +47,7 @@
 enum rule {
     UNLESS_SHIM,  /* always, but for the shim's own */
     WITH_ADDRESS, /* if argument 4 is an address: six arguments, so the shim takes another way */
+    INTERFACE,    /* if it asks about an interface */
     OPTION,       /* unless it is a mere hint, or the shim's */
     SOCKET,       /* by family and type */
 };
@@ -54,12 +56,12 @@ static const struct {
     uint32_t nr;
     enum rule rule;
 } RULES[] = {
-    {SYS_socket, SOCKET},           {SYS_connect, UNLESS_SHIM},     {SYS_bind, UNLESS_SHIM},
-    {SYS_listen, UNLESS_SHIM},      {SYS_accept, UNLESS_SHIM},      {SYS_accept4, UNLESS_SHIM},
-    {SYS_getsockname, UNLESS_SHIM}, {SYS_getpeername, UNLESS_SHIM}, {SYS_setsockopt, OPTION},
-    {SYS_getsockopt, UNLESS_SHIM},  {SYS_sendto, WITH_ADDRESS},     {SYS_recvfrom, WITH_ADDRESS},
-    {SYS_sendmsg, UNLESS_SHIM},     {SYS_recvmsg, UNLESS_SHIM},     {SYS_sendmmsg, UNLESS_SHIM},
-    {SYS_recvmmsg, UNLESS_SHIM},
+    {SYS_socket, SOCKET},         {SYS_connect, UNLESS_SHIM},     {SYS_bind, UNLESS_SHIM},
+    {SYS_listen, UNLESS_SHIM},    {SYS_ioctl, INTERFACE},         {SYS_accept, UNLESS_SHIM},
+    {SYS_accept4, UNLESS_SHIM},   {SYS_getsockname, UNLESS_SHIM}, {SYS_getpeername, UNLESS_SHIM},
+    {SYS_setsockopt, OPTION},     {SYS_getsockopt, UNLESS_SHIM},  {SYS_sendto, WITH_ADDRESS},
+    {SYS_recvfrom, WITH_ADDRESS}, {SYS_sendmsg, UNLESS_SHIM},     {SYS_recvmsg, UNLESS_SHIM},
+    {SYS_sendmmsg, UNLESS_SHIM},  {SYS_recvmmsg, UNLESS_SHIM},
 };
 
 /* ---- Writing instructions ---------------------------------------------------------------- */
@@ -164,6 +166,21 @@ static void ret_family(struct nst_run_filter *f, uint32_t internet)
     ret(f, REFUSE(EAFNOSUPPORT));
 }
 
+/* The questions about an interface that a socket answers. */
+static void ret_interface(struct nst_run_filter *f)
+{
+    static const uint32_t questions[] = {
+        SIOCGIFNAME,    SIOCGIFCONF,    SIOCGIFFLAGS,  SIOCGIFADDR, SIOCGIFDSTADDR,
+        SIOCGIFBRDADDR, SIOCGIFNETMASK, SIOCGIFMETRIC, SIOCGIFMTU,  SIOCGIFHWADDR,
+        SIOCGIFINDEX,   SIOCGIFTXQLEN,  SIOCGIFMAP,
+    };
+
+    load_arg(f, 1, false);
+    for (size_t i = 0; i < NST_ARRAY_LEN(questions); i++)
+        ret_if(f, questions[i], SECCOMP_RET_USER_NOTIF);
+    ret(f, SECCOMP_RET_ALLOW);
+}
+
 static void push_rule(struct nst_run_filter *f, uint32_t nr, enum rule rule)
 {
     size_t block = begin_block(f, nr);
@@ -174,6 +191,9 @@ static void push_rule(struct nst_run_filter *f, uint32_t nr, enum rule rule)
         break;
     case WITH_ADDRESS:
         ret_trap_with_address(f);
+        break;
+    case INTERFACE:
+        ret_interface(f);
         break;
     case OPTION:
         ret_hints(f);

@@ -28,10 +28,11 @@ int nst_run_fail(int status, const char *format, ...)
 
 /* ---- The supervisor's beginning ----------------------------------------------------------- */
 
-/* What the launcher tells its supervisor: where to find the listener, and something to read, to
+/* What the launcher tells its supervisor: two descriptors of its own, and something to read, to
  * prove that the supervisor may look into it at all. */
 struct hello {
-    int notify; /* a descriptor of the launcher's */
+    int notify; /* the filter's listener */
+    int place;  /* an Internet socket of the kernel's, where the program is */
     uint64_t probe;
     uint64_t value; /* what stands at `probe` */
 };
@@ -54,8 +55,8 @@ static void detach(int door)
         _exit(NST_RUN_FAILED);
 }
 
-/* The listener, or -errno: -EPERM where one process may not look into another. */
-static int fetch_listener(pid_t launcher, const struct hello *hello)
+/* Makes the descriptors ours. -EPERM where one process may not look into another. */
+static int fetch(pid_t launcher, struct hello *hello)
 {
     static struct nst_run_pidfds pidfds;
     uint64_t value = 0;
@@ -63,7 +64,9 @@ static int fetch_listener(pid_t launcher, const struct hello *hello)
 
     if (err || value != hello->value)
         return -EPERM;
-    return nst_run_target_fd(&pidfds, launcher, hello->notify);
+    hello->notify = nst_run_target_fd(&pidfds, launcher, hello->notify);
+    hello->place = nst_run_target_fd(&pidfds, launcher, hello->place);
+    return hello->notify < 0 ? hello->notify : hello->place < 0 ? hello->place : 0;
 }
 
 _Noreturn static void supervise(pid_t launcher, int door, const char *instance)
@@ -73,12 +76,11 @@ _Noreturn static void supervise(pid_t launcher, int door, const char *instance)
     detach(door);
     if (read(door, &hello, sizeof hello) != sizeof hello)
         _exit(NST_RUN_FAILED); /* the launcher gave up, and has said why */
-    int notify = fetch_listener(launcher, &hello);
-    int err = notify < 0 ? notify : 0;
+    int err = fetch(launcher, &hello);
     if (write(door, &err, sizeof err) != sizeof err || err)
         _exit(NST_RUN_FAILED);
     close(door);
-    _exit(nst_run_supervise(notify, instance) == 0 ? 0 : NST_RUN_FAILED);
+    _exit(nst_run_supervise(hello.notify, hello.place, instance) == 0 ? 0 : NST_RUN_FAILED);
 }
 
 /* Starts it by way of a child that ends at once: so it is nobody the program could wait for.
@@ -117,6 +119,7 @@ static int give_listener(int door)
     struct nst_run_filter filter;
     int err;
 
+    int place = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     nst_run_filter_init(&filter);
     int notify = nst_run_filter_install(&filter);
     if (notify == -EBUSY)
@@ -126,11 +129,12 @@ static int give_listener(int door)
     if (notify < 0)
         return nst_run_fail(NST_RUN_FAILED, "cannot install the filter of system calls: %s",
                             strerror(-notify));
-    struct hello hello = {notify, (uintptr_t)&probe, probe};
+    struct hello hello = {notify, place, (uintptr_t)&probe, probe};
     if (write(door, &hello, sizeof hello) != sizeof hello ||
         read(door, &err, sizeof err) != sizeof err)
         return nst_run_fail(NST_RUN_FAILED, "the supervisor has ended");
     close(notify);
+    close(place);
     if (err)
         return nst_run_fail(NST_RUN_FAILED,
                             "the supervisor may not look into the program (%s); this host allows "

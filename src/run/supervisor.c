@@ -33,6 +33,7 @@ struct nst_run_supervisor {
     struct nst_loop *loop;
     struct nst_client_conn *conn;
     struct nst_loop_fd notify;
+    int place;
     struct seccomp_notif *notif; /* of the size that the kernel wants */
     size_t notif_len;
     struct nst_run_pidfds pidfds;
@@ -51,6 +52,7 @@ static const struct {
     {SYS_connect, nst_run_connect},
     {SYS_accept, nst_run_accept},
     {SYS_accept4, nst_run_accept},
+    {SYS_ioctl, nst_run_ioctl},
     {SYS_getsockname, nst_run_getsockname},
     {SYS_getpeername, nst_run_getpeername},
     {SYS_setsockopt, nst_run_setsockopt},
@@ -306,6 +308,11 @@ int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *liste
     return -1;
 }
 
+int nst_run_place_socket(const struct nst_run_supervisor *s)
+{
+    return s->place;
+}
+
 /* ---- From a notification to a handler ------------------------------------------------------ */
 
 static nst_run_handler *find_handler(int nr)
@@ -434,7 +441,7 @@ static void tear_down(struct nst_run_supervisor *s)
     free(s->notif);
 }
 
-int nst_run_supervise(int notify, const char *name)
+int nst_run_supervise(int notify, int place, const char *name)
 {
     static struct nst_run_supervisor s;
     struct rlimit files;
@@ -448,10 +455,10 @@ int nst_run_supervise(int notify, const char *name)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
+    s.place = place;
     int err = set_up(&s, notify, name);
     if (!err)
         err = nst_loop_run(s.loop);
     tear_down(&s);
-    close(notify);
     return err;
 }

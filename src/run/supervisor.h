@@ -45,9 +45,10 @@ struct nst_run_call {
     struct nst_client_request request;
 };
 
-/* Answers the calls that come from `notify`, which it takes, until no process is left that could
- * call. Sockets are those of the instance `name`. 0, or -errno when it can't even begin. */
-int nst_run_supervise(int notify, const char *name);
+/* Answers the calls that come from `notify`, until no process is left that could call. Sockets are
+ * those of the instance `name`, interfaces those that `place`, an Internet socket of the kernel's,
+ * sees. 0, or -errno when it can't even begin. */
+int nst_run_supervise(int notify, int place, const char *name);
 
 /* ---- For handlers: the answers; each ends the call ---- */
 
@@ -106,10 +107,13 @@ void nst_run_keep_take(struct nst_run_supervisor *supervisor, const struct nst_i
 /* One that was kept for the listener, the caller's; -1: none. */
 int nst_run_kept(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener);
 
+/* A socket of the kernel's, to be asked for interfaces. */
+int nst_run_place_socket(const struct nst_run_supervisor *supervisor);
+
 /* ---- The handlers ---- */
 
 nst_run_handler nst_run_socket, nst_run_bind, nst_run_listen, nst_run_connect, nst_run_accept,
-    nst_run_getsockname, nst_run_getpeername, nst_run_setsockopt, nst_run_getsockopt,
+    nst_run_ioctl, nst_run_getsockname, nst_run_getpeername, nst_run_setsockopt, nst_run_getsockopt,
     nst_run_sendto, nst_run_recvfrom, nst_run_sendmsg, nst_run_recvmsg, nst_run_sendmmsg,
     nst_run_recvmmsg;
 

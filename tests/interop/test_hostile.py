@@ -122,7 +122,7 @@ DATAGRAM = struct.Struct("=IBBBB4s52x")  # socket, family, three of no use here,
 CALL, DATAGRAM_TYPE = 2, 5
 
 
-def packet(body, magic=b"NSTK", version=1, kind=CALL, ident=1, length=None):
+def packet(body, magic=b"NSTK", version=2, kind=CALL, ident=1, length=None):
     return HEADER.pack(magic, version, kind, ident, len(body) if length is None else length) + body
 
 

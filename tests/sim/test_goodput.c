@@ -1,8 +1,9 @@
 /* What one bulk connection makes of a link: 100 Mb/s, a round trip of 20 ms and a queue of 250
- * packets, which loses, reorders or repeats, for each congestion control, with SACK and without.
+ * packets, which loses, reorders or repeats, for each congestion control, with SACK and without;
+ * and with what has made other stacks crawl (rows 241, 242, 246 and 282 of the list of attacks).
  *
- * Time is virtual: the figures follow from the seed alone. They are printed for people; only that a
- * link without faults is used, and that faults do not stop the flow, is required. */
+ * Time is virtual: the figures follow from the seed alone. They are printed for people; required is
+ * that a link without faults is used, that faults do not stop the flow, and that nothing stalls. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,19 +17,22 @@
 #define ONE_WAY  (10 * NST_MS)
 #define QUEUE    (250 * 1514)
 #define PORT     7000
+#define OFFLOADS (NST_LINK_CSUM | NST_LINK_TSO4)
 #define DURATION (15 * NST_SEC)
 #define SETTLED  (5 * NST_SEC) /* before that slow start and its losses */
+#define STALL    (NST_SEC / 2) /* without loss something comes more often than that */
 
 struct sink {
     struct sim_app app;
     nst_sock sock;
     struct tcp_end end;
+    bool talks; /* as much as it hears */
 };
 
 static void on_event(struct sim_app *app, const struct nst_event *event)
 {
     struct sink *s = NST_CONTAINER(app, struct sink, app);
-    const struct tcp_plan plan = {.keepalive = true};
+    const struct tcp_plan plan = {.send = s->talks ? UINT64_MAX / 2 : 0, .keepalive = true};
 
     (void)event;
     if (!s->end.key && tcp_end_accept(&s->end, app->node, s->sock) == 0)
@@ -48,7 +52,7 @@ static void listen_on(struct sink *s, struct sim_node *node)
     SIM_REQUIRE(s->app.sim, nst_listen(stack, s->sock, 1) == 0);
 }
 
-/* Of the wire towards the receiver; 10 % is 100,000 ppm. */
+/* Of the wire towards the receiver. */
 struct fault {
     const char *name;
     uint32_t loss_ppm, reorder_ppm, repeat_ppm;
@@ -57,30 +61,75 @@ struct fault {
 struct variant {
     const struct nst_cc_ops *cc;
     bool sack;
-    const struct fault *fault;
+    struct fault fault;
+    struct nst_link_config link;
+    bool both;  /* ways at once */
+    bool shrew; /* for 100 ms of each second nothing arrives */
 };
+
+/* Its own queue never fills: the bottleneck is the network. */
+static const struct sim_wire_config device = {.rate_bps = 10 * (uint64_t)RATE_BPS};
+
+static struct sim_wire_config bottleneck(const struct fault *f)
+{
+    return (struct sim_wire_config){.rate_bps = RATE_BPS,
+                                    .queue_bytes = QUEUE,
+                                    .delay = ONE_WAY,
+                                    .loss_ppm = f->loss_ppm,
+                                    .reorder_ppm = f->reorder_ppm,
+                                    .repeat_ppm = f->repeat_ppm};
+}
+
+struct shrew {
+    struct sim_app app;
+    bool bites;
+};
+
+static void on_timer(struct sim_app *app)
+{
+    struct shrew *s = NST_CONTAINER(app, struct shrew, app);
+
+    s->bites = !s->bites;
+    app->wake = sim_now(app->sim) + (s->bites ? 100 : 900) * NST_MS;
+    const struct fault fault = {.loss_ppm = s->bites ? SIM_PPM : 0};
+    const struct sim_wire_config rx = bottleneck(&fault);
+    sim_port_set(app->node, 1, &device, &rx);
+}
 
 static struct sim_node *host(struct sim *sim, unsigned number, const struct variant *v)
 {
     const struct nst_prefix ours = {nst_addr_v4(10, 0, 0, (uint8_t)number), 24};
-    /* The device's own queue never fills: the bottleneck is the network. */
-    const struct sim_wire_config tx = {.rate_bps = 10 * (uint64_t)RATE_BPS};
-    const struct sim_wire_config rx = {.rate_bps = RATE_BPS,
-                                       .queue_bytes = QUEUE,
-                                       .delay = ONE_WAY,
-                                       .loss_ppm = number == 2 ? v->fault->loss_ppm : 0,
-                                       .reorder_ppm = number == 2 ? v->fault->reorder_ppm : 0,
-                                       .repeat_ppm = number == 2 ? v->fault->repeat_ppm : 0};
+    const struct fault none = {.name = NULL};
+    const struct sim_wire_config rx = bottleneck(number == 2 ? &v->fault : &none);
     struct sim_node *node = sim_node_add(sim, NULL);
 
-    sim_port_add(node, 0, NULL, &tx, &rx);
+    sim_port_add(node, 0, &v->link, &device, &rx);
     SIM_REQUIRE(sim, nst_addr_add(sim_stack(node), 1, &ours, NST_ACD_OFF) == 0);
     sim_stack(node)->tcps.config.cc = v->cc;
     sim_stack(node)->tcps.config.sack = v->sack;
     return node;
 }
 
-/* Megabits of payload a second, once it has settled. */
+static double megabits(uint64_t bytes)
+{
+    return (double)bytes * 8 / ((double)DURATION / (double)NST_SEC) / 1e6;
+}
+
+/* Until the end; without loss, neither end may stop for long. */
+static void run_moving(struct sim *sim, nst_time until, const struct variant *v,
+                       const struct tcp_end *a, const struct tcp_end *b)
+{
+    bool clean = !v->fault.loss_ppm && !v->fault.reorder_ppm && !v->shrew;
+
+    while (sim_now(sim) < until) {
+        uint64_t before_a = a->received, before_b = b->received;
+        sim_run(sim, nst_min(sim_now(sim) + STALL, until), NULL, NULL);
+        SIM_REQUIRE(sim, !clean || b->received > before_b);
+        SIM_REQUIRE(sim, !clean || !v->both || a->received > before_a);
+    }
+}
+
+/* Megabits of payload a second, once it has settled; of both ways, the lesser. */
 static double transfer(uint64_t seed, const struct variant *v)
 {
     const struct sim_config config = {.seed = seed};
@@ -90,19 +139,51 @@ static double transfer(uint64_t seed, const struct variant *v)
     struct sim *sim = sim_new(&config);
     struct sim_node *from = host(sim, 1, v), *node = host(sim, 2, v);
     struct tcp_end source = {.key = 0};
-    struct sink sink = {.sock = 0};
-    nst_time begun = sim_now(sim);
+    struct sink sink = {.talks = v->both};
+    nst_time begun = sim_now(sim), bite = v->shrew ? begun + NST_SEC / 2 : NST_TIME_NEVER;
+    struct shrew shrew = {.app = {.timer = on_timer, .wake = bite}};
 
     sim_switch_add(sim);
     listen_on(&sink, node);
+    sim_app_add(node, &shrew.app);
     SIM_REQUIRE(sim, tcp_end_connect(&source, from, &bulk, 3, &any, &to));
     sim_run(sim, begun + SETTLED, NULL, NULL);
-    uint64_t settled = sink.end.received;
-    sim_run(sim, begun + SETTLED + DURATION, NULL, NULL);
-    uint64_t bytes = sink.end.received - settled;
-    SIM_REQUIRE(sim, bytes > 0);
+    uint64_t heard = sink.end.received, answered = source.received;
+    run_moving(sim, begun + SETTLED + DURATION, v, &source, &sink.end);
+    heard = sink.end.received - heard;
+    answered = source.received - answered;
+    SIM_REQUIRE(sim, heard > 0);
     sim_free(sim);
-    return (double)bytes * 8 / ((double)DURATION / (double)NST_SEC) / 1e6;
+    return megabits(v->both ? nst_min(heard, answered) : heard);
+}
+
+/* Rows of the list of attacks, and the least that is left of 100 Mb/s. */
+static const struct {
+    const char *what;
+    struct variant v;
+    double least;
+} rows[] = {
+    {"241 both ways at once", {.both = true}, 70},
+    {"242 large segments, cut by the device", {.link = {.offloads = OFFLOADS}}, 90},
+    {"242 both ways, and an MTU of 576",
+     {.link = {.mtu = 576, .offloads = OFFLOADS}, .both = true},
+     60},
+    {"246 an MTU of 576", {.link.mtu = 576}, 80},
+    {"246 an MTU of 296", {.link.mtu = 296}, 70},
+    {"282 shrew: no arrivals in a tenth of the time", {.shrew = true}, 10},
+};
+
+static void run_rows(uint64_t seed)
+{
+    for (size_t i = 0; i < NST_ARRAY_LEN(rows); i++) {
+        struct variant v = rows[i].v;
+        v.cc = &nst_cc_cubic;
+        v.sack = true;
+        double got = transfer(seed, &v);
+        printf("# %-46s %8.2f\n", rows[i].what, got);
+        if (got < rows[i].least)
+            abort();
+    }
 }
 
 static const struct fault faults[] = {
@@ -127,7 +208,7 @@ static void run(uint64_t seed)
         for (unsigned i = 0; i < 4; i++) {
             const struct variant v = {.cc = i / 2 ? &nst_cc_newreno : &nst_cc_cubic,
                                       .sack = i % 2 == 0,
-                                      .fault = &faults[f]};
+                                      .fault = faults[f]};
             double got = transfer(seed, &v);
             printf(" %10.2f", got);
             fflush(stdout);
@@ -136,6 +217,7 @@ static void run(uint64_t seed)
         }
         puts("");
     }
+    run_rows(seed);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,6 @@
-/* IGMP, a host's part: tells the routers of a link which groups somebody here wants to hear (RFC
- * 3376; RFC 2236 and RFC 1112 where an older querier is present). It stands beside ICMP, as control
- * traffic of the Internet layer that no socket sees.
+/* IGMP, a host's part: tells the routers of a link which groups somebody here wants to hear
+ * (1122-161; RFC 3376; RFC 2236 and RFC 1112 where an older querier is present). It stands beside
+ * ICMP, as control traffic of the Internet layer that no socket sees.
  *
  * The groups themselves are the interface's (link/group.h); here is when to speak of them:
  *

@@ -1,4 +1,4 @@
-/* The multicast groups of an interface: what its members want to hear.
+/* The multicast groups of an interface: what its members want to hear (1122-160).
  *
  * A member wants either all that is sent to a group or what one source sends to it. So a group's
  * state is that of RFC 5790, the part of RFC 3376's that is in use: EXCLUDE nobody while some

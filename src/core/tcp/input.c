@@ -49,10 +49,10 @@ void nst_tcb_establish(struct nst_tcb *t, nst_time syn_time, bool lost)
 {
     nst_time now = t->tcps->env->now;
 
-    if (syn_time && !lost)
-        nst_rtt_sample(&t->rtt, now - syn_time, now);
-    else
+    if (lost)
         nst_rtt_syn_was_lost(&t->rtt);
+    else if (syn_time)
+        nst_rtt_sample(&t->rtt, now - syn_time, now);
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
     t->cc.cwnd = lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */

@@ -316,7 +316,9 @@ static enum nst_drop complete(struct nst_tcp_listener *l, const struct nst_flow_
 
     if (!t)
         return NST_DROP_no_memory;
-    if (req) { /* when the SYN-ACK was sent; a timer is rounded up, and may seem later than now */
+    /* When the SYN-ACK was sent; a timer is rounded up, so that may seem later than now. A cookie
+     * tells nothing of that, nor that anything was lost. */
+    if (req) {
         sent = nst_min(nst_timer_at(&req->timer) - req_wait(req), l->tcps->env->now);
         nst_req_free(req);
     }

@@ -330,6 +330,7 @@ struct nst_tcp_timewait {
     nst_seq snd_nxt, rcv_nxt;
     uint32_t ts_recent, ts_offset;
     uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
+    uint16_t wnd;           /* as it was offered last: its edge does not move back (SHLD-14) */
     bool ts_ok;
 };
 

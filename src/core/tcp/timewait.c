@@ -42,7 +42,7 @@ void nst_timewait_timeout(struct nst_tcps *tcps)
 
 static void answer(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
 {
-    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt};
+    struct nst_tcp h = {.flags = NST_TCP_ACK, .seq = w->snd_nxt, .ack = w->rcv_nxt, .wnd = w->wnd};
 
     if (w->ts_ok) {
         h.opts.has_ts = true;
@@ -61,6 +61,15 @@ static void challenge(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
     answer(tcps, w);
 }
 
+/* The field in a header. Behind the peer's FIN there is nothing to come, but that it was offered
+ * stays true, and Linux goes on saying so. */
+static uint16_t last_window(const struct nst_tcb *t)
+{
+    uint32_t wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt) >> t->rcv_wscale;
+
+    return (uint16_t)nst_min32(wnd, UINT16_MAX);
+}
+
 void nst_timewait_enter(struct nst_tcb *t)
 {
     struct nst_tcps *tcps = t->tcps;
@@ -72,6 +81,7 @@ void nst_timewait_enter(struct nst_tcb *t)
                                        .until = tcps->env->now + TIME_WAIT,
                                        .snd_nxt = t->snd.nxt,
                                        .rcv_nxt = t->rcv.nxt,
+                                       .wnd = last_window(t),
                                        .ts_ok = t->ts_ok,
                                        .ts_recent = t->ts_recent,
                                        .ts_offset = t->ts_offset};
@@ -132,8 +142,8 @@ static void begin_again(struct nst_tcps *tcps, struct nst_tcp_timewait *w)
     rearm(tcps);
 }
 
-/* No window is left, so that only an empty segment at RCV.NXT fits. It is not answered, or two ends
- * that agree would go on for ever. */
+/* Nothing is taken any more, whatever was offered: only an empty segment at RCV.NXT fits. It is not
+ * answered, or two ends that agree would go on for ever. */
 bool nst_timewait_input(struct nst_tcps *tcps, struct nst_tcp_timewait *w, struct nst_tcp_seg *seg,
                         enum nst_drop *drop)
 {

@@ -308,7 +308,7 @@ static void test_bad_files(void **state)
          "test.conf:4: expected KEY=VALUE or [Section]"},
         {"[Matsch]\nName=tun0\n",
          "test.conf:2: unknown section [Matsch]: expected [Match], [Link], [Network], [Address], "
-         "[Route] or [Netstack]"},
+         "[Route], [User] or [Netstack]"},
         {"[Match]\nname=tun0\n", "test.conf:2: unknown key name= in [Match]"},
         {"[Link]\nName=tun0\n", "test.conf:2: unknown key Name= in [Link]"},
         {"[Match]\nName=\n", "test.conf:2: Name=: " IFNAME_RULE},

@@ -9,7 +9,7 @@
 
 static struct nst_ipc_listener listener;
 static char why[NST_IPC_WHY];
-static int passed_answer = -1, passed_frame = -1; /* what the daemon passes with these */
+static int passed = -1; /* what the daemon passes with its answer */
 
 /* What the daemon says to whoever connects; run in a child, which then closes. */
 static void play(const void *greeting, size_t len, const char *answer, uint16_t type)
@@ -28,8 +28,8 @@ static void play(const void *greeting, size_t len, const char *answer, uint16_t 
         /* Something else first, which a call must not mistake for its answer. */
         nst_ipc_packet_send(fd, NST_IPC_REPLY, header.id + 1,
                             &(struct nst_slice){(char[]){"{}"}, 2}, 1);
-        nst_ipc_packet_pass(fd, NST_IPC_FRAME, header.id, &body, 1, passed_frame);
-        nst_ipc_packet_pass(fd, type, header.id, &body, 1, passed_answer);
+        nst_ipc_packet_send(fd, NST_IPC_FRAME, header.id, &body, 1);
+        nst_ipc_packet_pass(fd, type, header.id, &body, 1, passed);
     }
     _exit(0);
 }
@@ -44,7 +44,7 @@ static pid_t daemon_says(const void *greeting, size_t len, const char *answer, u
     return pid;
 }
 
-#define HELLO "NSTK\1\0\1\0\0\0\0\0\2\0\0\0{}"
+#define HELLO "NSTK\2\0\1\0\0\0\0\0\2\0\0\0{}"
 
 static struct nst_ipc_client *open_client(void)
 {
@@ -117,35 +117,17 @@ static void test_call_fails(void **state)
     nst_ipc_client_free(client);
 }
 
-static int fetch(const char *answer, uint16_t type, int *passed)
+/* A descriptor that nobody asked for: what sends it is no daemon. */
+static void test_unexpected_descriptor(void **state)
 {
-    daemon_says(HELLO, sizeof HELLO - 1, answer, type);
-    struct nst_ipc_client *client = open_client();
-    int err = nst_ipc_client_fetch_take(client, json_pack("{s:s}", "op", "x"), 10000, NULL, passed);
-    nst_ipc_client_free(client);
-    wait(NULL);
-    return err;
-}
-
-/* A descriptor comes with the answer, or the daemon is none. */
-static void test_fetch(void **state)
-{
-    int passed;
     (void)state;
-
-    passed_answer = 0;
-    assert_int_equal(fetch("{}", NST_IPC_REPLY, &passed), 0);
-    assert_true(passed > 0);
-    assert_int_equal(close(passed), 0);
-    assert_int_equal(fetch("{\"errno\":\"EPERM\"}", NST_IPC_ERROR, &passed), -EPROTO);
-    assert_int_equal(fetch("[]", NST_IPC_REPLY, &passed), -EPROTO);
-    assert_int_equal(passed, -1);
-    passed_frame = 0;
-    assert_int_equal(fetch("{}", NST_IPC_REPLY, &passed), -EPROTO);
-    passed_answer = passed_frame = -1;
-    assert_int_equal(fetch("{\"errno\":\"EPERM\"}", NST_IPC_ERROR, &passed), -EPERM);
-    assert_int_equal(fetch("{}", NST_IPC_REPLY, &passed), -EPROTO);
-    assert_int_equal(passed, -1);
+    passed = 0;
+    daemon_says(HELLO, sizeof HELLO - 1, "{}", NST_IPC_REPLY);
+    struct nst_ipc_client *client = open_client();
+    assert_int_equal(nst_ipc_client_call_take(client, json_pack("{s:s}", "op", "x"), NULL),
+                     -EPROTO);
+    nst_ipc_client_free(client);
+    passed = -1;
 }
 
 static void test_daemon_ends(void **state)
@@ -172,7 +154,7 @@ static void test_daemon_ends(void **state)
 static void test_other_greetings(void **state)
 {
     static const char refused[] =
-        "NSTK\1\0\4\0\0\0\0\0\x23\0\0\0{\"errno\":\"EUSERS\",\"message\":\"full\"}";
+        "NSTK\2\0\4\0\0\0\0\0\x23\0\0\0{\"errno\":\"EUSERS\",\"message\":\"full\"}";
     static const struct {
         const char *bytes;
         size_t len;
@@ -180,11 +162,11 @@ static void test_other_greetings(void **state)
         const char *why;
     } rows[] = {
         {"hello", 5, -EPROTO, "what answers there is not a netstack daemon"},
-        {"NSTK\2\0\1\0\0\0\0\0\2\0\0\0{}", 18, -EPROTONOSUPPORT,
-         "the daemon speaks version 2 of the protocol, this netstack 1"},
-        {"NSTK\1\0\1\0\0\0\0\0\2\0\0\0[]", 18, -EPROTO,
+        {"NSTK\3\0\1\0\0\0\0\0\2\0\0\0{}", 18, -EPROTONOSUPPORT,
+         "the daemon speaks version 3 of the protocol, this netstack 2"},
+        {"NSTK\2\0\1\0\0\0\0\0\2\0\0\0[]", 18, -EPROTO,
          "what answers there is not a netstack daemon"},
-        {"NSTK\1\0\3\0\0\0\0\0\2\0\0\0{}", 18, -EPROTO,
+        {"NSTK\2\0\3\0\0\0\0\0\2\0\0\0{}", 18, -EPROTO,
          "what answers there is not a netstack daemon"},
         {refused, sizeof refused - 1, -EUSERS, "full"},
     };
@@ -221,7 +203,7 @@ int main(void)
         TEST(test_left_over_socket),
         TEST(test_call),
         TEST(test_call_fails),
-        TEST(test_fetch),
+        TEST(test_unexpected_descriptor),
         TEST(test_daemon_ends),
         TEST(test_other_greetings),
         TEST(test_next_waits_no_longer_than_asked),

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const uint8_t CALL[] = {'N',  'S',  'T',  'K', 1, 0, 2, 0,   0x78,
+static const uint8_t CALL[] = {'N',  'S',  'T',  'K', 2, 0, 2, 0,   0x78,
                                0x56, 0x34, 0x12, 2,   0, 0, 0, '{', '}'};
 
 static void test_header(void **state)
@@ -17,7 +17,7 @@ static void test_header(void **state)
     (void)state;
 
     assert_int_equal(nst_ipc_header_parse(&header, CALL, sizeof CALL), 0);
-    assert_int_equal(header.version, 1);
+    assert_int_equal(header.version, 2);
     assert_int_equal(header.type, NST_IPC_CALL);
     assert_int_equal(header.id, 0x12345678);
     assert_int_equal(header.len, 2);
@@ -53,7 +53,7 @@ static void test_header_hostile(void **state)
         int err;
     } rows[] = {
         {0, 'n', -EPROTO},        {3, 0, -EPROTO},          {4, 0, -EPROTONOSUPPORT},
-        {4, 2, -EPROTONOSUPPORT}, {5, 1, -EPROTONOSUPPORT}, {6, 0, -EPROTO},
+        {4, 1, -EPROTONOSUPPORT}, {5, 1, -EPROTONOSUPPORT}, {6, 0, -EPROTO},
         {6, 7, -EPROTO},          {7, 1, -EPROTO},          {12, 1, -EPROTO},
         {12, 3, -EPROTO},         {15, 0xff, -EPROTO},
     };
@@ -82,7 +82,7 @@ static void test_header_other_version_is_told(void **state)
 static void test_header_longest(void **state)
 {
     uint8_t *bytes = calloc(1, NST_IPC_MSG_MAX + 1);
-    struct nst_ipc_header header = {1, NST_IPC_REPLY, 1, NST_IPC_BODY_MAX};
+    struct nst_ipc_header header = {NST_IPC_VERSION, NST_IPC_REPLY, 1, NST_IPC_BODY_MAX};
     (void)state;
 
     assert_non_null(bytes);

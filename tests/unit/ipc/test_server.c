@@ -225,24 +225,24 @@ struct garbage {
 
 static const struct garbage GARBAGE[] = {
     ROW("one byte", "x"),
-    ROW("half a header", "NSTK\1\0\2"),
+    ROW("half a header", "NSTK\2\0\2"),
     ROW("bad magic", "nSTK\1\0\2\0\1\0\0\0\2\0\0\0{}"),
     ROW("version 0", HEAD("\0", "\2", "\2") "{}"),
-    ROW("version 2", HEAD("\2", "\2", "\2") "{}"),
-    ROW("type 0", HEAD("\1", "\0", "\2") "{}"),
-    ROW("type 7", HEAD("\1", "\7", "\2") "{}"),
-    ROW("a HELLO from a client", HEAD("\1", "\1", "\2") "{}"),
-    ROW("a REPLY from a client", HEAD("\1", "\3", "\2") "{}"),
-    ROW("an ERROR from a client", HEAD("\1", "\4", "\2") "{}"),
-    ROW("a FRAME from a client", HEAD("\1", "\6", "\2") "{}"),
-    ROW("length too short", HEAD("\1", "\2", "\1") "{}"),
-    ROW("length too long", HEAD("\1", "\2", "\3") "{}"),
-    ROW("an enormous length", "NSTK\1\0\2\0\1\0\0\0\xff\xff\xff\xff{}"),
-    ROW("empty JSON", HEAD("\1", "\2", "\0")),
-    ROW("JSON array", HEAD("\1", "\2", "\2") "[]"),
-    ROW("no JSON", HEAD("\1", "\2", "\4") "\0\1\2\3"),
-    ROW("two objects", HEAD("\1", "\2", "\4") "{}{}"),
-    ROW("half a datagram", HEAD("\1", "\5", "\4") "abcd"),
+    ROW("version 1", HEAD("\1", "\2", "\2") "{}"),
+    ROW("type 0", HEAD("\2", "\0", "\2") "{}"),
+    ROW("type 7", HEAD("\2", "\7", "\2") "{}"),
+    ROW("a HELLO from a client", HEAD("\2", "\1", "\2") "{}"),
+    ROW("a REPLY from a client", HEAD("\2", "\3", "\2") "{}"),
+    ROW("an ERROR from a client", HEAD("\2", "\4", "\2") "{}"),
+    ROW("a FRAME from a client", HEAD("\2", "\6", "\2") "{}"),
+    ROW("length too short", HEAD("\2", "\2", "\1") "{}"),
+    ROW("length too long", HEAD("\2", "\2", "\3") "{}"),
+    ROW("an enormous length", "NSTK\2\0\2\0\1\0\0\0\xff\xff\xff\xff{}"),
+    ROW("empty JSON", HEAD("\2", "\2", "\0")),
+    ROW("JSON array", HEAD("\2", "\2", "\2") "[]"),
+    ROW("no JSON", HEAD("\2", "\2", "\4") "\0\1\2\3"),
+    ROW("two objects", HEAD("\2", "\2", "\4") "{}{}"),
+    ROW("half a datagram", HEAD("\2", "\5", "\4") "abcd"),
 };
 
 static void test_garbage_ends_only_its_sender(void **state)
@@ -295,7 +295,7 @@ static void test_empty_packet(void **state)
 /* Newer kernels refuse descriptors to their sender; older ones deliver them, which ends him. */
 static void test_descriptors(void **state)
 {
-    static const char call[] = HEAD("\1", "\2", "\2") "{}";
+    static const char call[] = HEAD("\2", "\2", "\2") "{}";
     (void)state;
 
     int honest = greeted(), hostile = greeted();

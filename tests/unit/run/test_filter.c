@@ -161,6 +161,23 @@ static void test_other_architectures_do_not_exist(void **state)
             expect(ERR(ENOSYS), others[i], nr, ARGUMENTS[1]);
 }
 
+/* Questions about interfaces have the numbers from 0x8910 on; those that change something are the
+ * kernel's, who refuses them. */
+static void test_interfaces(void **state)
+{
+    static const uint64_t asked[] = {0x8910, 0x8912, 0x8913, 0x8915, 0x8917, 0x8919, 0x891b,
+                                     0x891d, 0x8921, 0x8927, 0x8933, 0x8942, 0x8970};
+    size_t next = 0;
+
+    (void)state;
+    for (uint64_t request = 0; request < 0x10000; request++) {
+        uint64_t args[6] = {3, request, 0x7ffdeadbeef0};
+        bool is_asked = next < NST_ARRAY_LEN(asked) && request == asked[next];
+        expect(is_asked ? TRAP : ALLOW, NATIVE, SYS_ioctl, args);
+        next += is_asked;
+    }
+}
+
 static uint32_t family_rule(uint32_t family)
 {
     switch (family) {
@@ -224,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_other_architectures_do_not_exist),
         cmocka_unit_test(test_families),
         cmocka_unit_test(test_hints),
+        cmocka_unit_test(test_interfaces),
     };
 
     return cmocka_run_group_tests(tests, init, NULL);

@@ -607,7 +607,7 @@ static void established(void)
     assert_int_equal(dialogue_state(&d), NST_TCP_ESTABLISHED);
 }
 
-/* Whose challenges are used up says nothing about another connection. */
+/* Whose challenges are used up says nothing about another connection: rows 129 and 290. */
 static void test_129_cve_2016_5696(void **state)
 {
     struct dialogue other;
@@ -1198,6 +1198,130 @@ static void test_327_padding(void **state)
     }
 }
 
+/* Rows 219, 250, 251: an MSS that says 0 is none; the least that is used is 48. */
+static void test_250_mss_of_nothing(void **state)
+{
+    static const struct {
+        const char *options;
+        size_t len;
+    } cases[] = {{"02040000", 536}, {"02040001", 48}, {"0204002f", 48}, {"02040218", 536}};
+    struct seg out[64];
+    (void)state;
+
+    for (size_t i = 0; i < NST_ARRAY_LEN(cases); i++) {
+        dialogue_init(&d, &h, (uint16_t)(4000 + i), 5000);
+        d.syn_options = cases[i].options;
+        dialogue_open_passive(&d);
+        dialogue_write(&d, 10 * cases[i].len);
+        assert_int_equal(dialogue_out(&d, out, NST_ARRAY_LEN(out)), 10);
+        for (size_t j = 0; j < 10; j++)
+            assert_int_equal(out[j].len, cases[i].len);
+    }
+}
+
+/* Row 208: what is cut again and again, by acknowledgements inside of segments and an MTU that
+ * shrinks, stays accounted for: the harness looks after each step, the peer for each byte. */
+static void test_208_segments_are_split(void **state)
+{
+    static struct frame ours, error;
+    static const uint16_t mtus[] = {1400, 900, 577, 576};
+    uint32_t begin, got = 0;
+    (void)state;
+
+    dialogue_open(&d);
+    begin = d.ack;
+    dialogue_write(&d, 60000);
+    for (int step = 0; got < 60000 && step < 2000; step++) {
+        const struct frame_tcp quoted = {.sport = 4000, .dport = 5000, .seq = d.ack, .flags = ACK};
+        frame_tcp(&ours, &(struct frame_ip){.src = US, .dst = PEER}, &quoted, NULL, 1000);
+        frame_icmp_error(&error, GATEWAY, 3, 4, mtus[step / 10 % 4], &ours, 28);
+        if (step % 10 == 5)
+            harness_input(&h, &error);
+        got += nst_min32(333, dialogue_tcb(&d)->snd.nxt.v - begin - got);
+        d.ack = begin + got;
+        dialogue_say(&d, ACK, 0);
+        struct seg out[64];
+        size_t n = dialogue_out(&d, out, NST_ARRAY_LEN(out));
+        for (size_t i = 0; i < n; i++)
+            for (size_t at = 0; at < out[i].len; at++) {
+                size_t place = out[i].seq - begin + at;
+                assert_int_equal(((const uint8_t *)out[i].data)[at],
+                                 (uint8_t)(place * 7 + place / 256));
+            }
+        if (n == 0)
+            harness_run(&h, NST_SEC);
+    }
+    assert_int_equal(got, 60000);
+    assert_int_equal(dialogue_tcb(&d)->act->sendq.n, 0);
+}
+
+/* Row 239: an ICMP error and the owner's question meet while the handshake goes on. */
+static void test_239_error_while_connecting(void **state)
+{
+    static struct frame syn, error;
+    int64_t value;
+    (void)state;
+
+    for (int order = 0; order < 3; order++) {
+        dialogue_init(&d, &h, (uint16_t)(4000 + order), 5000);
+        dialogue_connect(&d);
+        frame_copy(&syn, harness_sent(&h));
+        frame_icmp_error(&error, GATEWAY, 3, order ? 3 : 5, 0, &syn, 28);
+        harness_input(&h, &error);
+        if (order == 1)
+            assert_int_equal(nst_getopt(h.stack, d.sock, NST_OPT_ERROR, &value), 0);
+        dialogue_say(&d, SYN | ACK, 0);
+        assert_int_equal(nst_getopt(h.stack, d.sock, NST_OPT_ERROR, &value), 0);
+        /* A source route that failed is a hint; a port that nobody listens on is an end. */
+        assert_int_equal(dialogue_state(&d), order ? NST_TCP_CLOSED : NST_TCP_ESTABLISHED);
+        assert_int_equal(value, order == 2 ? ECONNREFUSED : 0);
+        assert_int_equal(nst_close(h.stack, d.sock), 0);
+        harness_pull(&h);
+    }
+}
+
+/* Row 244: who closes is in FIN-WAIT-1 at once, though the peer's window lets nothing out, and
+ * nobody waits for ever. */
+static void test_244_close_with_zero_window(void **state)
+{
+    (void)state;
+
+    d.wnd = 0;
+    dialogue_open(&d);
+    dialogue_write(&d, 1000);
+    assert_int_equal(nst_close(h.stack, d.sock), 0);
+    assert_int_equal(dialogue_state(&d), NST_TCP_FIN_WAIT_1);
+    for (int i = 0; i < 1000 && dialogue_flow(&d); i++) {
+        harness_run(&h, NST_SEC);
+        if (dialogue_flow(&d) && segments(&d))
+            dialogue_say(&d, ACK, 0); /* the window stays closed */
+    }
+    assert_null(dialogue_flow(&d));
+    d.sock = 0;
+}
+
+/* Row 323: who says little for long is the application's to judge; it can see so and set a limit.
+ */
+static void test_323_slow_peers_show(void **state)
+{
+    struct nst_tcp_info info;
+    uint8_t buf[10];
+    (void)state;
+
+    dialogue_open_passive(&d);
+    dialogue_say(&d, ACK, 1);
+    harness_run(&h, 30 * NST_SEC);
+    assert_int_equal(nst_tcp_info(h.stack, d.sock, &info), 0);
+    assert_int_equal(info.last_data_recv, 30 * NST_SEC);
+    assert_int_equal(info.bytes_received, 1);
+    assert_int_equal(info.age, 30 * NST_SEC);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_USER_TIMEOUT, 5000), 0);
+    dialogue_write(&d, 100); /* which this peer never acknowledges */
+    harness_run(&h, 10 * NST_SEC);
+    assert_int_equal(dialogue_read(&d, buf, sizeof buf), 1);
+    assert_int_equal(dialogue_read(&d, buf, sizeof buf), -ETIMEDOUT);
+}
+
 static void drop_sock(void)
 {
     assert_int_equal(nst_close(h.stack, d.sock), 0);
@@ -1295,13 +1419,17 @@ static const struct CMUnitTest dialogues[] = {
     T(test_133_any_call_in_any_state),
     T(test_134_cve_2010_4165),
     T(test_141_cve_2020_36516),
+    T(test_208_segments_are_split),
     T(test_210_numbers_wrap),
     T(test_217_window_shrinks),
     T(test_222_wrong_ack_in_syn_received),
     T(test_224_round_trip_of_hours),
     T(test_230_listen_twice),
+    T(test_239_error_while_connecting),
     T(test_238_accept_queue_full_with_cookies),
     T(test_243_missing_timestamps),
+    T(test_244_close_with_zero_window),
+    T(test_250_mss_of_nothing),
     T(test_267_urgent_byte_once),
     T(test_272_cve_2005_0356),
     T(test_273_icmp_attacks),
@@ -1315,6 +1443,7 @@ static const struct CMUnitTest dialogues[] = {
     T(test_317_closing_states_are_bounded),
     T(test_320_table_full),
     T(test_322_window_of_one_byte),
+    T(test_323_slow_peers_show),
     T(test_326_each_bit),
     T(test_327_padding),
 };

@@ -1,6 +1,7 @@
 /* Numbers that nobody outside may predict: initial sequence numbers (attack rows 53 to 61, 81, 268,
- * 291), ports (146, 147, 292), timestamps (293), cookies (314). The seeds are fixed, so that these
- * statistics are the same in every run; their limits are those of p > 0.001. */
+ * 291), ports (146, 147, 292), timestamps (293), cookies (314), and what they follow from (236,
+ * 237). The seeds are fixed, so that these statistics are the same in every run; their limits are
+ * those of p > 0.001. */
 #include <stdlib.h>
 
 #include "core/base/bytes.h"
@@ -95,15 +96,23 @@ static void test_054_isn_of_one_tuple_goes_on(void **state)
     }
 }
 
+/* A stack of another boot. */
+static struct nst_stack *boot(const char seed[32])
+{
+    struct nst_config config = {.now = h.now, .allocator = test_memory_allocator(&h.memory)};
+    struct nst_stack *other;
+
+    memcpy(config.seed, seed, sizeof config.seed);
+    assert_int_equal(nst_stack_new(&other, &config), 0);
+    return other;
+}
+
 /* Another seed, another offset: nothing is left of what was learnt before (MUST-9, 6528-2). */
 static void test_055_isn_of_another_boot(void **state)
 {
-    struct nst_config config = {.seed = "another seed", .now = h.now};
-    struct nst_stack *other;
+    struct nst_stack *other = boot((const char[32]){"another seed"});
     (void)state;
 
-    config.allocator = test_memory_allocator(&h.memory);
-    assert_int_equal(nst_stack_new(&other, &config), 0);
     for (unsigned i = 0; i < N; i++) {
         struct nst_flow_id id = flow(i);
         values[i] = nst_tcp_isn(tcps, &id).v - nst_tcp_isn(&other->tcps, &id).v;
@@ -314,6 +323,53 @@ static void test_cookie_timestamp(void **state)
     }
 }
 
+/* ---- Secrets ----------------------------------------------------------------------------- */
+
+/* Whatever is chosen follows from all of the seed's bits. */
+static void test_236_every_bit_of_the_seed_counts(void **state)
+{
+    char seed[32] = {0};
+    struct nst_flow_id id = flow(1);
+    unsigned same_ports = 0;
+    (void)state;
+
+    struct nst_stack *zero = boot(seed);
+    uint16_t port = nst_tcp_port_choose(&zero->tcps, &id);
+    for (unsigned bit = 0; bit < 256; bit++) {
+        seed[bit / 8] = (char)(1 << bit % 8);
+        struct nst_stack *other = boot(seed);
+        values[bit] = nst_tcp_isn(&other->tcps, &id).v - nst_tcp_isn(&zero->tcps, &id).v;
+        assert_int_not_equal(nst_tcp_ts_offset(&other->tcps, &id),
+                             nst_tcp_ts_offset(&zero->tcps, &id));
+        same_ports += nst_tcp_port_choose(&other->tcps, &id) == port;
+        for (unsigned i = 0; i < bit; i++)
+            assert_int_not_equal(values[bit], values[i]);
+        nst_stack_free(other);
+        seed[bit / 8] = 0;
+    }
+    nst_stack_free(zero);
+    assert_true(same_ports < 3); /* of 28,232 */
+}
+
+/* Each purpose has a key of 128 bits of its own: what leaks of one helps against no other. */
+static void test_237_no_secret_serves_twice(void **state)
+{
+    const struct nst_stack *s = h.stack;
+    const struct nst_siphash_key *keys[] = {
+        &tcps->flow_key,    &tcps->isn_key, &tcps->ts_key, &tcps->cookie_key,     &tcps->port_key,
+        &s->neighbours.key, &s->icmp.key,   &s->socks.key, &s->ip.reassembly.key,
+    };
+    (void)state;
+
+    for (size_t i = 0; i < NST_ARRAY_LEN(keys); i++) {
+        assert_int_equal(sizeof *keys[i], 16);
+        for (size_t j = 0; j < 2 * i; j++) /* and no half is another's */
+            for (size_t half = 0; half < 2; half++)
+                assert_memory_not_equal((const uint8_t *)keys[i] + half * 8,
+                                        (const uint8_t *)keys[j / 2] + j % 2 * 8, 8);
+    }
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -333,6 +389,8 @@ int main(void)
         T(test_314_cookies_age),
         T(test_cookie_mss),
         T(test_cookie_timestamp),
+        T(test_236_every_bit_of_the_seed_counts),
+        T(test_237_no_secret_serves_twice),
     };
 
     return cmocka_run_group_tests_name("tcp/numbers", tests, NULL, NULL);

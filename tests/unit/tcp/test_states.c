@@ -1,7 +1,7 @@
 /* What a segment does to a connection: every combination of state, flags, sequence number,
  * acknowledgement and payload, against a small model that is written from RFC 9293 §3.10.7, with
- * RFC 5961 (blind attacks) and RFC 1337 (TIME-WAIT) applied. Where the stack differs with a reason,
- * the reason stands in the table `exceptions`.
+ * RFC 5961 (blind attacks; row 181 of the list) and RFC 1337 (TIME-WAIT) applied. Where the stack
+ * differs with a reason, the reason stands in the table `exceptions`.
  *
  * The model knows the connection by its numbers alone. It says what the next state is, the only
  * segment that goes out in answer, how many bytes become readable, and what the owner is told. */

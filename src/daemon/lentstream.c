@@ -1,0 +1,444 @@
+/* TCP sockets of programs, from socket() to the relay.
+ *
+ * A program's stream socket is not connected at first, because it may be told to listen. What is to
+ * be done to it, the client library does: the daemon does not have it.
+ *
+ *   connect()   The daemon begins to connect, and opens a *door*: a listening socket that is called
+ *               after both ends of the connection, so that getpeername() tells them. The library
+ *               connects the program's socket to it, and writes *filler* into it until it is not
+ *               writable any more: now it looks to poll() as one in SYN-SENT does. The daemon takes
+ *               its end, and drains it once the connection is established, down to the last byte,
+ *               the relay's sentinel. If that fails, it closes it with the filler unread, and keeps
+ *               the error for SO_ERROR.
+ *   listen()    The library lets the program's socket listen; the daemon connects an end for each
+ *               finished handshake, named after the connection. When the program's queue is full,
+ *               connections wait in the stack's, and that is the back-pressure which the peer sees.
+ *   accept()    is the kernel's alone. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/bytes.h"
+#include "daemon/lent.h"
+
+#define PATIENCE_NS  (10 * NST_LOOP_SECOND) /* for the library to bring the program's end in */
+#define OFFER_MIN_NS NST_LOOP_MSEC
+#define OFFER_MAX_NS (32 * NST_LOOP_MSEC)
+#define ACCEPT_BATCH 64
+
+static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer);
+static void on_relay_ended(struct nst_relay *relay, int err);
+
+static struct nst_lent *lent_of(struct nst_relay *relay)
+{
+    return NST_CONTAINER(relay, struct nst_lent, stream.relay);
+}
+
+void nst_lent_stream_init(struct nst_lent *lent)
+{
+    lent->handler.ready = nst_lent_stream_ready;
+    lent->stream.door = -1;
+    lent->stream.relay.fd = -1;
+    lent->stream.relay.ended = on_relay_ended;
+    lent->stream.timer = (struct nst_loop_timer){.fn = on_timer, .arg = lent};
+    nst_list_init(&lent->stream.waiters);
+}
+
+static void set_state(struct nst_lent *lent, enum nst_stream_state state)
+{
+    enum nst_stream_state old = lent->stream.state;
+
+    lent->account->connecting -= old == NST_STREAM_CONNECTING;
+    lent->account->connecting += state == NST_STREAM_CONNECTING;
+    lent->account->listeners -= old == NST_STREAM_LISTENING;
+    lent->account->listeners += state == NST_STREAM_LISTENING;
+    lent->stream.state = state;
+    nst_lent_watch(lent, state != NST_STREAM_CONNECTING && state != NST_STREAM_CONNECTED);
+}
+
+static void close_door(struct nst_lent *lent)
+{
+    if (lent->stream.door >= 0)
+        close(lent->stream.door);
+    lent->stream.door = -1;
+}
+
+/* Ends the connection with a reset, if there is one. */
+static void abort_sock(struct nst_lent *lent)
+{
+    struct nst_stack *stack = lent->daemon->stack;
+
+    (void)nst_setopt(stack, lent->sock, NST_OPT_LINGER, 0);
+    nst_close(stack, lent->sock);
+    lent->sock = 0;
+}
+
+/* ---- Waiting for a connection ---------------------------------------------------------------- */
+
+void nst_waiter_free(struct nst_waiter *waiter)
+{
+    nst_list_del(&waiter->of_lent);
+    nst_list_del(&waiter->of_session);
+    free(waiter);
+}
+
+static void answer(struct nst_ipc_peer *peer, uint32_t call, int err)
+{
+    if (err)
+        nst_ipc_error(peer, call, err, "cannot connect: %s", strerror(-err));
+    else
+        nst_ipc_reply_take(peer, call, json_object());
+}
+
+/* Tells everyone who waits. Whether anybody did. */
+static bool answer_waiters(struct nst_lent *lent, int err)
+{
+    bool any = false;
+
+    NST_LIST_FOREACH_SAFE (e, &lent->stream.waiters) {
+        struct nst_waiter *w = NST_CONTAINER(e, struct nst_waiter, of_lent);
+        answer(w->peer, w->call, err);
+        nst_waiter_free(w);
+        any = true;
+    }
+    return any;
+}
+
+/* What a connect() gives when it is decided. */
+static int outcome(struct nst_lent *lent)
+{
+    int err = -lent->error;
+
+    if (lent->stream.state == NST_STREAM_CONNECTED) {
+        err = lent->stream.told ? -EISCONN : 0;
+        lent->stream.told = true;
+    } else {
+        lent->error = 0;
+        err = err ? err : -ECONNABORTED;
+    }
+    return err;
+}
+
+void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uint32_t call)
+{
+    struct nst_session *session = nst_ipc_peer_data(peer);
+
+    if (lent->stream.state != NST_STREAM_CONNECTING) {
+        answer(peer, call, outcome(lent));
+        return;
+    }
+    struct nst_waiter *w = session ? calloc(1, sizeof *w) : NULL;
+    if (!w) {
+        answer(peer, call, -ENOMEM);
+        return;
+    }
+    w->peer = peer;
+    w->call = call;
+    nst_list_push_back(&lent->stream.waiters, &w->of_lent);
+    nst_list_push_back(nst_session_waiters(session), &w->of_session);
+}
+
+/* ---- Connecting ------------------------------------------------------------------------------ */
+
+static void fail(struct nst_lent *lent, int err)
+{
+    close_door(lent);
+    nst_loop_timer_stop(&lent->stream.timer);
+    if (lent->stream.relay.fd >= 0)
+        nst_relay_fini(&lent->stream.relay); /* with the filler unread */
+    abort_sock(lent);
+    set_state(lent, NST_STREAM_FAILED);
+    lent->error = answer_waiters(lent, err) ? 0 : -err;
+}
+
+static void drain(struct nst_lent *lent)
+{
+    static char junk[64 * 1024];
+    size_t left = lent->stream.filler - 1;
+
+    while (left > 0) {
+        ssize_t n = recv(lent->stream.relay.fd, junk, nst_min(left, sizeof junk), MSG_DONTWAIT);
+        if (n <= 0)
+            return;
+        left -= (size_t)n;
+    }
+}
+
+static void established(struct nst_lent *lent)
+{
+    nst_loop_timer_stop(&lent->stream.timer);
+    set_state(lent, NST_STREAM_CONNECTED);
+    drain(lent);
+    lent->stream.told = answer_waiters(lent, 0);
+    nst_relay_start(&lent->stream.relay, lent->sock, NST_RELAY_FILLED);
+}
+
+/* Looks whether it is decided, once the program's end is in. */
+static void decide(struct nst_lent *lent)
+{
+    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_sock_info info;
+    int64_t error = 0;
+
+    if (lent->stream.relay.fd < 0 || nst_info(stack, lent->sock, &info) != 0)
+        return;
+    if (info.state >= NST_TCP_ESTABLISHED)
+        established(lent);
+    else if (info.state == NST_TCP_CLOSED)
+        fail(lent, nst_getopt(stack, lent->sock, NST_OPT_ERROR, &error) == 0 && error
+                       ? (int)-error
+                       : -ECONNRESET);
+}
+
+/* The name of the daemon's end of the connection. */
+static struct nst_ipc_sockname end_name(const struct nst_lent *lent)
+{
+    struct nst_sock_info info = {0};
+
+    nst_info(lent->daemon->stack, lent->sock, &info);
+    return (struct nst_ipc_sockname){.kind = NST_IPC_NAME_END,
+                                     .protocol = lent->protocol,
+                                     .token = lent->token,
+                                     .local = info.local,
+                                     .peer = info.peer};
+}
+
+static int open_door(struct nst_lent *lent)
+{
+    const struct nst_ipc_sockname name = end_name(lent);
+    int fd = nst_lent_socket(SOCK_STREAM, &name);
+
+    if (fd < 0)
+        return fd;
+    lent->stream.door = fd;
+    return listen(fd, 1) == 0 ? 0 : -errno;
+}
+
+int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to)
+{
+    const struct nst_account *account = lent->account;
+
+    switch (lent->stream.state) {
+    case NST_STREAM_CONNECTING:
+        return -EALREADY;
+    case NST_STREAM_LISTENING:
+        return -EISCONN;
+    case NST_STREAM_CONNECTED:
+    case NST_STREAM_FAILED:
+        return outcome(lent);
+    case NST_STREAM_FRESH:
+        break;
+    }
+    if (!account->owner && account->connecting >= account->person->connecting) {
+        lent->daemon->lent_refused++;
+        return -EAGAIN;
+    }
+    int err = nst_connect(lent->daemon->stack, lent->sock, to);
+    if (err != -EINPROGRESS)
+        return err;
+    set_state(lent, NST_STREAM_CONNECTING);
+    nst_loop_timer_after(lent->daemon->loop, &lent->stream.timer, PATIENCE_NS);
+    int door = open_door(lent);
+    if (door)
+        fail(lent, door);
+    return door ? door : err;
+}
+
+/* The end of whoever came in by the door: it must be the program. */
+static int take_end(struct nst_lent *lent)
+{
+    struct sockaddr_un addr = {0};
+    socklen_t len = sizeof addr;
+    int fd =
+        accept4(lent->stream.door, (struct sockaddr *)&addr, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0)
+        return errno == EAGAIN ? -EINVAL : -errno;
+    if (nst_lent_is_program(lent, &addr, len))
+        return fd;
+    close(fd);
+    return -EPERM;
+}
+
+int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
+{
+    int queued = 0;
+
+    if (lent->stream.state != NST_STREAM_CONNECTING || lent->stream.door < 0)
+        return 0; /* it has begun, and may be decided */
+    int fd = take_end(lent);
+    if (fd < 0)
+        return fd;
+    if (ioctl(fd, FIONREAD, &queued) != 0 || filler == 0 || filler > (size_t)queued) {
+        close(fd);
+        return -EINVAL;
+    }
+    lent->stream.filler = filler;
+    close_door(lent);
+    nst_loop_timer_stop(&lent->stream.timer);
+    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, fd);
+    if (err)
+        fail(lent, err);
+    else
+        decide(lent);
+    return err;
+}
+
+/* ---- The end --------------------------------------------------------------------------------- */
+
+static void on_relay_ended(struct nst_relay *relay, int err)
+{
+    struct nst_lent *lent = lent_of(relay);
+    bool told = relay->gone || err == 0 || err == -ECONNRESET;
+
+    nst_relay_fini(relay);
+    if (err)
+        abort_sock(lent);
+    if (told) {
+        nst_lent_free(lent);
+        return;
+    }
+    lent->error = -err;
+    set_state(lent, NST_STREAM_FAILED);
+}
+
+void nst_lent_stream_fini(struct nst_lent *lent)
+{
+    struct nst_lent_stream *s = &lent->stream;
+
+    answer_waiters(lent, -ECONNABORTED);
+    nst_loop_timer_stop(&s->timer);
+    close_door(lent);
+    if (s->held)
+        nst_lent_free(s->held);
+    if (s->relay.fd >= 0)
+        nst_relay_fini(&s->relay);
+    set_state(lent, NST_STREAM_FRESH);
+}
+
+/* ---- Listening ------------------------------------------------------------------------------- */
+
+int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
+{
+    const struct nst_account *account = lent->account;
+    bool first = lent->stream.state == NST_STREAM_FRESH;
+
+    if (!first && lent->stream.state != NST_STREAM_LISTENING)
+        return -EINVAL;
+    if (first && !account->owner && account->listeners >= account->person->listeners) {
+        lent->daemon->lent_refused++;
+        return -EMFILE;
+    }
+    int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
+    if (!err)
+        set_state(lent, NST_STREAM_LISTENING);
+    return err;
+}
+
+/* Connects the child's end to its listener. 0; -EAGAIN: there is no room; -ECONNREFUSED: the
+ * program has gone; or what else is wrong. */
+static int offer(const struct nst_lent *lent, struct nst_lent *child)
+{
+    const struct nst_ipc_sockname name = end_name(child);
+    struct sockaddr_un addr;
+    socklen_t len = nst_lent_program(lent, &addr);
+    int fd = nst_lent_socket(SOCK_STREAM, &name);
+
+    if (fd < 0)
+        return fd;
+    if (connect(fd, (const struct sockaddr *)&addr, len) != 0) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    set_state(child, NST_STREAM_CONNECTED);
+    child->stream.told = true;
+    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
+    if (!err)
+        nst_relay_start(&child->stream.relay, child->sock, NST_RELAY_ACCEPTED);
+    return err;
+}
+
+/* The next connection that is finished. -EAGAIN, or another error. */
+static int take_next(struct nst_lent *lent, struct nst_lent **out)
+{
+    struct nst_daemon *d = lent->daemon;
+    struct nst_lent *child;
+    int err = nst_lent_new(&child, d, lent->account, lent->protocol, lent->pid);
+
+    if (err)
+        return err;
+    err = nst_accept(d->stack, lent->sock, &child->sock, (uintptr_t)&child->handler);
+    if (err) {
+        nst_lent_free(child);
+        return err;
+    }
+    (void)nst_setopt(d->stack, child->sock, NST_OPT_NODELAY, 1);
+    *out = child;
+    return 0;
+}
+
+static void offer_later(struct nst_lent *lent)
+{
+    struct nst_lent_stream *s = &lent->stream;
+
+    s->delay_ns = nst_min(nst_max(2 * s->delay_ns, OFFER_MIN_NS), OFFER_MAX_NS);
+    nst_loop_timer_after(lent->daemon->loop, &s->timer, s->delay_ns);
+}
+
+/* Offers connections to the program until there are none, or it takes no more. */
+static void offer_all(struct nst_lent *lent)
+{
+    struct nst_lent_stream *s = &lent->stream;
+
+    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+        struct nst_lent *child = s->held;
+        int err = child ? 0 : take_next(lent, &child);
+        if (err == -EAGAIN)
+            return;
+        s->held = NULL;
+        err = err ? err : offer(lent, child);
+        if (!err) {
+            s->delay_ns = 0;
+            continue;
+        }
+        if (err == -ECONNREFUSED) {
+            abort_sock(child);
+            nst_lent_free(child);
+            nst_lent_free(lent);
+            return;
+        }
+        s->held = child; /* none, if it was a limit that is reached */
+        break;
+    }
+    offer_later(lent);
+}
+
+/* ---- Events ---------------------------------------------------------------------------------- */
+
+static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
+{
+    struct nst_lent *lent = timer->arg;
+
+    (void)loop;
+    if (lent->stream.state == NST_STREAM_LISTENING)
+        offer_all(lent);
+    else
+        nst_lent_free(lent); /* the library went while it connected */
+}
+
+void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
+{
+    struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
+
+    (void)ready;
+    if (lent->stream.state == NST_STREAM_CONNECTING)
+        decide(lent);
+    else if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
+        nst_relay_ready(&lent->stream.relay);
+    else if (lent->stream.state == NST_STREAM_LISTENING)
+        offer_all(lent);
+}
