@@ -523,6 +523,10 @@ enum nst_tcp_recovery {
     NST_TCP_RECOVERY_ALL = (1 << 5) - 1,
 };
 
+/* What sockets of this stack begin with from now on: enum nst_tcp_recovery, together. -EINVAL for
+ * others. */
+int nst_set_recovery(struct nst_stack *stack, uint32_t methods);
+
 /* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
 enum nst_tcp_ecn_mode {
     NST_TCP_ECN_OFF,

@@ -228,6 +228,14 @@ int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t
     return s ? nst_sock_getopt(&stack->socks, s, opt, value) : -EBADF;
 }
 
+int nst_set_recovery(struct nst_stack *stack, uint32_t methods)
+{
+    if (methods & ~(uint32_t)NST_TCP_RECOVERY_ALL)
+        return -EINVAL;
+    stack->tcps.config.recovery = (uint8_t)methods;
+    return 0;
+}
+
 int nst_set_congestion(struct nst_stack *stack, nst_sock sock, const char *name)
 {
     struct nst_socket *s = find(stack, sock);
