@@ -13,10 +13,9 @@
 /* 4015-1 */
 void nst_undo_begin(struct nst_tcb *t)
 {
-    t->act->undo =
-        (struct nst_tcp_undo){.cwnd = t->act->cc.cwnd,
-                              .ssthresh = t->act->cc.ssthresh,
-                              .possible = t->opt.recovery & NST_TCP_RECOVERY_UNDO};
+    t->act->undo = (struct nst_tcp_undo){.cwnd = t->act->cc.cwnd,
+                                         .ssthresh = t->act->cc.ssthresh,
+                                         .possible = t->opt.recovery & NST_TCP_RECOVERY_UNDO};
 }
 
 void nst_undo_resent(struct nst_tcb *t, nst_seq start, nst_seq end)
