@@ -311,11 +311,14 @@ static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value
     case NST_OPT_TOS: /* SHLD-21; the ECN field is TCP's own */
         o->tos = (uint8_t)(value & 0xfc);
         break;
+    case NST_OPT_RECOVERY:
+        o->recovery = (uint8_t)value;
+        break;
     case NST_OPT_ECN:
         o->ecn = (uint8_t)value;
         break;
     case NST_OPT_MTU_PROBING:
-        o->mtu_probing = (uint8_t)value;
+        o->mtu_probing = (uint8_t)value & 3u;
         break;
     case NST_OPT_FASTOPEN:
         o->fastopen_max = (uint16_t)value;
@@ -422,6 +425,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         return 0;
     case NST_OPT_TOS:
         *value = o->tos;
+        return 0;
+    case NST_OPT_RECOVERY:
+        *value = o->recovery;
         return 0;
     case NST_OPT_ECN:
         *value = o->ecn;
