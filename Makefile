@@ -9,14 +9,15 @@ SEEDS ?=
 CELLS ?=
 ROWS  ?=
 ROUNDS ?=
+KEEP  ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format tidy \
-        install clean bench bench-build bench-loss bench-memory setup-build setup-test setup-coverage \
-        setup-bench
+.PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format \
+        tidy install clean bench bench-build bench-loss bench-memory bench-instructions \
+        bench-connections bench-docs setup-build setup-test setup-coverage setup-bench
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup-build setup-test setup-coverage setup-bench: setup-%:
 	@tools/setup $*
@@ -57,6 +58,15 @@ bench-memory: build ## Bytes of memory for each of 100,000 connections that are 
 
 bench-loss: bench-build ## Bad networks, beside the kernel: make bench-loss SEEDS=1 CELLS="cubic/*loss=1%"
 	@bench/loss.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CELLS),--cells "$(CELLS)")
+
+bench-instructions: bench-build ## Count the instructions of fixed steps (KEEP=1: keep the counts)
+	@bench/instructions.py $(if $(KEEP),--keep)
+
+bench-connections: bench-build ## What an exchange costs with 1 to 1,000,000 connections
+	@bench/instructions.py --table
+
+bench-docs: setup-bench ## Put the results of the last runs into docs/performance.md
+	@bench/publish.py
 
 asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, fuzz
 gcc clang asan msan fuzz: setup-test

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """`make bench`: the stack's speed beside its peers', row after row.
 
 A row is one thing to measure. All its peers are measured in turn, and that several times over; so
@@ -37,6 +37,7 @@ class Peer:
     offloads: bool = False
     spins: bool = False
     one_core: bool = True  # can be told to stay on one
+    args: tuple = ()
 
 
 PEERS = [
@@ -44,6 +45,7 @@ PEERS = [
     Peer("kernel", "server-kernel", tap=False, offloads=True, spins=True),
     Peer("device", "server-ceiling", offloads=True, spins=True),
     Peer("gvisor", "server-gvisor", one_core=False),
+    Peer("gvisor-gso", "server-gvisor", one_core=False, args=("-vnet",)),
     Peer("lwip", "server-lwip", spins=True),
 ]
 
@@ -61,10 +63,11 @@ class Row:
     plain: bool = False # for those that have offloads: without
     spin: bool = False
     cores: int = 1
-    peers: tuple = ("netstack", "kernel", "device", "gvisor", "lwip")
+    peers: tuple = ("netstack", "kernel", "device", "gvisor", "gvisor-gso", "lwip")
 
 
 def bulk_rows():
+    without = ("netstack", "kernel", "device", "gvisor", "lwip")
     for mode, way in (("receive", "out"), ("send", "in")):
         def row(name, *args, way=way, mode=mode, **more):
             return Row(f"bulk {way}, {name}", mode, "gbps", "Gb/s", args=args, cores=2, **more)
@@ -72,9 +75,10 @@ def bulk_rows():
         yield row("1 connection")
         yield row("16 connections", "--conns", "16")
         yield row("1 connection, MTU 9000", mtu=9000)
-        yield row("1 connection, no offloads", plain=True)
-        yield row("16 connections, no offloads", "--conns", "16", plain=True)
-        yield row("1 connection, MTU 9000, no offloads", mtu=9000, plain=True)
+        yield row("1 connection, no offloads", plain=True, peers=without)
+        yield row("16 connections, no offloads", "--conns", "16", plain=True,
+                  peers=without)
+        yield row("1 connection, MTU 9000, no offloads", mtu=9000, plain=True, peers=without)
         yield Row(f"bulk {way}, processor", mode, "cpu_s_per_gb", "s/GB", more=False, cores=2)
 
 
@@ -94,7 +98,7 @@ def latency_rows():
     yield row("round trips, 32 connections, two cores, busy", "roundtrips", "32", cores=2,
               spin=True, peers=spinning)
     yield row("round trip, p50, 10,000 others idle", "with-idle", "1", "p50_us",
-              peers=("netstack", "kernel", "gvisor", "lwip"))
+              peers=("netstack", "kernel", "gvisor", "gvisor-gso", "lwip"))
     yield row("connections, one after the other", "turnover", "1")
     yield row("connections, 32 at once", "turnover", "32")
 
@@ -136,7 +140,7 @@ class Bench:
 
     def start(self, row):
         """The server, with its device set up at the client's end."""
-        args = ["--address", SERVER]
+        args = ["--address", SERVER, *self.peer.args]
         if self.peer.tap:
             args += ["--device", DEVICE, "--mtu", str(row.mtu)]
         else:
@@ -279,17 +283,17 @@ def main():
     if not todo:
         sys.exit("bench: no such row")
     testbed.netns.isolate()
-    rows, benches = [], {}
+    benches = {}
     try:
         benches = {peer.name: Bench(peer) for peer in PEERS}
         print(report.bench_heading([peer.name for peer in PEERS]), flush=True)
         for row in todo:
-            rows.append(measure(row, benches, options.rounds, options.seconds))
-            print(report.bench_line(rows[-1], [peer.name for peer in PEERS]), flush=True)
+            result = measure(row, benches, options.rounds, options.seconds)
+            report.save("bench", [result])
+            print(report.bench_line(result, [peer.name for peer in PEERS]), flush=True)
     finally:
         for bench in benches.values():
             bench.close()
-    report.save("bench", {"machine": testbed.machine(), "rows": rows})
 
 
 if __name__ == "__main__":

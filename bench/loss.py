@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """`make bench-loss`: how well a sender does on a bad network, beside the kernel.
 
     sender (our stack, or the kernel)  <->  netstack relay  <->  receiver (the kernel)
@@ -87,7 +87,7 @@ class Line:
             self.middle.run("ip", "link", "set", "taps", "netns", self.far.pid)
             self.middle.run("ip", "link", "set", "tapr", "netns", self.near.pid)
             testbed.set_up(self.near, "tapr", CLIENT)
-            self.near.run("ip", "neigh", "add", SERVER, "lladdr", SERVER_MAC, "dev", "tapr",
+            self.near.run("ip", "neigh", "replace", SERVER, "lladdr", SERVER_MAC, "dev", "tapr",
                           "nud", "permanent")
             server = self._serve_ours(cc) if self.sender == "ours" else self._serve_kernel(cc)
             stack.callback(server.close)
@@ -295,18 +295,18 @@ def main():
     if not todo:
         sys.exit("bench-loss: no such cell")
     testbed.netns.isolate()
-    results, lines = [], []
+    lines = []
     try:
         for sender in SENDERS:
             lines.append(Line(sender))
         print(report.loss_heading(), flush=True)
         for row in todo:
-            results.append(measure(row, lines, range(1, options.seeds + 1)))
-            print(report.loss_line(results[-1]), flush=True)
+            result = measure(row, lines, range(1, options.seeds + 1))
+            report.save("loss", [result])
+            print(report.loss_line(result), flush=True)
     finally:
         for line in lines:
             line.close()
-    report.save("loss", {"machine": testbed.machine(), "rows": results})
 
 
 if __name__ == "__main__":

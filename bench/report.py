@@ -2,13 +2,21 @@
 import json
 import statistics
 
-from testbed import RESULTS
+from testbed import RESULTS, machine
 
 
-def save(name, data):
+def identity(row):
+    return tuple(row.get(key) for key in ("kind", "cc", "name", "conns"))
+
+
+def save(name, rows):
+    """Keeps rows in the file of that name, in place of older ones that measured the same: after each
+    row, so that a run that is broken off has not been for nothing."""
+    kept = {identity(row): row for row in (load(name) or {"rows": []})["rows"]}
+    kept |= {identity(row): row for row in rows}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
-    print(f"\nwritten: {RESULTS / name}.json")
+    (RESULTS / f"{name}.json").write_text(
+        json.dumps({"machine": machine(), "rows": list(kept.values())}, indent=1) + "\n")
 
 
 def load(name):

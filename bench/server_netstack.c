@@ -229,7 +229,7 @@ static void serve_datagrams(struct peer *p)
 
 static void dispatch(void)
 {
-    struct nst_event events[BATCH];
+    static struct nst_event events[BATCH]; /* static: not to be filled with zeros each time */
     size_t n;
 
     while ((n = nst_events(stack, events, BATCH)) > 0)
@@ -268,7 +268,7 @@ static bool flush(nst_time now)
 static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events,
                       unsigned budget)
 {
-    struct nst_pkt *pkts[BATCH];
+    static struct nst_pkt *pkts[BATCH];
 
     (void)fd, (void)events, (void)budget;
     int n = nst_device_read(device, stack, pkts, BATCH);

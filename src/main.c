@@ -2,6 +2,7 @@
  * line in COMMANDS. */
 #include "cli/cli.h"
 #include "daemon/up.h"
+#include "run/run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static int up(int argc, char **argv)
 static const struct command COMMANDS[] = {
     {"up", "start the stack on a device", up},
     {"down", "stop the running stack", nst_cli_down},
+    {"run", "run a program on the stack", nst_run_main},
     {"ping", "ping a host from the stack", nst_cli_ping},
     {"arping", "ask a neighbour by ARP", nst_cli_arping},
     {"nc", "connect standard input and output to a port", nst_cli_nc},
@@ -31,6 +33,7 @@ static const struct command COMMANDS[] = {
     {"neigh", "its neighbours", nst_cli_neigh},
     {"stats", "its counters, and why packets were dropped", nst_cli_stats},
     {"sockets", "its sockets and connections", nst_cli_sockets},
+    {"kill-socket", "reset and end one of them", nst_cli_kill_socket},
     {"capture", "show or record what crosses its links", nst_cli_capture},
     {"relay", "a cable that delays, loses and corrupts, for tests", nst_cli_relay},
 };
@@ -47,7 +50,7 @@ static void print_usage(FILE *out)
           "A complete TCP/IP host in one process.\n\n",
           out);
     for (size_t i = 0; i < COMMANDS_LEN; i++)
-        fprintf(out, "  %-10s%s\n", COMMANDS[i].name, COMMANDS[i].summary);
+        fprintf(out, "  %-12s%s\n", COMMANDS[i].name, COMMANDS[i].summary);
     fputs("\n'netstack help COMMAND' says more about one; 'netstack --version' which this is.\n",
           out);
 }

@@ -27,6 +27,7 @@ int nst_cli_route(int argc, char **argv);
 int nst_cli_neigh(int argc, char **argv);
 int nst_cli_stats(int argc, char **argv);
 int nst_cli_sockets(int argc, char **argv);
+int nst_cli_kill_socket(int argc, char **argv);
 int nst_cli_capture(int argc, char **argv);
 int nst_cli_nc(int argc, char **argv);
 int nst_cli_down(int argc, char **argv);

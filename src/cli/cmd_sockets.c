@@ -8,11 +8,12 @@
 
 struct options {
     const char *instance;
-    bool info, listening, tcp, udp, json;
+    bool info, listening, processes, tcp, udp, json;
 };
 
 static const struct option LONGS[] = {{"info", no_argument, NULL, 'i'},
                                       {"listening", no_argument, NULL, 'l'},
+                                      {"processes", no_argument, NULL, 'p'},
                                       {"tcp", no_argument, NULL, 't'},
                                       {"udp", no_argument, NULL, 'u'},
                                       NST_CLI_NAME_OPTION,
@@ -24,12 +25,13 @@ static const struct nst_cli_usage USAGE = {
     "Show the sockets of the running stack, and connections without one.\n\n"
     "  -i, --info      what TCP knows of each connection\n"
     "  -l, --listening only those that wait for connections or datagrams\n"
+    "  -p, --processes the program of each, and its number for kill-socket\n"
     "  -t, --tcp       only TCP\n"
     "  -u, --udp       only UDP\n"
     "      --json      print all of it, as JSON\n"
     "      --name NAME talk to the instance NAME\n"
     "  -h, --help      print this\n",
-    "iltuh",
+    "ilptuh",
     LONGS,
 };
 
@@ -45,6 +47,9 @@ static struct options parse(int argc, char **argv)
             break;
         case 'l':
             o.listening = true;
+            break;
+        case 'p':
+            o.processes = true;
             break;
         case 't':
             o.tcp = true;
@@ -130,12 +135,34 @@ static const char *name_text(char *buf, size_t cap, const json_t *name)
     return buf;
 }
 
-static const char *owner_text(char *buf, size_t cap, const json_t *owner)
+/* What the kernel calls the program of a process, and a space; nothing for one that has gone. Who
+ * is on the stack may be in no namespace of ours: then there is no such process here. */
+static const char *program_of(char name[32], uint64_t pid)
+{
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/%llu/comm", (unsigned long long)pid);
+    FILE *file = fopen(path, "re");
+    name[0] = '\0';
+    if (file && fgets(name, 31, file) && strchr(name, '\n'))
+        *strchr(name, '\n') = ' ';
+    if (file)
+        fclose(file);
+    return name;
+}
+
+static const char *owner_text(char *buf, size_t cap, const json_t *owner, bool with_program)
 {
     const char *service = nst_cli_member(owner, "service");
+    const json_t *number = json_object_get(owner, "number");
+    char name[32];
 
     if (*service)
         snprintf(buf, cap, "service %s", service);
+    else if (with_program && json_is_integer(number))
+        snprintf(buf, cap, "%spid %llu, uid %llu, number %lld",
+                 program_of(name, member(owner, "pid")), (unsigned long long)member(owner, "pid"),
+                 (unsigned long long)member(owner, "uid"), (long long)json_integer_value(number));
     else if (json_is_object(owner))
         snprintf(buf, cap, "pid %llu, uid %llu", (unsigned long long)member(owner, "pid"),
                  (unsigned long long)member(owner, "uid"));
@@ -247,7 +274,7 @@ static void add_info(struct nst_cli_table *table, const json_t *info)
     free(text);
 }
 
-static int print_sockets(const json_t *list, bool with_info)
+static int print_sockets(const json_t *list, const struct options *o)
 {
     struct nst_cli_table *table = nst_cli_table_new("llrrlll");
     const json_t *s;
@@ -257,7 +284,7 @@ static int print_sockets(const json_t *list, bool with_info)
                                                    "peer", "owner"});
     json_array_foreach(list, i, s)
     {
-        char rx[24], tx[24], local[64], peer[64], owner[64];
+        char rx[24], tx[24], local[64], peer[64], owner[128];
         const char *const cells[] = {
             nst_cli_member(s, "protocol"),
             nst_cli_member(s, "state"),
@@ -265,10 +292,10 @@ static int print_sockets(const json_t *list, bool with_info)
             decimal(tx, s, "tx_bytes"),
             name_text(local, sizeof local, json_object_get(s, "local")),
             name_text(peer, sizeof peer, json_object_get(s, "peer")),
-            owner_text(owner, sizeof owner, json_object_get(s, "owner")),
+            owner_text(owner, sizeof owner, json_object_get(s, "owner"), o->processes),
         };
         nst_cli_table_row(table, cells);
-        if (with_info)
+        if (o->info)
             add_info(table, json_object_get(s, "info"));
     }
     return nst_cli_table_print_take(table, stdout, 0);
@@ -296,7 +323,7 @@ int nst_cli_sockets(int argc, char **argv)
     while (!status && cursor);
     nst_ipc_client_free(client);
     if (!status)
-        err = o.json ? print_json(list) : print_sockets(list, o.info);
+        err = o.json ? print_json(list) : print_sockets(list, &o);
     json_decref(list);
     if (err || fflush(stdout) != 0)
         return nst_cli_fail(NST_CLI_FAILED, "cannot print: %s", strerror(err ? -err : errno));

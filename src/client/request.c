@@ -371,16 +371,24 @@ static void after_connect(struct nst_client_request *r, int err, const json_t *a
         begin(r, fill(r->fd));
 }
 
+/* The descriptor is connected with nobody any more. */
+static int part(int fd)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    return connect(fd, &nobody, sizeof nobody) == 0 ? 0 : -errno;
+}
+
 /* connect() to nobody, which ends the association of a datagram socket. */
 static void disassociate(struct nst_client_request *r)
 {
-    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     const struct nst_sockaddr none = {.port = 0};
+    int err = r->name.protocol == IPPROTO_TCP ? 0 : part(r->fd);
 
     if (r->name.protocol == IPPROTO_TCP)
         finish(r, r->name.kind == NST_IPC_NAME_PROGRAM ? 0 : -EOPNOTSUPP);
-    else if (connect(r->fd, &nobody, sizeof nobody) != 0)
-        finish(r, -errno);
+    else if (err)
+        finish(r, err);
     else
         call_take(r, about_end(r, "connect", &none), after_call);
 }
@@ -396,6 +404,8 @@ static void do_connect(struct nst_client_request *r)
     }
     if (!err && !nst_addr_is_set(&to.addr)) /* this host, says 4.4BSD */
         (void)nst_addr_parse(&to.addr, "127.0.0.1");
+    if (!err && r->name.protocol != IPPROTO_TCP)
+        err = part(r->fd); /* its present peer's end lets no other one come to it */
     if (err)
         finish(r, err);
     else
@@ -529,22 +539,35 @@ static void do_getsockopt(struct nst_client_request *r)
     }
 }
 
+/* ---- Those that have gone -------------------------------------------------------------------- */
+
+static void do_sweep(struct nst_client_request *r)
+{
+    call_take(r, json_pack("{s:s}", "op", "sweep"), after_call);
+}
+
 /* ---- Requests -------------------------------------------------------------------------------- */
 
 void nst_client_submit(struct nst_client_conn *conn, struct nst_client_request *r)
 {
     static void (*const ops[])(struct nst_client_request *) = {
-        [NST_CLIENT_SOCKET] = do_socket,           [NST_CLIENT_BIND] = do_bind,
-        [NST_CLIENT_CONNECT] = do_connect,         [NST_CLIENT_LISTEN] = do_listen,
-        [NST_CLIENT_GETSOCKNAME] = do_getsockname, [NST_CLIENT_GETPEERNAME] = do_getpeername,
-        [NST_CLIENT_SETSOCKOPT] = do_setsockopt,   [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
+        [NST_CLIENT_SOCKET] = do_socket,
+        [NST_CLIENT_BIND] = do_bind,
+        [NST_CLIENT_CONNECT] = do_connect,
+        [NST_CLIENT_LISTEN] = do_listen,
+        [NST_CLIENT_GETSOCKNAME] = do_getsockname,
+        [NST_CLIENT_GETPEERNAME] = do_getpeername,
+        [NST_CLIENT_SETSOCKOPT] = do_setsockopt,
+        [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
+        [NST_CLIENT_SWEEP] = do_sweep,
     };
 
     r->conn = conn;
     r->call = 0;
     r->finish = (struct nst_loop_task){.fn = on_finish};
     nst_list_push_back(&conn->requests, &r->node);
-    int err = r->op == NST_CLIENT_SOCKET ? 0 : nst_client_identify(r->fd, &r->name);
+    bool is_about_one = r->op != NST_CLIENT_SOCKET && r->op != NST_CLIENT_SWEEP;
+    int err = is_about_one ? nst_client_identify(r->fd, &r->name) : 0;
     if (err)
         finish(r, err);
     else

@@ -119,6 +119,13 @@ static void examine_first(struct nst_lender *lender)
         nst_lent_free(lent);
 }
 
+/* The next ones, as many as that if there are. */
+static void examine(struct nst_lender *lender, uint32_t n)
+{
+    for (n = nst_min32(n, lender->nidle); n > 0 && lender->nidle > 0; n--)
+        examine_first(lender);
+}
+
 static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
 {
     struct nst_lender *lender = timer->arg;
@@ -126,8 +133,7 @@ static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
                                lender->soon ? SOON_BATCH : SLOW_BATCH);
 
     lender->soon -= nst_min32(lender->soon, batch);
-    for (; batch > 0 && lender->nidle > 0; batch--)
-        examine_first(lender);
+    examine(lender, batch);
     if (lender->nidle > 0)
         nst_loop_timer_after(loop, timer, lender->soon ? SOON_AGAIN : SLOW_NS);
 }
@@ -141,14 +147,20 @@ void nst_lender_sweep(struct nst_lender *lender)
         nst_loop_timer_after(lender->daemon->loop, &lender->sweep, SOON_NS);
 }
 
-bool nst_lender_clear_port(struct nst_lender *lender, uint8_t protocol, uint16_t port)
+void nst_lender_make_room(struct nst_lender *lender)
 {
+    examine(lender, SLOW_BATCH);
+}
+
+bool nst_lender_clear_port(struct nst_lent *for_whom, uint16_t port)
+{
+    struct nst_lender *lender = for_whom->daemon->lender;
     struct nst_sock_info info;
     bool any = false;
 
     NST_LIST_FOREACH_SAFE (e, &lender->idle) {
         struct nst_lent *lent = idle_of(e);
-        if (lent->protocol != protocol || !lent->sock ||
+        if (lent == for_whom || lent->protocol != for_whom->protocol || !lent->sock ||
             nst_info(lender->daemon->stack, lent->sock, &info) != 0 || info.local.port != port ||
             nst_lent_is_alive(lent))
             continue;
@@ -215,10 +227,8 @@ int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account
     struct nst_lender *lender = d->lender;
     int err = check_limits(d, account);
 
-    if (err) {
-        d->lent_refused++;
+    if (err)
         return err;
-    }
     struct nst_lent *lent = calloc(1, sizeof *lent);
     if (!lent || (lender->count == lender->nslots && !slots_grow(lender))) {
         free(lent);

@@ -68,10 +68,11 @@ struct nst_lent {
     struct nst_daemon *daemon;
     struct nst_account *account;
     struct nst_ipc_token token;
-    uint8_t protocol; /* of IP */
-    pid_t pid;        /* whose it is, as far as known */
-    nst_sock sock;    /* 0: it has ended */
-    int error;        /* for SO_ERROR, positive */
+    uint8_t protocol;   /* of IP */
+    pid_t pid;          /* whose it is, as far as known */
+    nst_sock sock;      /* 0: it has ended */
+    int error;          /* for SO_ERROR, positive */
+    uint8_t remembered; /* options that are set and change nothing: see lentopts.c */
     union {
         struct nst_lent_stream stream;
         struct nst_lent_dgram dgram;
@@ -104,8 +105,13 @@ void nst_lent_watch(struct nst_lent *lent, bool idle);
 /* Asks the kernel whether its program's descriptor is still open. */
 bool nst_lent_is_alive(const struct nst_lent *lent);
 
-/* Frees those whose programs have gone and that stand on `port`. Whether there was one. */
-bool nst_lender_clear_port(struct nst_lender *lender, uint8_t protocol, uint16_t port);
+/* Frees those whose programs have gone and that stand on the port that `for_whom` wants. Whether
+ * there was one. */
+bool nst_lender_clear_port(struct nst_lent *for_whom, uint16_t port);
+
+/* Looks whether the programs of some have gone, when a limit is reached. May free any that is
+ * idle. */
+void nst_lender_make_room(struct nst_lender *lender);
 
 /* Looks soon for those whose programs have gone. */
 void nst_lender_sweep(struct nst_lender *lender);

@@ -109,6 +109,20 @@ static int open_program(struct nst_lent *lent)
     return fd;
 }
 
+/* As nst_lent_new(); past a limit, those whose programs have gone make room. */
+static int lend(struct nst_lent **out, struct nst_daemon *d, struct nst_account *account,
+                uint8_t protocol, pid_t pid)
+{
+    int err = nst_lent_new(out, d, account, protocol, pid);
+
+    if (err == -EMFILE || err == -ENFILE) {
+        nst_lender_make_room(d->lender);
+        err = nst_lent_new(out, d, account, protocol, pid);
+        d->lent_refused += err != 0;
+    }
+    return err;
+}
+
 void nst_lent_call_open(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                         const json_t *args)
 {
@@ -121,9 +135,8 @@ void nst_lent_call_open(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_
         nst_ipc_error(peer, id, -EPROTONOSUPPORT, "there are TCP (6), UDP (17) and ICMP echo (1)");
         return;
     }
-    int err = account ? nst_lent_new(&lent, d, account, (uint8_t)protocol,
-                                     pid > 0 ? (pid_t)pid : nst_ipc_peer_cred(peer)->pid)
-                      : -ENOMEM;
+    pid = pid > 0 ? pid : nst_ipc_peer_cred(peer)->pid;
+    int err = account ? lend(&lent, d, account, (uint8_t)protocol, (pid_t)pid) : -ENOMEM;
     int fd = err ? err : open_sock(lent);
     fd = fd ? fd : open_program(lent);
     if (fd >= 0) {
@@ -145,7 +158,7 @@ static int bind_sock(struct nst_lent *lent, const struct nst_sockaddr *local)
     struct nst_daemon *d = lent->daemon;
     int err = nst_bind(d->stack, lent->sock, local);
 
-    if (err == -EADDRINUSE && nst_lender_clear_port(d->lender, lent->protocol, local->port))
+    if (err == -EADDRINUSE && nst_lender_clear_port(lent, local->port))
         err = nst_bind(d->stack, lent->sock, local);
     return err;
 }
@@ -222,7 +235,7 @@ void nst_lent_call_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
     uint32_t n = backlog < 0 || backlog > INT32_MAX ? INT32_MAX : (uint32_t)backlog;
     int err = nst_lent_stream_listen(lent, n);
     if (err == -EADDRINUSE && nst_info(d->stack, lent->sock, &info) == 0 &&
-        nst_lender_clear_port(d->lender, lent->protocol, info.local.port))
+        nst_lender_clear_port(lent, info.local.port))
         err = nst_lent_stream_listen(lent, n);
     answer(peer, id, lent, err, "listen");
 }

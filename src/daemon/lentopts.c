@@ -32,6 +32,7 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_ERROR, NST_OPT_ERROR, FORM_NUMBER},
     {SOL_SOCKET, SO_SNDBUF, NST_OPT_SNDBUF, FORM_BUFFER},
     {SOL_SOCKET, SO_RCVBUF, NST_OPT_RCVBUF, FORM_BUFFER},
+    {SOL_SOCKET, SO_REUSEADDR, NST_OPT_REUSEADDR, FORM_BOOL},
     {SOL_SOCKET, SO_BROADCAST, NST_OPT_BROADCAST, FORM_BOOL},
     {SOL_SOCKET, SO_KEEPALIVE, NST_OPT_KEEPALIVE, FORM_BOOL},
     {SOL_SOCKET, SO_OOBINLINE, NST_OPT_OOBINLINE, FORM_BOOL},
@@ -62,6 +63,17 @@ static const struct {
     {IP_RECVTOS, NST_IPC_TELL_TOS},
 };
 
+/* What is on or off and changes nothing here, but programs want to set: a flag of each in
+ * `remembered`. The stack has no groups of listeners, no queue of errors, and chooses ports late.
+ */
+static const struct {
+    int level, option;
+} idle_options[] = {
+    {SOL_SOCKET, SO_REUSEPORT},
+    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+};
+
 static struct nst_stack *stack_of(const struct nst_lent *lent)
 {
     return lent->daemon->stack;
@@ -82,6 +94,15 @@ static uint8_t tell_flag(const struct nst_lent *lent, int level, int option)
         for (size_t i = 0; i < NST_ARRAY_LEN(tells); i++)
             if (tells[i].option == option)
                 return tells[i].flag;
+    return 0;
+}
+
+/* The flag in `remembered`; 0 for another option. */
+static uint8_t idle_flag(int level, int option)
+{
+    for (unsigned i = 0; i < NST_ARRAY_LEN(idle_options); i++)
+        if (idle_options[i].level == level && idle_options[i].option == option)
+            return (uint8_t)(1u << i);
     return 0;
 }
 
@@ -208,6 +229,8 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
             lent->stream.nodelay = number;
         return err;
     }
+    if (level == SOL_SOCKET && option == SO_REUSEADDR)
+        return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
     if (level != IPPROTO_IP || stream)
         return -ENOPROTOOPT;
     switch (option) {
@@ -233,12 +256,17 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
 int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t *value, size_t len)
 {
     const struct option *o = find(level, option);
-    uint8_t flag = tell_flag(lent, level, option);
+    uint8_t flag = tell_flag(lent, level, option), idle = idle_flag(level, option);
     int64_t number;
     int on, err;
 
     if (!lent->sock)
         return 0; /* it has ended, and there is nothing that would do otherwise */
+    if (idle) {
+        if ((err = read_byte(value, len, &on)) == 0)
+            lent->remembered = (uint8_t)(on ? lent->remembered | idle : lent->remembered & ~idle);
+        return err;
+    }
     if (flag) {
         if ((err = read_byte(value, len, &on)) == 0)
             lent->dgram.tell = (uint8_t)(on ? lent->dgram.tell | flag : lent->dgram.tell & ~flag);
@@ -390,13 +418,15 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
 int nst_lent_getopt(struct nst_lent *lent, int level, int option, uint8_t *value, size_t *len)
 {
     const struct option *o = find(level, option);
-    uint8_t flag = tell_flag(lent, level, option);
+    uint8_t flag = tell_flag(lent, level, option), idle = idle_flag(level, option);
     int64_t number = 0;
 
     if (level == SOL_SOCKET && option == SO_ERROR)
         number = take_error(lent);
     else if (flag)
         number = (lent->dgram.tell & flag) != 0;
+    else if (idle)
+        number = (lent->remembered & idle) != 0;
     else if (!o)
         return get_special(lent, level, option, value, len);
     else if (lent->sock) {

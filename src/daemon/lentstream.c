@@ -56,7 +56,7 @@ static void set_state(struct nst_lent *lent, enum nst_stream_state state)
     lent->account->listeners -= old == NST_STREAM_LISTENING;
     lent->account->listeners += state == NST_STREAM_LISTENING;
     lent->stream.state = state;
-    nst_lent_watch(lent, state != NST_STREAM_CONNECTING && state != NST_STREAM_CONNECTED);
+    nst_lent_watch(lent, lent->stream.relay.fd < 0);
 }
 
 static void close_door(struct nst_lent *lent)
@@ -280,6 +280,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
     int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, fd);
+    nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
     else
@@ -312,8 +313,10 @@ void nst_lent_stream_fini(struct nst_lent *lent)
     answer_waiters(lent, -ECONNABORTED);
     nst_loop_timer_stop(&s->timer);
     close_door(lent);
-    if (s->held)
+    if (s->held) {
+        abort_sock(s->held);
         nst_lent_free(s->held);
+    }
     if (s->relay.fd >= 0)
         nst_relay_fini(&s->relay);
     set_state(lent, NST_STREAM_FRESH);
@@ -321,14 +324,23 @@ void nst_lent_stream_fini(struct nst_lent *lent)
 
 /* ---- Listening ------------------------------------------------------------------------------- */
 
+static bool has_enough_listeners(const struct nst_account *account)
+{
+    return !account->owner && account->listeners >= account->person->listeners;
+}
+
 int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
 {
-    const struct nst_account *account = lent->account;
     bool first = lent->stream.state == NST_STREAM_FRESH;
 
     if (!first && lent->stream.state != NST_STREAM_LISTENING)
         return -EINVAL;
-    if (first && !account->owner && account->listeners >= account->person->listeners) {
+    if (first && has_enough_listeners(lent->account)) {
+        nst_lent_watch(lent, false); /* it stays */
+        nst_lender_make_room(lent->daemon->lender);
+        nst_lent_watch(lent, true);
+    }
+    if (first && has_enough_listeners(lent->account)) {
         lent->daemon->lent_refused++;
         return -EMFILE;
     }
@@ -354,12 +366,13 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
+    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
+    if (err)
+        return err;
     set_state(child, NST_STREAM_CONNECTED);
     child->stream.told = true;
-    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
-    if (!err)
-        nst_relay_start(&child->stream.relay, child->sock, NST_RELAY_ACCEPTED);
-    return err;
+    nst_relay_start(&child->stream.relay, child->sock, NST_RELAY_ACCEPTED);
+    return 0;
 }
 
 /* The next connection that is finished. -EAGAIN, or another error. */

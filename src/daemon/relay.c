@@ -19,7 +19,10 @@
  * well. So there always is a byte unread, the *sentinel*: at first one that the client library
  * wrote before the program got the descriptor, then the last byte that the program wrote, which is
  * peeked and sent, but stays in the socket until the next one comes. It is taken out only when the
- * connection ends in order. So a program notices, too, when the daemon is killed.
+ * connection ends in order. So a program notices, too, when the daemon is killed. A byte keeps the
+ * whole buffer that it is in, though, against what the program may write: 64 KiB at once, as
+ * sendfile() makes them, and it would never be writable again. So of much that came at once nothing
+ * is kept, and until the program writes less than that, a reset looks like an end.
  *
  * After accept() the library may not have had its turn. Hence its byte bears a mark (a descriptor,
  * which is thrown away): a first byte without one is the program's.
@@ -36,9 +39,10 @@
 #include "core/base/list.h"
 #include "ipc/packet.h"
 
-#define SLICES     16
-#define BATCH      (256u * 1024) /* read at once, at most */
-#define STARVED_NS (20 * NST_LOOP_MSEC)
+#define SLICES       16
+#define BATCH        (256u * 1024) /* read at once, at most */
+#define SENTINEL_MAX (32u * 1024)  /* no more at once, for its last byte to be kept */
+#define STARVED_NS   (20 * NST_LOOP_MSEC)
 
 static struct nst_stack *stack_of(const struct nst_relay *r)
 {
@@ -63,6 +67,8 @@ static size_t unsent(struct nst_relay *r)
 
     if (r->maybe_marked)
         look_for_mark(r);
+    if (r->maybe_marked) /* nothing was there; what is now, may begin with the mark */
+        return 0;
     if (ioctl(r->fd, FIONREAD, &queued) != 0 || queued < 0)
         return 0;
     return (size_t)queued - (r->sentinel ? 1 : 0);
@@ -93,13 +99,13 @@ static void *place_in(const struct nst_slice *room, size_t at)
     return (uint8_t *)room->base + at;
 }
 
-/* Takes `len` bytes out of the socket, except the last one if it is the last of all: that is only
- * copied. Returns how many are in the room. */
+/* Takes `len` bytes out of the socket, except the last one if it is to be the sentinel: that is
+ * only copied. Returns how many are in the room. */
 static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nroom, size_t len,
-                    bool all)
+                    bool keep)
 {
     struct iovec iov[1 + NST_SEND_SLICES];
-    size_t whole = all ? len - 1 : len;
+    size_t whole = keep ? len - 1 : len;
 
     if (r->sentinel || whole > 0) {
         size_t n = make_iov(r, iov, room, nroom, whole);
@@ -108,7 +114,7 @@ static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nr
             return got < 0 ? got : -ECONNRESET;
         size_t fresh = (size_t)got - (r->sentinel ? 1 : 0);
         r->sentinel = false;
-        if (!all || fresh < whole)
+        if (!keep || fresh < whole)
             return (ssize_t)fresh;
     }
     struct iovec last = {place_in(room, whole), 1};
@@ -132,7 +138,9 @@ static int send_on(struct nst_relay *r)
         size_t len = 0;
         for (int i = 0; i < n; i++)
             len += room[i].len;
-        ssize_t got = take(r, room, (size_t)n, len, len == waiting);
+        bool keep = !r->amid && waiting <= SENTINEL_MAX && len == waiting;
+        ssize_t got = take(r, room, (size_t)n, len, keep);
+        r->amid = !keep && got != (ssize_t)waiting;
         (void)nst_send_commit(stack_of(r), r->sock, got > 0 ? (size_t)got : 0, 0);
         if (got < 0)
             return (int)got;

@@ -184,6 +184,15 @@ static const char *set_queue(struct nst_settings *s, const char *value)
     return NULL;
 }
 
+static const char *set_busy_poll(struct nst_settings *s, const char *value)
+{
+    const char *end;
+
+    if (!parse_number(value, 1000000, &s->config->busy_poll_us, &end) || *end)
+        return "a number of microseconds from 0 to 1000000";
+    return NULL;
+}
+
 static const char *set_offload(struct nst_settings *s, const char *value)
 {
     return parse_bool(value, &s->config->offload) ? NULL : "yes or no";
@@ -588,6 +597,8 @@ const struct nst_setting nst_settings_table[] = {
     {SWITCH("no-pacing", "no"), KEY("Netstack", "Pacing"), .set = set_pacing,
      .help = "let TCP send at once all that its window allows"},
     {FLAG("ping", "ADDR"), .set = set_ping, .help = "ping ADDR from the stack at once"},
+    {FLAG("busy-poll", "MICROSECONDS"), KEY("Netstack", "BusyPollUSec"), .set = set_busy_poll,
+     .help = "go on polling for so long before going to sleep (default: 0)"},
     {FLAG("user", "USER"), KEY("Netstack", "User"), .set = set_user,
      .help = "become USER once the device is open"},
     {FLAG("log-level", "LEVEL"), KEY("Netstack", "LogLevel"), .set = set_log_level,

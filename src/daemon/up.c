@@ -287,7 +287,8 @@ static void raise_limit(void)
  * the device is opened before anything on the host is changed. */
 static int set_up(struct nst_daemon *d, struct nst_fault *fault)
 {
-    int err = nst_loop_new(&d->loop, NULL);
+    const struct nst_loop_config config = {.busy_poll_ns = UINT64_C(1000) * d->config.busy_poll_us};
+    int err = nst_loop_new(&d->loop, &config);
 
     raise_limit();
     if (!err)

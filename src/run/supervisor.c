@@ -425,8 +425,8 @@ static int set_up(struct nst_run_supervisor *s, int notify, const char *name)
     if ((err = nst_loop_new(&s->loop, NULL)) != 0 ||
         (err = nst_client_conn_new(&s->conn, s->loop, name)) != 0)
         return err;
-    /* The caller sleeps until the answer, so both may as well share a processor: a trap then costs
-     * a third. Older kernels don't know it. */
+    /* The caller sleeps until the answer, so both may as well share a processor, which saves waking
+     * another. Older kernels don't know it. */
     (void)ioctl(notify, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
     return nst_loop_fd_add(s->loop, &s->notify, notify, NST_LOOP_IN);
 }

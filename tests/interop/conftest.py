@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import signal
+import textwrap
 
 import pytest
 
@@ -141,3 +142,30 @@ def internet(hosts):
     server.run("ip", "route", "add", "198.51.100.0/24", "via", "8.8.8.1")
     gateway.sysctl(ip_forward=1)
     return host, gateway, server
+
+
+# ---- Programs on the stack -----------------------------------------------------------------------
+
+PYTHON = "/usr/bin/python3"
+
+
+def script(text):
+    """The arguments that run a Python script."""
+    return PYTHON, "-u", "-c", textwrap.dedent(text)
+
+
+def finish(process, code=0):
+    """Waits for a process to end so; returns what it printed."""
+    assert process.wait() == code, str(process)
+    return process.out
+
+
+@pytest.fixture(params=["shim", "traps"])
+def program(request, stack):
+    """program(ARGV...): a program that `netstack run` runs in `stack`, with the shim, and without."""
+    flags = {"shim": [], "traps": ["--no-shim"]}[request.param]
+
+    def start(*argv):
+        return stack.start("run", *flags, "--", *argv)
+
+    return start

@@ -131,7 +131,7 @@ class Namespace:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.holder.stdout.readline() == b"ready\n"
         self.pid = self.holder.pid
-        self.id = os.stat(f"/proc/{self.pid}/ns/net").st_ino
+        self.id = os.stat(f"/proc/{self.pid}/ns/mnt").st_ino
         self.root = f"/proc/{self.pid}/root"  # its files, seen from outside
 
     # ---- Processes ----
@@ -156,11 +156,12 @@ class Namespace:
         return process
 
     def pids(self):
-        """Whatever runs here, the holder included."""
+        """Whatever runs here, the holder included; the daemon has a network of its own, but the
+        same files."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                if os.stat(f"/proc/{pid}/ns/net").st_ino == self.id:
+                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == self.id:
                     found.append(int(pid))
         return found
 

@@ -73,7 +73,7 @@ static void test_usage(void **state)
     assert_int_equal(netstack("%s", ""), 2);
     assert_says("Usage: netstack COMMAND");
     assert_int_equal(netstack("help"), 0);
-    assert_says("\n  capture   show or record");
+    assert_says("\n  capture     show or record");
     assert_int_equal(netstack("--version"), 0);
     assert_string_equal(text, "netstack " NST_VERSION "\n");
 }
@@ -159,6 +159,30 @@ static void test_misuse(void **state)
     }
 }
 
+/* As of env(1), whose exit codes leave those of programs alone. */
+static void test_run_misused(void **state)
+{
+    static const struct {
+        const char *args, *says;
+    } rows[] = {
+        {"run", "netstack run: the program is missing; see 'netstack run --help'\n"},
+        {"run --", "the program is missing"},
+        {"run --name", "a value is missing for --name"},
+        {"run --frobnicate -- true", "unknown option --frobnicate"},
+        {"run -x true", "unknown option -x"},
+        {"run --up --tun true", "-- and the program are missing"},
+        {"run --up --", "the program is missing"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_int_equal(netstack("%s", rows[i].args), 125);
+        assert_says(rows[i].says);
+    }
+    assert_int_equal(netstack("run --help"), 0);
+    assert_says("Usage: netstack run [OPTION]... [--] PROGRAM");
+}
+
 static void test_no_daemon(void **state)
 {
     static const char *const commands[] = {"ping 10.0.0.1", "arping 10.0.0.1", "status",
@@ -172,6 +196,8 @@ static void test_no_daemon(void **state)
                             "netstack: no netstack instance named 'default' is running; start "
                             "one with: sudo netstack up\n");
     }
+    assert_int_equal(netstack("run -- true"), 125);
+    assert_says("no netstack instance named 'default' is running");
     assert_int_equal(netstack("status --name lab"), 2);
     assert_says("'lab' is running; start one with: sudo netstack up --name lab");
     assert_int_equal(netstack("status --name ../x"), 2);
@@ -493,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_unknown_command),
         cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_run_misused),
         cmocka_unit_test(test_no_daemon),
         TEST(test_ping),
         TEST(test_ping_options),

@@ -1,0 +1,227 @@
+/* libnetstack-shim.so: answers a program's questions about its sockets, and carries its datagrams,
+ * without a trap.
+ *
+ * It is preloaded by `netstack run`, and stands in front of libc's functions. It knows nothing of
+ * any descriptor: whether one is ours, whose, and from where, the kernel tells by its name each
+ * time (client/local.h), so fork, dup, exec and threads can't confuse it, and a program that does
+ * without it misses nothing but time. What it can't answer it leaves to the trap: syscall() without
+ * the magic argument. */
+#include "client/local.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The functions stand in front of libc's of these names. They bear others here, since libc's
+ * headers declare theirs with attributes and argument types (transparent unions) that only get in
+ * the way. */
+#define IN_FRONT_OF(name) __asm__(name) __attribute__((visibility("default")))
+
+int shim_getsockname(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getsockname");
+int shim_getpeername(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getpeername");
+int shim_getsockopt(int, int, int, void *, socklen_t *) IN_FRONT_OF("getsockopt");
+int shim_accept(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("accept");
+int shim_accept4(int, struct sockaddr *, socklen_t *, int) IN_FRONT_OF("accept4");
+ssize_t shim_sendto(int, const void *, size_t, int, const struct sockaddr *, socklen_t)
+    IN_FRONT_OF("sendto");
+ssize_t shim_recvfrom(int, void *, size_t, int, struct sockaddr *, socklen_t *)
+    IN_FRONT_OF("recvfrom");
+ssize_t shim_recvfrom_chk(int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *)
+    IN_FRONT_OF("__recvfrom_chk"); /* in programs that were built with _FORTIFY_SOURCE */
+ssize_t shim_sendmsg(int, const struct msghdr *, int) IN_FRONT_OF("sendmsg");
+ssize_t shim_recvmsg(int, struct msghdr *, int) IN_FRONT_OF("recvmsg");
+int shim_sendmmsg(int, struct mmsghdr *, unsigned, int) IN_FRONT_OF("sendmmsg");
+int shim_recvmmsg(int, struct mmsghdr *, unsigned, int, struct timespec *) IN_FRONT_OF("recvmmsg");
+
+/* What libc makes of a result. */
+static ssize_t finish(ssize_t result)
+{
+    if (result >= 0)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static ssize_t negated(ssize_t result)
+{
+    return result < 0 ? -errno : result;
+}
+
+/* A call that may wait is a place where the thread can be cancelled. */
+#define WAITING(result, call)                                          \
+    do {                                                               \
+        int old_type;                                                  \
+        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &old_type); \
+        (result) = (call);                                             \
+        pthread_setcanceltype(old_type, NULL);                         \
+    } while (0)
+
+/* ---- Names -------------------------------------------------------------------------------- */
+
+int shim_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    struct nst_ipc_sockname name;
+    int err;
+
+    if (nst_client_identify(fd, &name) != 0)
+        return nst_run_getsockname(fd, addr, len);
+    err = nst_client_sockname(fd, addr, len);
+    return err == -EAGAIN ? (int)syscall(SYS_getsockname, fd, addr, len) : (int)finish(err);
+}
+
+int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    struct nst_ipc_sockname name;
+
+    if (nst_client_identify(fd, &name) != 0)
+        return nst_run_getpeername(fd, addr, len);
+    return (int)finish(nst_client_getpeername(fd, addr, len));
+}
+
+/* Those whose answers are in the name or in the kernel's socket. */
+int shim_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
+{
+    if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
+        return nst_run_getsockopt(fd, level, option, value, len);
+    return (int)syscall(SYS_getsockopt, fd, level, option, value, len);
+}
+
+/* ---- accept() ----------------------------------------------------------------------------- */
+
+int shim_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    struct nst_ipc_sockname name;
+    long accepted;
+
+    if (nst_client_identify(fd, &name) != 0)
+        return (int)NST_RUN_PASS(SYS_accept4, fd, addr, len, flags, 0);
+    WAITING(accepted, NST_RUN_PASS(SYS_accept4, fd, NULL, NULL, flags, 0));
+    if (accepted < 0)
+        return -1;
+    int err = nst_client_accepted((int)accepted, addr, len);
+    if (err) {
+        close((int)accepted);
+        return (int)finish(err);
+    }
+    return (int)accepted;
+}
+
+int shim_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return shim_accept4(fd, addr, len, 0);
+}
+
+/* ---- Messages ----------------------------------------------------------------------------- */
+
+static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
+{
+    ssize_t n;
+
+    WAITING(n, nst_client_sendmsg(fd, msg, flags));
+    if (n == -ENOTSOCK)
+        WAITING(n, negated(nst_run_sendmsg(fd, msg, flags)));
+    return n;
+}
+
+static ssize_t receive_one(int fd, struct msghdr *msg, int flags)
+{
+    struct nst_ipc_sockname name;
+    ssize_t n;
+
+    if (flags & MSG_ERRQUEUE && nst_client_identify(fd, &name) == 0)
+        return -EAGAIN; /* it is empty; to AF_UNIX this would be the data */
+    WAITING(n, nst_client_recvmsg(fd, msg, flags));
+    if (n == -ENOTSOCK)
+        WAITING(n, negated(nst_run_recvmsg(fd, msg, flags)));
+    return n;
+}
+
+ssize_t shim_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    return finish(send_one(fd, msg, flags));
+}
+
+ssize_t shim_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    return finish(receive_one(fd, msg, flags));
+}
+
+ssize_t shim_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *addr,
+                    socklen_t addr_len)
+{
+    struct iovec iov = {(void *)(uintptr_t)data, len};
+    struct msghdr msg = {
+        .msg_name = (void *)(uintptr_t)addr,
+        .msg_namelen = addr_len,
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+    };
+    ssize_t n;
+
+    if (addr)
+        return shim_sendmsg(fd, &msg, flags);
+    WAITING(n, syscall(SYS_sendto, fd, data, len, flags, NULL, 0));
+    return n;
+}
+
+ssize_t shim_recvfrom(int fd, void *data, size_t len, int flags, struct sockaddr *addr,
+                      socklen_t *addr_len)
+{
+    struct iovec iov = {data, len};
+    struct msghdr msg = {.msg_name = addr, .msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (!addr || !addr_len) {
+        WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, addr, addr_len));
+        return n;
+    }
+    msg.msg_namelen = *addr_len;
+    n = shim_recvmsg(fd, &msg, flags);
+    if (n >= 0)
+        *addr_len = msg.msg_namelen;
+    return n;
+}
+
+ssize_t shim_recvfrom_chk(int fd, void *data, size_t len, size_t room, int flags,
+                          struct sockaddr *addr, socklen_t *addr_len)
+{
+    if (len > room)
+        __builtin_trap();
+    return shim_recvfrom(fd, data, len, flags, addr, addr_len);
+}
+
+int shim_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    struct nst_ipc_sockname name;
+    unsigned done = 0;
+
+    if (nst_client_identify(fd, &name) != 0)
+        return (int)NST_RUN_PASS(SYS_sendmmsg, fd, messages, count, flags, 0);
+    for (; done < count; done++) {
+        ssize_t n = send_one(fd, &messages[done].msg_hdr, flags);
+        if (n < 0)
+            return done ? (int)done : (int)finish(n);
+        messages[done].msg_len = (unsigned)n;
+    }
+    return (int)done;
+}
+
+/* As the supervisor has it, with what is there, but at least one. */
+int shim_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                  struct timespec *timeout)
+{
+    struct nst_ipc_sockname name;
+    unsigned done = 0;
+
+    if (nst_client_identify(fd, &name) != 0)
+        return (int)NST_RUN_PASS(SYS_recvmmsg, fd, messages, count, flags, timeout);
+    flags &= ~MSG_WAITFORONE;
+    for (; done < count; done++) {
+        ssize_t n = receive_one(fd, &messages[done].msg_hdr, done ? flags | MSG_DONTWAIT : flags);
+        if (n < 0)
+            return done ? (int)done : (int)finish(n);
+        messages[done].msg_len = (unsigned)n;
+    }
+    return (int)done;
+}
