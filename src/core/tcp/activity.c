@@ -93,7 +93,8 @@ static bool is_at_rest(const struct nst_tcb *t)
         if (i != NST_TCP_DL_REST && act->deadlines[i] != NST_TIME_NEVER)
             return false;
     return t->state >= NST_TCP_ESTABLISHED && !nst_tcb_waits(t) && !act->recvq.bytes && !act->ooo &&
-           !t->dsack_due && !t->rcv_urgent && !act->urgent_byte;
+           (t->fin_received || !t->fin_known) && !t->dsack_due && !t->rcv_urgent &&
+           !act->urgent_byte;
 }
 
 void nst_tcb_rest(struct nst_tcb *t)
