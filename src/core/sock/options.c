@@ -68,6 +68,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_ICMP_FILTER:
     case NST_OPT_USER_TIMEOUT:
         return value >= 0 && value <= UINT32_MAX;
+    case NST_OPT_RECOVERY:
+        return value >= 0 && value <= NST_TCP_RECOVERY_ALL;
     case NST_OPT_NODELAY:
     case NST_OPT_CORK:
     case NST_OPT_KEEPALIVE:

@@ -29,7 +29,7 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->ts_ok = c->timestamps && o->has_ts;
     t->sack_ok = c->sack && o->sack_ok;
     t->ws_ok = c->wscale && o->has_wscale;
-    t->snd_wscale = t->ws_ok ? (uint8_t)nst_min(o->wscale, 14) : 0; /* 7323-1 */
+    t->snd_wscale = (t->ws_ok ? nst_min32(o->wscale, 14) : 0) & 15u; /* 7323-1 */
     if (!t->ws_ok)
         t->rcv_wscale = 0;
     t->peer_mss = o->mss;
@@ -56,6 +56,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
         t->act->retries = 0;
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
+        t->act->rack.fack = t->act->recovery_point = t->snd.una;
         nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }

@@ -274,8 +274,8 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
     t->snd.una = t->snd.nxt = nst_seq_add(o->iss, 1);
     t->rcv.nxt = t->last_ack_sent = nst_seq_add(o->irs, 1);
     t->rcv.adv = nst_seq_add(t->rcv.nxt, first_window(l));
-    t->rcv_wscale = o->ws_ok ? nst_tcp_wscale(tcps) : 0;
-    t->snd_wscale = o->ws_ok ? o->wscale : 0;
+    t->rcv_wscale = (o->ws_ok ? nst_tcp_wscale(tcps) : 0) & 15u;
+    t->snd_wscale = (o->ws_ok ? o->wscale : 0) & 15u;
     t->peer_mss = o->mss;
     t->ts_ok = o->ts_ok;
     t->sack_ok = o->sack_ok;
