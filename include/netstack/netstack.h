@@ -379,7 +379,9 @@ int nst_set_cookie(struct nst_stack *stack, nst_sock sock, uint64_t cookie);
 /* Closes it; the handle ends at once. -EBADF. */
 int nst_close(struct nst_stack *stack, nst_sock sock);
 
-/* Names the local end. -EADDRINUSE, -EADDRNOTAVAIL, -EAFNOSUPPORT, -ENODEV, -EINVAL (bound
+/* Names the local end, which is this socket's until it is closed; others may have the same with
+ * NST_OPT_REUSEADDR. Connections that were accepted, or have outlived their sockets, keep nobody
+ * from binding to their port. -EADDRINUSE, -EADDRNOTAVAIL, -EAFNOSUPPORT, -ENODEV, -EINVAL (bound
  * already), -EBADF. */
 int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *local);
 
@@ -470,7 +472,7 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
  * the first `len` bytes off, -EINVAL when there aren't as many. */
-#define NST_SEND_SLICES 2
+#define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
 int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags);
@@ -522,6 +524,10 @@ enum nst_opt {
     NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
                                  with the SYN, if the peer is known to take it  [0] */
     NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
+
+    /* Stream and UDP sockets: as in Linux, those that all have it may be bound to one name, of
+     * streams as long as none of them listens. Of UDP sockets the last one gets what is for one. */
+    NST_OPT_REUSEADDR,
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

@@ -539,22 +539,35 @@ static void do_getsockopt(struct nst_client_request *r)
     }
 }
 
+/* ---- Those that have gone -------------------------------------------------------------------- */
+
+static void do_sweep(struct nst_client_request *r)
+{
+    call_take(r, json_pack("{s:s}", "op", "sweep"), after_call);
+}
+
 /* ---- Requests -------------------------------------------------------------------------------- */
 
 void nst_client_submit(struct nst_client_conn *conn, struct nst_client_request *r)
 {
     static void (*const ops[])(struct nst_client_request *) = {
-        [NST_CLIENT_SOCKET] = do_socket,           [NST_CLIENT_BIND] = do_bind,
-        [NST_CLIENT_CONNECT] = do_connect,         [NST_CLIENT_LISTEN] = do_listen,
-        [NST_CLIENT_GETSOCKNAME] = do_getsockname, [NST_CLIENT_GETPEERNAME] = do_getpeername,
-        [NST_CLIENT_SETSOCKOPT] = do_setsockopt,   [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
+        [NST_CLIENT_SOCKET] = do_socket,
+        [NST_CLIENT_BIND] = do_bind,
+        [NST_CLIENT_CONNECT] = do_connect,
+        [NST_CLIENT_LISTEN] = do_listen,
+        [NST_CLIENT_GETSOCKNAME] = do_getsockname,
+        [NST_CLIENT_GETPEERNAME] = do_getpeername,
+        [NST_CLIENT_SETSOCKOPT] = do_setsockopt,
+        [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
+        [NST_CLIENT_SWEEP] = do_sweep,
     };
 
     r->conn = conn;
     r->call = 0;
     r->finish = (struct nst_loop_task){.fn = on_finish};
     nst_list_push_back(&conn->requests, &r->node);
-    int err = r->op == NST_CLIENT_SOCKET ? 0 : nst_client_identify(r->fd, &r->name);
+    bool is_about_one = r->op != NST_CLIENT_SOCKET && r->op != NST_CLIENT_SWEEP;
+    int err = is_about_one ? nst_client_identify(r->fd, &r->name) : 0;
     if (err)
         finish(r, err);
     else

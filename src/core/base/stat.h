@@ -37,6 +37,7 @@
     X(tcp_retransmitted, "tcp.retransmitted")         \
     X(tcp_active_opens, "tcp.active_opens")           \
     X(tcp_passive_opens, "tcp.passive_opens")         \
+    X(tcp_port_tries, "tcp.port_tries")               \
     X(tcp_timeouts, "tcp.timeouts")                   \
     X(tcp_resets_sent, "tcp.resets_sent")             \
     X(tcp_resets_limited, "tcp.resets_limited")       \

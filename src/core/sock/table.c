@@ -168,12 +168,13 @@ static struct nst_socket *socket_of(struct nst_list *e)
     return NST_CONTAINER(e, struct nst_dgram, place)->socket;
 }
 
+/* Two may share a name if both have SO_REUSEADDR. */
 static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr,
-                          uint16_t port)
+                          uint16_t port, bool reuse)
 {
     NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
         const struct nst_socket *s = socket_of(e);
-        if (s->proto == proto && s->local.port == port &&
+        if (s->proto == proto && s->local.port == port && !(reuse && s->reuseaddr) &&
             (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->local.addr) ||
              nst_addr_eq(addr, &s->local.addr)))
             return true;
@@ -191,7 +192,7 @@ static uint16_t port_choose(struct nst_socks *socks, uint8_t proto, const struct
 
     for (uint32_t i = 0; i < n; i++) {
         uint16_t port = (uint16_t)(first + (start + i) % n);
-        if (!port_is_taken(socks, proto, addr, port))
+        if (!port_is_taken(socks, proto, addr, port, false))
             return port;
     }
     return 0;
@@ -205,7 +206,7 @@ int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr) &&
         !nst_ip_is_group(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    if (port && port_is_taken(socks, s->proto, &local->addr, port))
+    if (port && port_is_taken(socks, s->proto, &local->addr, port, s->reuseaddr))
         return -EADDRINUSE;
     if (!port && !(port = port_choose(socks, s->proto, &local->addr)))
         return -EADDRINUSE;
@@ -250,7 +251,7 @@ struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
 
     NST_LIST_FOREACH (e, bucket_of(socks, proto, local->port)) {
         unsigned points = score(socket_of(e), proto, local, peer);
-        if (points > most) {
+        if (points && points >= most) { /* the last that was bound, as in Linux */
             most = points;
             best = socket_of(e);
         }

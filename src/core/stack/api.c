@@ -244,7 +244,7 @@ int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t
         return -EBADF;
     if (opt == NST_OPT_MULTICAST_LINK && (uint64_t)value > stack->ifaces.n)
         return -ENODEV;
-    return nst_sock_setopt(s, opt, value);
+    return nst_sock_setopt(&stack->socks, s, opt, value);
 }
 
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value)

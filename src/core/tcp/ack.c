@@ -2,6 +2,8 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
+#define ADVICE_EVERY (2 * NST_SEC)
+
 /* 5961-4, 5961-5, MAY-12: an ACK older than anything the peer can still mean, or for what was never
  * sent. */
 static bool is_acceptable(const struct nst_tcb *t, nst_seq ack)
@@ -99,6 +101,18 @@ static bool is_duplicate(const struct nst_tcb *t, const struct nst_tcp_seg *seg,
            !(seg->h.flags & (NST_TCP_SYN | NST_TCP_FIN)) && nst_seq_lt(t->snd.una, t->snd.nxt);
 }
 
+/* New data acknowledged: what we send arrives, so the next hop is there (1122-123, 1122-124; RFC
+ * 4861 §7.3.1). Told now and then, well within the time for which a neighbour is believed. */
+static void advise_ip(struct nst_tcb *t)
+{
+    nst_time now = t->tcps->env->now;
+
+    if (t->act->advised && now - t->act->advised < ADVICE_EVERY)
+        return;
+    t->act->advised = now;
+    nst_ip_confirm(t->tcps->ip, &t->flow.id.peer);
+}
+
 /* SND.UNA moves, and only by that is data freed (2018-5). SYN and FIN don't count as bytes. */
 static void advance(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst_tcp_acked *a)
 {
@@ -113,6 +127,8 @@ static void advance(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst
     t->snd.una = seg->h.ack;
     nst_sendq_consume(&t->act->sendq, t->tcps->pool, data_end);
     t->count.bytes_acked += a->acked;
+    if (a->acked)
+        advise_ip(t);
     t->act->retries = 0; /* the timeout stays doubled until there is a sample (MUST-18) */
     t->r1_told = false;
     t->act->soft_error = 0;

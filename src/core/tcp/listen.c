@@ -46,25 +46,14 @@ struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct n
     return found;
 }
 
-static bool clashes(const struct nst_tcp_listener *l, const struct nst_sockaddr *local)
+void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
 {
-    return l->local.port == local->port &&
-           (!nst_addr_is_set(&l->local.addr) || !nst_addr_is_set(&local->addr) ||
-            nst_addr_eq(&l->local.addr, &local->addr));
-}
-
-int nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
-{
-    NST_LIST_FOREACH (e, port_bucket(tcps, l->local.port))
-        if (clashes(listener_of(e), &l->local))
-            return -EADDRINUSE;
     l->tcps = tcps;
     nst_list_init(&l->reqs);
     nst_list_init(&l->accept);
     nst_list_init(&l->changed_node);
     nst_list_init(&l->fastopens);
     nst_list_push_back(port_bucket(tcps, l->local.port), &l->place);
-    return 0;
 }
 
 /* Half-open and unaccepted connections are reset. */

@@ -56,7 +56,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->fastopen_key = nst_prng_key(seed, "tcp fast open");
     tcps->port_key = nst_prng_key(seed, "tcp ports");
     for (unsigned i = 0; i < NST_TCP_PORT_BUCKETS; i++)
-        nst_list_init(&tcps->listeners[i]);
+        nst_list_init(&tcps->listeners[i]), nst_list_init(&tcps->names[i]);
     nst_list_init(&tcps->ready);
     nst_list_init(&tcps->changed);
     nst_list_init(&tcps->changed_listeners);
@@ -204,6 +204,7 @@ void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow)
         return; /* it was never in */
     *at = flow->next;
     tcps->nflows--;
+    nst_tcp_port_freed(tcps, &flow->id);
 }
 
 /* ---- Control blocks ----------------------------------------------------------------------------

@@ -156,6 +156,7 @@ struct nst_tcp_activity {
     nst_time idle_since;    /* when the last of what was out was acknowledged; 0: nothing was yet */
     nst_time first_unacked; /* since when something is out or a window is closed; 0: not */
     int soft_error;         /* what ICMP said, for a time-out to report */
+    nst_time advised;       /* when IP was last told that data arrives; 0: never */
     nst_seq probe_start, probe_end; /* of the path's MTU; equal: there is none */
     uint16_t probe_mtu;
     struct nst_tcp_fastopen *fastopen; /* while there is something of it to be done */
@@ -297,6 +298,15 @@ struct nst_tcp_timewait {
     uint16_t ts_ok : 1;
 };
 
+/* A local name that a socket was bound to: its own until it is closed (port.c). */
+struct nst_tcp_name {
+    struct nst_list place; /* in its port's bucket */
+    uint64_t owner;
+    struct nst_sockaddr local;
+    bool reuse; /* SO_REUSEADDR, as it is now */
+    bool listening;
+};
+
 /* ---- All of a stack's TCP ---------------------------------------------------------------------
  */
 
@@ -331,6 +341,9 @@ struct nst_tcps {
     struct nst_flow **buckets;
     uint32_t mask, nflows;
     struct nst_list listeners[NST_TCP_PORT_BUCKETS];
+    struct nst_list names[NST_TCP_PORT_BUCKETS]; /* of struct nst_tcp_name */
+    struct nst_flow_id exhausted[8]; /* ends that no local port is left for; lport is 0 */
+    uint32_t nexhausted;
     struct nst_list ready;   /* of struct nst_tcb */
     struct nst_list changed; /* of struct nst_tcb */
     struct nst_list changed_listeners;
@@ -396,8 +409,22 @@ nst_seq nst_tcp_isn(const struct nst_tcps *tcps, const struct nst_flow_id *id); 
 uint32_t nst_tcp_ts_offset(const struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* The timestamp clock: milliseconds and the connection's offset (RFC 7323 §5.4). */
 uint32_t nst_tcp_ts(const struct nst_tcps *tcps, uint32_t offset);
+
+/* ---- port.c: local ports ----------------------------------------------------------------- */
+
+/* Reserves a local name for a socket; port 0: a random free one. `*port` is which. -EADDRINUSE,
+ * -ENOMEM. */
+int nst_tcp_bind(struct nst_tcps *tcps, uint64_t owner, const struct nst_sockaddr *local,
+                 bool reuse, uint16_t *port);
+void nst_tcp_unbind(struct nst_tcps *tcps, struct nst_tcp_name *n);
+/* What a socket reserved; NULL if it didn't. */
+struct nst_tcp_name *nst_tcp_name_find(struct nst_tcps *tcps, uint16_t port, uint64_t owner);
+/* Its socket listens from now on. -EADDRINUSE: another one that has the name does. */
+int nst_tcp_name_listen(struct nst_tcps *tcps, struct nst_tcp_name *n);
 /* A free local port for a connection to `id`'s far end (RFC 6056 §3.3.3); 0 if there is none. */
 uint16_t nst_tcp_port_choose(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* A connection of these ends has gone. */
+void nst_tcp_port_freed(struct nst_tcps *tcps, const struct nst_flow_id *id);
 
 /* ---- input.c ----------------------------------------------------------------------------- */
 
@@ -666,8 +693,7 @@ void nst_tcb_fin_wait(struct nst_tcb *t);
 
 /* The window scale that we offer: for the largest receive buffer that there may be. */
 uint8_t nst_tcp_wscale(const struct nst_tcps *tcps);
-/* -EADDRINUSE. */
-int nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l);
+void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l);
 void nst_tcp_unlisten(struct nst_tcp_listener *l);
 /* The oldest finished handshake, now the caller's; NULL if there is none. */
 struct nst_tcb *nst_tcp_accept(struct nst_tcp_listener *l);
