@@ -4,7 +4,6 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
-#include "core/wire/checksum.h"
 
 #define PAWS_IDLE_S (24 * 24 * 3600u) /* 7323-10 */
 #define DELACK_MIN  (40 * NST_MS)     /* what peers are tuned to; MUST-40: below 500 ms */
@@ -596,8 +595,7 @@ static enum nst_drop read_segment(struct nst_pkt *pkt, struct nst_tcp_seg *seg)
         return drop;
     if (pkt->ip.dst_group || pkt->l2_group) /* MUST-57 */
         return NST_DROP_tcp_group;
-    uint16_t pseudo = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_TCP, (uint32_t)len);
-    if (!nst_pkt_checksum_ok(pkt, off, len, pseudo)) /* MUST-3 */
+    if (!nst_pkt_transport_ok(pkt, off, len)) /* MUST-3 */
         return NST_DROP_tcp_checksum;
     seg->pkt = pkt;
     seg->len = (uint32_t)(len - seg->h.hlen);
