@@ -580,6 +580,13 @@ static void do_error(struct nst_client_request *r)
     call_take(r, about(r, "error"), after_queued_error);
 }
 
+/* ---- Those that have gone -------------------------------------------------------------------- */
+
+static void do_sweep(struct nst_client_request *r)
+{
+    call_take(r, json_pack("{s:s}", "op", "sweep"), after_call);
+}
+
 /* ---- Requests -------------------------------------------------------------------------------- */
 
 void nst_client_submit(struct nst_client_conn *conn, struct nst_client_request *r)
@@ -594,13 +601,15 @@ void nst_client_submit(struct nst_client_conn *conn, struct nst_client_request *
         [NST_CLIENT_SETSOCKOPT] = do_setsockopt,
         [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
         [NST_CLIENT_ERROR] = do_error,
+        [NST_CLIENT_SWEEP] = do_sweep,
     };
 
     r->conn = conn;
     r->call = 0;
     r->finish = (struct nst_loop_task){.fn = on_finish};
     nst_list_push_back(&conn->requests, &r->node);
-    int err = r->op == NST_CLIENT_SOCKET ? 0 : nst_client_identify(r->fd, &r->name);
+    bool is_about_one = r->op != NST_CLIENT_SOCKET && r->op != NST_CLIENT_SWEEP;
+    int err = is_about_one ? nst_client_identify(r->fd, &r->name) : 0;
     if (err)
         finish(r, err);
     else

@@ -47,6 +47,7 @@ enum nst_client_op {
     NST_CLIENT_SETSOCKOPT,  /* fd, level, option, value, value_len */
     NST_CLIENT_GETSOCKOPT,  /* fd, level, option, value, value_len -> value, value_len */
     NST_CLIENT_ERROR,       /* fd -> error, of what was sent to addr: value, value_len; -EAGAIN */
+    NST_CLIENT_SWEEP,       /* a process has ended: its sockets are to be found dead soon */
 };
 
 #define NST_CLIENT_VALUE_MAX 512 /* bytes of an option, or of what was sent */

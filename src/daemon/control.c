@@ -52,7 +52,7 @@ static json_t *device_status(const struct nst_daemon *d)
 
     nst_link_list(d->stack, &info, 1);
     return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->device), "kind",
-                     d->config.tun ? "tun" : "tap", "mtu", (json_int_t)info.config.mtu, "mac",
+                     nst_config_kind(d->config.kind), "mtu", (json_int_t)info.config.mtu, "mac",
                      json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
                      d->config.offload);
 }

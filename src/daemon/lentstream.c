@@ -56,7 +56,7 @@ static void set_state(struct nst_lent *lent, enum nst_stream_state state)
     lent->account->listeners -= old == NST_STREAM_LISTENING;
     lent->account->listeners += state == NST_STREAM_LISTENING;
     lent->stream.state = state;
-    nst_lent_watch(lent, state != NST_STREAM_CONNECTING && state != NST_STREAM_CONNECTED);
+    nst_lent_watch(lent, lent->stream.relay.fd < 0);
 }
 
 static void close_door(struct nst_lent *lent)
@@ -280,6 +280,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
     int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, fd);
+    nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
     else
@@ -365,12 +366,13 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
+    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
+    if (err)
+        return err;
     set_state(child, NST_STREAM_CONNECTED);
     child->stream.told = true;
-    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
-    if (!err)
-        nst_relay_start(&child->stream.relay, child->sock, NST_RELAY_ACCEPTED);
-    return err;
+    nst_relay_start(&child->stream.relay, child->sock, NST_RELAY_ACCEPTED);
+    return 0;
 }
 
 /* The next connection that is finished. -EAGAIN, or another error. */

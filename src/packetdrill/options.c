@@ -15,6 +15,7 @@ static const struct {
     enum nst_opt opt;
     int scale; /* what is set is multiplied by it, and read back so */
 } numbers[] = {
+    {SOL_SOCKET, SO_REUSEADDR, NST_OPT_REUSEADDR, 1},
     {SOL_SOCKET, SO_BROADCAST, NST_OPT_BROADCAST, 1},
     {SOL_SOCKET, SO_KEEPALIVE, NST_OPT_KEEPALIVE, 1},
     {SOL_SOCKET, SO_OOBINLINE, NST_OPT_OOBINLINE, 1},
@@ -48,7 +49,6 @@ static const struct {
 static const struct {
     int level, name;
 } harmless[] = {
-    {SOL_SOCKET, SO_REUSEADDR},
     {SOL_SOCKET, SO_REUSEPORT},
     {SOL_SOCKET, SO_PRIORITY},
     {IPPROTO_IPV6, IPV6_V6ONLY},

@@ -64,6 +64,10 @@ struct nst_path {
  * -EADDRNOTAVAIL: there is, but no source address for it. */
 int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out);
 
+/* An upper layer's word that what is sent to `dst` arrives: the next hop is there (1122-124; RFC
+ * 4861 §7.3.1). */
+void nst_ip_confirm(struct nst_ip *ip, const struct nst_addr *dst);
+
 /* An upper layer's word that what is sent to `dst` does not arrive: the next hop is asked whether
  * it is still there (1122-124, MUST-20). */
 void nst_ip_doubt(struct nst_ip *ip, const struct nst_addr *dst);

@@ -202,14 +202,28 @@ int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, st
     return 0;
 }
 
-void nst_ip_doubt(struct nst_ip *ip, const struct nst_addr *dst)
+/* The neighbour through which packets to `dst` go, if it is known. */
+static struct nst_neigh *next_hop(struct nst_ip *ip, const struct nst_addr *dst)
 {
     struct nst_path path;
-    struct nst_neigh *n;
 
     if (nst_ip_path(ip, dst, 0, &path) != 0 || path.ours || path.group)
-        return;
-    n = nst_neigh_find(ip->neighbours, path.hop.iface, &path.hop.addr);
+        return NULL;
+    return nst_neigh_find(ip->neighbours, path.hop.iface, &path.hop.addr);
+}
+
+void nst_ip_confirm(struct nst_ip *ip, const struct nst_addr *dst)
+{
+    struct nst_neigh *n = next_hop(ip, dst);
+
+    if (n)
+        nst_neigh_confirm(ip->neighbours, n);
+}
+
+void nst_ip_doubt(struct nst_ip *ip, const struct nst_addr *dst)
+{
+    struct nst_neigh *n = next_hop(ip, dst);
+
     if (n)
         nst_neigh_doubt(ip->neighbours, n);
 }

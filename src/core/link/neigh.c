@@ -254,8 +254,9 @@ static void make_reachable(struct nst_neigh_table *table, struct nst_neigh *n)
     nst_time spread = nst_prng_below(&table->env->prng, REACHABLE_TIME);
 
     n->confirmed = table->env->now;
+    n->reachable_ns = REACHABLE_TIME / 2 + spread;
     used(table, n);
-    enter(table, n, NST_NEIGH_REACHABLE, REACHABLE_TIME / 2 + spread);
+    enter(table, n, NST_NEIGH_REACHABLE, n->reachable_ns);
     queue_flush(n);
 }
 
@@ -272,8 +273,10 @@ static void make_stale(struct nst_neigh_table *table, struct nst_neigh *n)
 
 void nst_neigh_confirm(struct nst_neigh_table *table, struct nst_neigh *n)
 {
-    if (n->state == NST_NEIGH_REACHABLE || n->state == NST_NEIGH_STALE ||
-        n->state == NST_NEIGH_DELAY || n->state == NST_NEIGH_PROBE)
+    if (n->state == NST_NEIGH_REACHABLE)
+        n->confirmed = table->env->now;
+    else if (n->state == NST_NEIGH_STALE || n->state == NST_NEIGH_DELAY ||
+             n->state == NST_NEIGH_PROBE)
         make_reachable(table, n);
 }
 
@@ -327,11 +330,22 @@ static void fail(struct nst_neigh_table *table, struct nst_neigh *n)
     queue_fail(table, n);
 }
 
+/* Its time counts from the last confirmation, which may have come since the timer was armed. */
+static void reachable_timeout(struct nst_neigh_table *table, struct nst_neigh *n)
+{
+    nst_time until = n->confirmed + n->reachable_ns;
+
+    if (until > table->env->now)
+        nst_timer_arm(&table->env->wheel, &n->timer, until);
+    else
+        make_stale(table, n);
+}
+
 void nst_neigh_timeout(struct nst_neigh_table *table, struct nst_neigh *n)
 {
     switch (n->state) {
     case NST_NEIGH_REACHABLE:
-        make_stale(table, n);
+        reachable_timeout(table, n);
         break;
     case NST_NEIGH_DELAY:
         enter_asking(table, n, NST_NEIGH_PROBE);

@@ -27,8 +27,9 @@ struct nst_neigh {
     struct nst_addr addr;
     struct nst_mac mac;
     enum nst_neigh_state state;
-    uint8_t probes;     /* solicitations since the state began */
-    nst_time confirmed; /* reachability, last; 0 never since the last failure */
+    uint8_t probes;        /* solicitations since the state began */
+    nst_time confirmed;    /* reachability, last; 0 never since the last failure */
+    nst_time reachable_ns; /* so long after `confirmed` it stays REACHABLE */
     struct nst_list queue;
     uint32_t queued;
 };
@@ -81,7 +82,8 @@ enum nst_drop nst_neigh_input(struct nst_neigh_table *table, struct nst_iface *i
                               const struct nst_addr *addr, const struct nst_mac *mac,
                               enum nst_neigh_news news);
 
-/* An upper layer's word that the neighbour received what was sent (RFC 4861 §7.3.1). */
+/* An upper layer's word that the neighbour received what was sent (RFC 4861 §7.3.1). Costs next to
+ * nothing for one that is REACHABLE: its timer goes on from there when it fires. */
 void nst_neigh_confirm(struct nst_neigh_table *table, struct nst_neigh *neigh);
 
 /* The opposite: it is asked at once. */

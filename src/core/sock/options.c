@@ -22,6 +22,8 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
         return true;
     case NST_OPT_MTU:
         return s->type != NST_SOCK_PACKET;
+    case NST_OPT_REUSEADDR:
+        return s->type == NST_SOCK_STREAM || s->type == NST_SOCK_DGRAM;
     case NST_OPT_BROADCAST:
     case NST_OPT_TTL:
     case NST_OPT_TOS:
@@ -58,6 +60,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
         return value >= 1 && value <= 255;
     case NST_OPT_TOS:
         return value >= 0 && value <= 255;
+    case NST_OPT_REUSEADDR:
     case NST_OPT_BROADCAST:
     case NST_OPT_DONTFRAG:
     case NST_OPT_RECVERR:
@@ -72,6 +75,8 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_ICMP_FILTER:
     case NST_OPT_USER_TIMEOUT:
         return value >= 0 && value <= UINT32_MAX;
+    case NST_OPT_RECOVERY:
+        return value >= 0 && value <= NST_TCP_RECOVERY_ALL;
     case NST_OPT_NODELAY:
     case NST_OPT_CORK:
     case NST_OPT_KEEPALIVE:
@@ -110,7 +115,7 @@ static size_t buffer_of(int64_t value)
     return nst_max(BUF_MIN, nst_min((size_t)value, BUF_MAX));
 }
 
-int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
+int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt, int64_t value)
 {
     if (!has_option(s, opt))
         return -ENOPROTOOPT;
@@ -124,6 +129,11 @@ int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
         break;
     case NST_OPT_RCVBUF:
         s->dgram->rcvbuf = buffer_of(value);
+        break;
+    case NST_OPT_REUSEADDR:
+        s->reuseaddr = value;
+        if (s->type == NST_SOCK_STREAM)
+            nst_stream_reuse(socks, s);
         break;
     case NST_OPT_BROADCAST:
         s->broadcast = value;
@@ -196,6 +206,9 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         break;
     case NST_OPT_RCVBUF:
         *value = (int64_t)s->dgram->rcvbuf;
+        break;
+    case NST_OPT_REUSEADDR:
+        *value = s->reuseaddr;
         break;
     case NST_OPT_BROADCAST:
         *value = s->broadcast;

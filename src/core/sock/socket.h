@@ -53,9 +53,10 @@ struct nst_socket {
     uint8_t type; /* enum nst_sock_type */
     uint8_t proto;
     uint8_t ttl, tos; /* not a stream's; ttl 0: the stack's */
-    bool broadcast : 1, df : 1, recverr : 1;
+    bool broadcast : 1, df : 1, recverr : 1, reuseaddr : 1;
     bool local_by_connect : 1; /* the local address was chosen by connect */
     bool connected : 1;        /* stream: a connection was begun */
+    bool bound : 1;            /* stream: it has a struct nst_tcp_name */
     uint16_t group;            /* those with the same number may share `local`; 0: none may */
 };
 
@@ -165,6 +166,8 @@ void nst_stream_close(struct nst_socks *socks, struct nst_socket *s);
 struct nst_socket *nst_stream_socket(uint64_t owner);
 int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s,
                     const struct nst_sockaddr *local);
+/* SO_REUSEADDR was changed. */
+void nst_stream_reuse(struct nst_socks *socks, const struct nst_socket *s);
 int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
                        const struct nst_sockaddr *peer);
 int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog);
@@ -234,7 +237,7 @@ nst_link nst_sock_link_to(const struct nst_socket *s, const struct nst_addr *dst
 /* ---- options.c --------------------------------------------------------------------------- */
 
 /* As nst_setopt(), nst_getopt(), nst_info(). */
-int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
+int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt, int64_t value);
 int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
                     int64_t *value);
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out);

@@ -18,6 +18,12 @@ struct nst_socket *nst_stream_socket(uint64_t owner)
     return (struct nst_socket *)(uintptr_t)owner;
 }
 
+/* What bind() reserved for it. */
+static struct nst_tcp_name *name_of(struct nst_socks *socks, const struct nst_socket *s)
+{
+    return nst_tcp_name_find(socks->tcps, s->local.port, owner_of(s));
+}
+
 int nst_stream_open(struct nst_socks *socks, struct nst_socket *s)
 {
     const struct nst_flow_id nobody = {.lport = 0};
@@ -37,6 +43,8 @@ void nst_stream_close(struct nst_socks *socks, struct nst_socket *s)
         nst_tcp_unlisten(s->listener);
         nst_env_free(socks->env, s->listener, sizeof *s->listener);
     }
+    if (s->bound)
+        nst_tcp_unbind(socks->tcps, name_of(socks, s));
 }
 
 struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
@@ -51,18 +59,26 @@ struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
 
 int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
 {
-    const struct nst_flow_id id = {.local = local->addr};
+    int err;
 
     if (s->local.port || s->listener || s->tcb->state != NST_TCP_CLOSED)
         return -EINVAL;
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    if (local->port && nst_listener_clashes(socks->tcps, local, s->group))
-        return -EADDRINUSE;
+    const struct nst_tcp_name want = {
+        .owner = owner_of(s), .local = *local, .reuse = s->reuseaddr, .group = s->group};
     s->local = *local;
-    if (!local->port && !(s->local.port = nst_tcp_port_choose(socks->tcps, &id)))
-        return -EADDRINUSE;
-    return 0;
+    err = nst_tcp_bind(socks->tcps, &want, &s->local.port);
+    if (err)
+        s->local = (struct nst_sockaddr){.port = 0};
+    s->bound = err == 0;
+    return err;
+}
+
+void nst_stream_reuse(struct nst_socks *socks, const struct nst_socket *s)
+{
+    if (s->bound)
+        name_of(socks, s)->reuse = s->reuseaddr;
 }
 
 /* Names both ends of the connection to be. */
@@ -122,7 +138,6 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
         return NULL;
     l->owner = owner_of(s);
     l->local = s->local;
-    l->group = s->group;
     l->member = s->handle;
     l->opt = s->tcb->opt;
     l->cc = s->tcb->cc.ops;
@@ -146,11 +161,12 @@ int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t ba
         return err;
     if (!(l = listener_new(socks, s)))
         return -ENOMEM;
-    l->backlog = backlog;
-    if ((err = nst_tcp_listen(socks->tcps, l))) {
+    if ((err = nst_tcp_name_listen(socks->tcps, name_of(socks, s)))) {
         nst_env_free(socks->env, l, sizeof *l);
         return err;
     }
+    l->backlog = backlog;
+    nst_tcp_listen(socks->tcps, l);
     s->listener = l;
     nst_tcb_free(s->tcb);
     s->tcb = NULL;
@@ -174,6 +190,7 @@ int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t co
     nst_tcb_free(child->tcb);
     child->tcb = t;
     child->connected = true;
+    child->reuseaddr = s->reuseaddr;
     child->local = (struct nst_sockaddr){t->flow.id.local, t->flow.id.lport, 0};
     t->owner = owner_of(child);
     nst_tcb_changed(t);
@@ -256,87 +273,91 @@ static struct nst_tcp_options *options_of(const struct nst_socket *s)
     return s->tcb ? &s->tcb->opt : &s->listener->opt;
 }
 
+/* Those that are a number and nothing more: NST_OPT_, field, type. */
+#define PLAIN_OPTIONS(X)                          \
+    X(NODELAY, nodelay, bool)                     \
+    X(CORK, cork, bool)                           \
+    X(OOBINLINE, oobinline, bool)                 \
+    X(DEFER_ACCEPT, defer_accept, bool)           \
+    X(KEEPALIVE, keepalive, bool)                 \
+    X(KEEPIDLE, keep_idle_s, uint16_t)            \
+    X(KEEPINTVL, keep_interval_s, uint16_t)       \
+    X(KEEPCNT, keep_count, uint8_t)               \
+    X(MAXSEG, user_mss, uint16_t)                 \
+    X(SYNCNT, syn_retries, uint8_t)               \
+    X(LINGER, linger_s, int16_t)                  \
+    X(LINGER2, linger2_s, int16_t)                \
+    X(USER_TIMEOUT, user_timeout_ms, uint32_t)    \
+    X(PACING, pacing, bool)                       \
+    X(HYSTART, hystart, bool)                     \
+    X(MAX_PACING_RATE, max_pacing_rate, uint32_t) \
+    X(TTL, ttl, uint8_t)                          \
+    X(ECN, ecn, uint8_t)                          \
+    X(RECOVERY, recovery, uint8_t)                \
+    X(FASTOPEN, fastopen_max, uint16_t)           \
+    X(FASTOPEN_CONNECT, fastopen_connect, bool)
+
 static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value)
 {
+#define SET(name, field, type)  \
+    case NST_OPT_##name:        \
+        o->field = (type)value; \
+        return 0;
+
     switch (opt) {
-    case NST_OPT_NODELAY:
-        o->nodelay = value;
-        break;
-    case NST_OPT_CORK:
-        o->cork = value;
-        break;
-    case NST_OPT_OOBINLINE:
-        o->oobinline = value;
-        break;
-    case NST_OPT_DEFER_ACCEPT:
-        o->defer_accept = value;
-        break;
-    case NST_OPT_KEEPALIVE:
-        o->keepalive = value;
-        break;
-    case NST_OPT_KEEPIDLE:
-        o->keep_idle_s = (uint16_t)value;
-        break;
-    case NST_OPT_KEEPINTVL:
-        o->keep_interval_s = (uint16_t)value;
-        break;
-    case NST_OPT_KEEPCNT:
-        o->keep_count = (uint8_t)value;
-        break;
-    case NST_OPT_MAXSEG:
-        o->user_mss = (uint16_t)value;
-        break;
-    case NST_OPT_SYNCNT:
-        o->syn_retries = (uint8_t)value;
-        break;
-    case NST_OPT_LINGER:
-        o->linger_s = (int16_t)value;
-        break;
-    case NST_OPT_LINGER2:
-        o->linger2_s = (int16_t)value;
-        break;
-    case NST_OPT_USER_TIMEOUT:
-        o->user_timeout_ms = (uint32_t)value;
-        break;
-    case NST_OPT_PACING:
-        o->pacing = value;
-        break;
-    case NST_OPT_HYSTART:
-        o->hystart = value;
-        break;
-    case NST_OPT_MAX_PACING_RATE:
-        o->max_pacing_rate = (uint32_t)value;
-        break;
-    case NST_OPT_TTL:
-        o->ttl = (uint8_t)value;
-        break;
+        PLAIN_OPTIONS(SET)
     case NST_OPT_TOS: /* SHLD-21; the ECN field is TCP's own */
         o->tos = (uint8_t)(value & 0xfc);
-        break;
-    case NST_OPT_ECN:
-        o->ecn = (uint8_t)value;
-        break;
+        return 0;
     case NST_OPT_MTU_PROBING:
-        o->mtu_probing = (uint8_t)value;
-        break;
-    case NST_OPT_FASTOPEN:
-        o->fastopen_max = (uint16_t)value;
-        break;
-    case NST_OPT_FASTOPEN_CONNECT:
-        o->fastopen_connect = value;
-        break;
+        o->mtu_probing = (uint8_t)value & 3u;
+        return 0;
     case NST_OPT_SNDBUF:
         o->sndbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
         o->sndbuf_fixed = true;
-        break;
+        return 0;
     case NST_OPT_RCVBUF:
         o->rcvbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
         o->rcvbuf_fixed = true;
-        break;
+        return 0;
     default:
         return -ENOPROTOOPT;
     }
-    return 0;
+#undef SET
+}
+
+static int64_t max_segment(const struct nst_socket *s)
+{
+    const struct nst_tcb *t = s->tcb;
+
+    return t && t->state != NST_TCP_CLOSED ? t->snd_mss : options_of(s)->user_mss;
+}
+
+static int get_option(const struct nst_tcp_options *o, enum nst_opt opt, int64_t *value)
+{
+#define GET(name, field, type) \
+    case NST_OPT_##name:       \
+        *value = o->field;     \
+        return 0;
+
+    switch (opt) {
+        PLAIN_OPTIONS(GET)
+    case NST_OPT_TOS:
+        *value = o->tos;
+        return 0;
+    case NST_OPT_MTU_PROBING:
+        *value = o->mtu_probing;
+        return 0;
+    case NST_OPT_SNDBUF:
+        *value = o->sndbuf;
+        return 0;
+    case NST_OPT_RCVBUF:
+        *value = o->rcvbuf;
+        return 0;
+    default:
+        return -ENOPROTOOPT;
+    }
+#undef GET
 }
 
 int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
@@ -355,96 +376,23 @@ int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     return 0;
 }
 
-static int64_t max_segment(const struct nst_socket *s)
-{
-    bool begun = s->tcb && s->tcb->state != NST_TCP_CLOSED;
-
-    return begun ? s->tcb->snd_mss : options_of(s)->user_mss;
-}
-
 int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s, enum nst_opt opt,
                       int64_t *value)
 {
     const struct nst_tcp_options *o = options_of(s);
 
     switch (opt) {
-    case NST_OPT_NODELAY:
-        *value = o->nodelay;
-        return 0;
-    case NST_OPT_CORK:
-        *value = o->cork;
-        return 0;
-    case NST_OPT_OOBINLINE:
-        *value = o->oobinline;
-        return 0;
-    case NST_OPT_DEFER_ACCEPT:
-        *value = o->defer_accept;
-        return 0;
     case NST_OPT_QUICKACK:
         *value = s->tcb && s->tcb->quick && !s->tcb->pingpong;
         return 0;
-    case NST_OPT_KEEPALIVE:
-        *value = o->keepalive;
-        return 0;
-    case NST_OPT_KEEPIDLE:
-        *value = o->keep_idle_s;
-        return 0;
-    case NST_OPT_KEEPINTVL:
-        *value = o->keep_interval_s;
-        return 0;
-    case NST_OPT_KEEPCNT:
-        *value = o->keep_count;
-        return 0;
-    case NST_OPT_MAXSEG:
+    case NST_OPT_MAXSEG: /* the effective one */
         *value = max_segment(s);
-        return 0;
-    case NST_OPT_SYNCNT:
-        *value = o->syn_retries;
-        return 0;
-    case NST_OPT_LINGER:
-        *value = o->linger_s;
-        return 0;
-    case NST_OPT_LINGER2:
-        *value = o->linger2_s;
-        return 0;
-    case NST_OPT_USER_TIMEOUT:
-        *value = o->user_timeout_ms;
-        return 0;
-    case NST_OPT_PACING:
-        *value = o->pacing;
-        return 0;
-    case NST_OPT_HYSTART:
-        *value = o->hystart;
-        return 0;
-    case NST_OPT_MAX_PACING_RATE:
-        *value = o->max_pacing_rate;
         return 0;
     case NST_OPT_TTL:
         *value = o->ttl ? o->ttl : socks->ip->ttl;
         return 0;
-    case NST_OPT_TOS:
-        *value = o->tos;
-        return 0;
-    case NST_OPT_ECN:
-        *value = o->ecn;
-        return 0;
-    case NST_OPT_MTU_PROBING:
-        *value = o->mtu_probing;
-        return 0;
-    case NST_OPT_FASTOPEN:
-        *value = o->fastopen_max;
-        return 0;
-    case NST_OPT_FASTOPEN_CONNECT:
-        *value = o->fastopen_connect;
-        return 0;
-    case NST_OPT_SNDBUF:
-        *value = o->sndbuf;
-        return 0;
-    case NST_OPT_RCVBUF:
-        *value = o->rcvbuf;
-        return 0;
     default:
-        return -ENOPROTOOPT;
+        return get_option(o, opt, value);
     }
 }
 

@@ -3,9 +3,6 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
-#define PORT_FIRST 32768 /* 6056-1; the range of a current Linux */
-#define PORT_LAST  60999
-
 /* RFC 6528 §3: a clock of 4 µs and a keyed hash of the ends (MUST-8, MUST-9, SHLD-1; 6528-1,
  * 6528-2). */
 nst_seq nst_tcp_isn(const struct nst_tcps *tcps, const struct nst_flow_id *id)
@@ -21,23 +18,12 @@ uint32_t nst_tcp_ts_offset(const struct nst_tcps *tcps, const struct nst_flow_id
     return (uint32_t)nst_siphash(&tcps->ts_key, id, sizeof *id);
 }
 
-uint32_t nst_tcp_ts(const struct nst_tcps *tcps, uint32_t offset)
+uint32_t nst_tcp_ts_at(nst_time at, uint32_t offset)
 {
-    return (uint32_t)(tcps->env->now / NST_MS) + offset;
+    return (uint32_t)(at / NST_MS) + offset;
 }
 
-/* RFC 6056 §3.3.3 (6056-2) with a random start each time (CVE-2022-32296): the search begins
- * somewhere and goes round once, so that it ends however many ports are taken. */
-uint16_t nst_tcp_port_choose(struct nst_tcps *tcps, const struct nst_flow_id *id)
+uint32_t nst_tcp_ts(const struct nst_tcps *tcps, uint32_t offset)
 {
-    uint32_t n = PORT_LAST - PORT_FIRST + 1;
-    uint32_t start = (uint32_t)nst_prng_below(&tcps->env->prng, n);
-    struct nst_flow_id wanted = *id;
-
-    for (uint32_t i = 0; i < n; i++) {
-        wanted.lport = (uint16_t)(PORT_FIRST + (start + i) % n);
-        if (!nst_flow_find(tcps, &wanted) && !nst_listener_find(tcps, &wanted, 0))
-            return wanted.lport;
-    }
-    return 0;
+    return nst_tcp_ts_at(tcps->env->now, offset);
 }

@@ -61,33 +61,14 @@ struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct n
     return found;
 }
 
-static bool clashes(const struct nst_tcp_listener *l, const struct nst_sockaddr *local,
-                    uint16_t group)
+void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
 {
-    return l->local.port == local->port && (!group || l->group != group) &&
-           (!nst_addr_is_set(&l->local.addr) || !nst_addr_is_set(&local->addr) ||
-            nst_addr_eq(&l->local.addr, &local->addr));
-}
-
-bool nst_listener_clashes(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint16_t group)
-{
-    NST_LIST_FOREACH (e, port_bucket(tcps, local->port))
-        if (clashes(listener_of(e), local, group))
-            return true;
-    return false;
-}
-
-int nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
-{
-    if (nst_listener_clashes(tcps, &l->local, l->group))
-        return -EADDRINUSE;
     l->tcps = tcps;
     nst_list_init(&l->reqs);
     nst_list_init(&l->accept);
     nst_list_init(&l->changed_node);
     nst_list_init(&l->fastopens);
     nst_list_push_back(port_bucket(tcps, l->local.port), &l->place);
-    return 0;
 }
 
 /* Half-open and unaccepted connections are reset. */
@@ -308,8 +289,8 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
     t->snd.una = t->snd.nxt = nst_seq_add(o->iss, 1);
     t->rcv.nxt = t->last_ack_sent = nst_seq_add(o->irs, 1);
     t->rcv.adv = nst_seq_add(t->rcv.nxt, first_window(l));
-    t->rcv_wscale = o->ws_ok ? nst_tcp_wscale(tcps) : 0;
-    t->snd_wscale = o->ws_ok ? o->wscale : 0;
+    t->rcv_wscale = (o->ws_ok ? nst_tcp_wscale(tcps) : 0) & 15u;
+    t->snd_wscale = (o->ws_ok ? o->wscale : 0) & 15u;
     t->peer_mss = o->mss;
     t->ts_ok = o->ts_ok;
     t->sack_ok = o->sack_ok;

@@ -448,6 +448,7 @@ static void test_reachable_time(void **state)
 
     bring_to(10, NST_NEIGH_REACHABLE);
     for (unsigned i = 0; i < 300; i++) {
+        nst_neigh_doubt(&table, find(10));
         nst_neigh_confirm(&table, find(10));
         nst_time left = nst_timer_at(&find(10)->timer) - core.env.now;
         assert_in_range(left, 15 * NST_SEC, 45 * NST_SEC);
@@ -457,6 +458,26 @@ static void test_reachable_time(void **state)
         run(NST_MS);
     }
     assert_true(least < 16 * NST_SEC && most > 44 * NST_SEC);
+}
+
+/* The timer is left alone, and goes on from the last confirmation when it fires. */
+static void test_confirming_the_reachable(void **state)
+{
+    (void)state;
+
+    bring_to(10, NST_NEIGH_REACHABLE);
+    nst_time reachable_ns = find(10)->reachable_ns, first = nst_timer_at(&find(10)->timer);
+    run(reachable_ns / 2);
+    nst_neigh_confirm(&table, find(10));
+    nst_time confirmed = core.env.now;
+    assert_int_equal(find(10)->confirmed, confirmed);
+    assert_int_equal(nst_timer_at(&find(10)->timer), first);
+    run(first - core.env.now);
+    assert_state(10, NST_NEIGH_REACHABLE);
+    nst_time again = nst_timer_at(&find(10)->timer);
+    assert_in_range(again, confirmed + reachable_ns, confirmed + reachable_ns + NST_US);
+    run(again - core.env.now);
+    assert_state(10, NST_NEIGH_STALE);
 }
 
 static void test_unused_is_forgotten(void **state)
@@ -768,6 +789,7 @@ int main(void)
         TEST(test_resolution_gives_up_after_three),
         TEST(test_probing_gives_up_after_three),
         TEST(test_reachable_time),
+        TEST(test_confirming_the_reachable),
         TEST(test_unused_is_forgotten),
         TEST(test_confirmed_address_is_locked),
         TEST(test_one_solicitation_a_second),

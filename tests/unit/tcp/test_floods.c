@@ -347,14 +347,16 @@ static void test_318_time_wait_churn(void **state)
     assert_int_equal(tcps()->ntimewaits, 0);
 }
 
-/* Row 319: every port to one peer is in use; another peer is as good as ever. */
+/* Row 319: every port to one peer is in use; another peer is as good as ever. That there is none is
+ * found out once, until one is given back. */
 static void test_319_port_exhaustion(void **state)
 {
     const struct nst_sockaddr to = {.addr = test_addr(PEER), .port = 80};
     const struct nst_sockaddr else_where = {.addr = test_addr(PEER), .port = 81};
     static bool seen[65536];
     struct nst_sock_info info;
-    nst_sock sock;
+    nst_sock sock, last = 0;
+    uint16_t last_port = 0;
     (void)state;
 
     for (unsigned i = 0; i < 60999 - 32768 + 1; i++) {
@@ -363,12 +365,26 @@ static void test_319_port_exhaustion(void **state)
         assert_int_equal(nst_info(h.stack, sock, &info), 0);
         assert_false(seen[info.local.port]);
         seen[info.local.port] = true;
+        last = sock;
+        last_port = info.local.port;
         if (i % 1000 == 0)
             harness_pull(&h);
     }
     sock = harness_socket(&h, NST_SOCK_STREAM, 0);
     assert_int_equal(nst_connect(h.stack, sock, &to), -EADDRNOTAVAIL);
+    uint64_t tries = harness_stat(&h, "tcp.port_tries");
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(nst_connect(h.stack, sock, &to), -EADDRNOTAVAIL);
+    assert_int_equal(harness_stat(&h, "tcp.port_tries"), tries);
     assert_int_equal(nst_connect(h.stack, sock, &else_where), -EINPROGRESS);
+    assert_in_range(harness_stat(&h, "tcp.port_tries"), tries + 1, tries + 10);
+    harness_pull(&h);
+
+    nst_close(h.stack, last); /* gives its port back */
+    sock = harness_socket(&h, NST_SOCK_STREAM, 0);
+    assert_int_equal(nst_connect(h.stack, sock, &to), -EINPROGRESS);
+    assert_int_equal(nst_info(h.stack, sock, &info), 0);
+    assert_int_equal(info.local.port, last_port);
     harness_pull(&h);
 }
 
