@@ -139,6 +139,59 @@ def test_streams_have_no_addresses(program):
     """)))
 
 
+@pytest.mark.parametrize("flags", [[], ["--no-shim"], ["--no-namespaces"]],
+                         ids=["shim", "traps", "no-namespaces"])
+def test_host_loopback(stack, flags):
+    """127.0.0.0/8 is the host's, both ways; other addresses are the stack's all the same."""
+    stack.run("ip", "link", "set", "lo", "up")
+    run = lambda *argv: stack.start("run", "--host-loopback", *flags, "--", *argv)
+    echo = stack.spawn(*script(f"""
+        import socket
+        t, u = socket.create_server(("127.0.0.1", 5000)), socket.socket(socket.AF_INET, 2)
+        u.bind(("127.0.0.1", 5000))
+        o = socket.create_server(("{HOST}", 5000))
+        print("ready")
+        c, peer = t.accept()
+        c.sendall(b"%d" % peer[1])
+        data, peer = u.recvfrom(10)
+        u.sendto(data.upper(), peer)
+        c, peer = o.accept()
+        c.sendall(peer[0].encode())
+        c = socket.create_connection(("127.0.0.2", 6000))
+        assert c.recv(10) == b"served"
+    """))
+    echo.wait_for("ready")
+    finish(run(*script(f"""
+        import fcntl, os, socket
+        c = socket.socket()
+        c.settimeout(30)
+        c.connect(("127.0.0.1", 5000))
+        assert c.recv(10) == b"%d" % c.getsockname()[1]
+        assert c.getpeername() == ("127.0.0.1", 5000)
+        assert not os.get_inheritable(c.fileno()) and not os.get_blocking(c.fileno())
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        os.set_inheritable(u.fileno(), True)
+        u.connect(("127.0.0.1", 5000))
+        assert os.get_inheritable(u.fileno())
+        u.send(b"x")
+        assert u.recvfrom(10) == (b"X", ("127.0.0.1", 5000))
+        assert socket.create_connection(("{HOST}", 5000)).recv(20) == b"{STACK}"
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.2", 6000))
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
+        s.listen()
+        a, peer = s.accept()
+        assert peer[0] == "127.0.0.1"
+        a.sendall(b"served")
+        stray = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stray.connect(("127.0.0.1", 9))
+        device = stray.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+        assert device == b"lo\\0", "no way to the host's network"
+    """)))
+    finish(echo)
+
+
 # ---- UDP -----------------------------------------------------------------------------------------
 
 def test_udp(stack, program):
