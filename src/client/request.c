@@ -262,7 +262,7 @@ static void after_open(struct nst_client_request *r, int err, const json_t *answ
     (void)answer;
     if (passed >= 0)
         set_flags(passed, r->type);
-    finish(r, err ? err : passed >= 0 ? passed : -ENETDOWN);
+    finish(r, err ? err : passed >= 0 ? passed : -EMFILE); /* there was no room for it here */
 }
 
 static void do_socket(struct nst_client_request *r)
@@ -324,7 +324,9 @@ static int join(const struct nst_client_request *r, const json_t *answer)
     struct sockaddr_un addr;
     socklen_t len = nst_ipc_name_emit(&end, &addr);
 
-    return connect(r->fd, (const struct sockaddr *)&addr, len) == 0 ? 0 : -errno;
+    if (connect(r->fd, (const struct sockaddr *)&addr, len) == 0)
+        return 0;
+    return errno == ECONNREFUSED ? -ENETDOWN : -errno; /* nobody is there any more */
 }
 
 /* Writes until it is not writable, and one byte more, which is to stay as the sentinel. Returns how

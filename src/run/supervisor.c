@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -26,6 +27,7 @@ enum {
 
 struct kept {
     struct nst_ipc_token listener;
+    pid_t process; /* that it was accepted for */
     int fd;
 };
 
@@ -182,6 +184,46 @@ bool nst_run_call_stands(const struct nst_run_call *call)
     return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
+/* ---- Kept connections --------------------------------------------------------------------- */
+
+/* Takes it off the list. */
+static int forget_kept(struct nst_run_supervisor *s, size_t i)
+{
+    int fd = s->kept[i].fd;
+
+    memmove(&s->kept[i], &s->kept[i + 1], (--s->nkept - i) * sizeof s->kept[0]);
+    return fd;
+}
+
+static void sweep_soon(struct nst_run_supervisor *s)
+{
+    if (!s->sweep.loop)
+        nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
+}
+
+void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener,
+                       pid_t tid, int fd)
+{
+    pid_t process = nst_run_target_process(&s->pidfds, tid);
+
+    if (process == 0) {
+        close(fd);
+        return;
+    }
+    if (s->nkept == KEPT_MAX)
+        close(forget_kept(s, 0));
+    s->kept[s->nkept++] = (struct kept){*listener, process, fd};
+    sweep_soon(s);
+}
+
+int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
+{
+    for (size_t i = 0; i < s->nkept; i++)
+        if (memcmp(&s->kept[i].listener, listener, sizeof *listener) == 0)
+            return forget_kept(s, i);
+    return -1;
+}
+
 /* Drops what nobody waits for any more: a killed process's sockets end with it. */
 static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
 {
@@ -192,7 +234,10 @@ static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
         if (!nst_run_call_stands(call))
             call_free(call);
     }
-    if (!nst_list_empty(&s->calls))
+    for (size_t i = s->nkept; i-- > 0;)
+        if (kill(s->kept[i].process, 0) != 0 && errno == ESRCH)
+            close(forget_kept(s, i));
+    if (!nst_list_empty(&s->calls) || s->nkept > 0)
         nst_loop_timer_after(loop, timer, SWEEP_NS);
 }
 
@@ -295,34 +340,6 @@ int nst_run_call_put_name(struct nst_run_call *call, uint64_t to, uint64_t to_le
     return nst_run_target_write(call->tid, to_len, &len, sizeof len);
 }
 
-/* ---- Kept connections --------------------------------------------------------------------- */
-
-static void forget_kept(struct nst_run_supervisor *s, size_t i)
-{
-    memmove(&s->kept[i], &s->kept[i + 1], (--s->nkept - i) * sizeof s->kept[0]);
-}
-
-void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener, int fd)
-{
-    if (s->nkept == KEPT_MAX) {
-        close(s->kept[0].fd);
-        forget_kept(s, 0);
-    }
-    s->kept[s->nkept++] = (struct kept){*listener, fd};
-}
-
-int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
-{
-    for (size_t i = 0; i < s->nkept; i++) {
-        if (memcmp(&s->kept[i].listener, listener, sizeof *listener) == 0) {
-            int fd = s->kept[i].fd;
-            forget_kept(s, i);
-            return fd;
-        }
-    }
-    return -1;
-}
-
 bool nst_run_host_loopback(const struct nst_run_supervisor *s)
 {
     return s->host_loopback;
@@ -398,8 +415,7 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     nst_list_push_back(&s->calls, &call->node);
     nst_list_push_back(bucket, &call->by_tid);
     nst_list_init(&call->in_line);
-    if (!s->sweep.loop)
-        nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
+    sweep_soon(s);
     begin(call);
 }
 

@@ -104,10 +104,11 @@ int nst_run_call_get_name(struct nst_run_call *call, uint64_t from, uint64_t len
 
 /* ---- Connections that were accepted for nobody ---- */
 
-/* Keeps one for the next accept() on the listener: the caller has gone meanwhile, or had no place
- * for it. Takes `fd`. */
+/* Keeps one for the next accept() on the listener, as long as the process of the thread that it
+ * was accepted for lives: the call was given up meanwhile, or there was no place for it. Takes
+ * `fd`. */
 void nst_run_keep_take(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener,
-                       int fd);
+                       pid_t tid, int fd);
 
 /* One that was kept for the listener, the caller's; -1: none. */
 int nst_run_kept(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener);
