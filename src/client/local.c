@@ -75,6 +75,17 @@ int nst_client_identify(int fd, struct nst_ipc_sockname *out)
     return err == 0 || err == -EBADF ? err : -ENOTSOCK;
 }
 
+/* As the system calls do it. */
+static int put_name(const struct nst_sockaddr *name, struct sockaddr *addr, socklen_t *len)
+{
+    if (!len || (!addr && *len > 0))
+        return -EFAULT;
+    if (*len > INT32_MAX)
+        return -EINVAL;
+    nst_client_addr_write(name, addr, len);
+    return 0;
+}
+
 /* A connection that has failed or ended has no peer. */
 static bool is_over(int fd, const struct nst_ipc_sockname *name)
 {
@@ -92,8 +103,7 @@ int nst_client_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
         return err;
     if (name.kind != NST_IPC_NAME_END || is_over(fd, &name))
         return -ENOTCONN;
-    nst_client_addr_write(&name.peer, addr, len);
-    return 0;
+    return put_name(&name.peer, addr, len);
 }
 
 int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len)
@@ -105,8 +115,7 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len)
         return err;
     if (name.kind != NST_IPC_NAME_END)
         return -EAGAIN;
-    nst_client_addr_write(&name.local, addr, len);
-    return 0;
+    return put_name(&name.local, addr, len);
 }
 
 /* ---- Accepting ------------------------------------------------------------------------------- */
@@ -119,9 +128,7 @@ int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len)
     if (err || name.kind != NST_IPC_NAME_END)
         return -ECONNABORTED;      /* somebody else came in */
     (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
-    if (addr)
-        nst_client_addr_write(&name.peer, addr, len);
-    return 0;
+    return addr ? put_name(&name.peer, addr, len) : 0;
 }
 
 /* ---- Sending datagrams ----------------------------------------------------------------------- */
@@ -141,7 +148,7 @@ static struct nst_addr addr_of(struct in_addr in)
 static int read_control(struct nst_ipc_send *out, const struct cmsghdr *c)
 {
     struct in_pktinfo info;
-    int number;
+    int number = 0;
 
     if (c->cmsg_level != IPPROTO_IP)
         return c->cmsg_level == SOL_SOCKET ? -EINVAL : 0;
@@ -151,9 +158,12 @@ static int read_control(struct nst_ipc_send *out, const struct cmsghdr *c)
         out->from.link = (nst_link)info.ipi_ifindex;
         return 0;
     }
-    if (c->cmsg_len != CMSG_LEN(sizeof number))
+    if (c->cmsg_type == IP_TOS && c->cmsg_len == CMSG_LEN(1))
+        number = *CMSG_DATA(c);
+    else if (c->cmsg_len == CMSG_LEN(sizeof number))
+        memcpy(&number, CMSG_DATA(c), sizeof number);
+    else
         return -EINVAL;
-    memcpy(&number, CMSG_DATA(c), sizeof number);
     if (c->cmsg_type == IP_TTL && number >= 1 && number <= UINT8_MAX)
         out->ttl = (uint8_t)number;
     else if (c->cmsg_type == IP_TOS && number >= 0 && number <= UINT8_MAX)

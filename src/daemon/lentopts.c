@@ -13,11 +13,13 @@
 #include "core/base/timer.h"
 #include "daemon/lent.h"
 
+#define DEFAULT_TTL 64
+
 /* How a value stands for the stack's. */
 enum form {
     FORM_NUMBER, /* an int, as it is */
     FORM_BOOL,   /* an int, 0 or not */
-    FORM_BYTE,   /* IP_MULTICAST_*: an int or a single byte */
+    FORM_BYTE,   /* of IP: an int or a single byte */
     FORM_BUFFER, /* an int, which Linux doubles */
     FORM_LINGER, /* struct linger */
 };
@@ -37,7 +39,7 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_KEEPALIVE, NST_OPT_KEEPALIVE, FORM_BOOL},
     {SOL_SOCKET, SO_OOBINLINE, NST_OPT_OOBINLINE, FORM_BOOL},
     {SOL_SOCKET, SO_LINGER, NST_OPT_LINGER, FORM_LINGER},
-    {IPPROTO_IP, IP_TTL, NST_OPT_TTL, FORM_NUMBER},
+    {IPPROTO_IP, IP_TTL, NST_OPT_TTL, FORM_BYTE},
     {IPPROTO_IP, IP_TOS, NST_OPT_TOS, FORM_BYTE},
     {IPPROTO_IP, IP_MULTICAST_TTL, NST_OPT_MULTICAST_TTL, FORM_BYTE},
     {IPPROTO_IP, IP_MULTICAST_LOOP, NST_OPT_MULTICAST_LOOP, FORM_BYTE},
@@ -116,13 +118,33 @@ static int read_int(const uint8_t *value, size_t len, int *out)
     return 0;
 }
 
-/* IPPROTO_IP takes a byte where others want an int. */
+/* IPPROTO_IP takes a byte where others want an int, and nothing for 0. */
 static int read_byte(const uint8_t *value, size_t len, int *out)
 {
-    if (len >= sizeof *out || len == 0)
+    if (len >= sizeof *out)
         return read_int(value, len, out);
-    *out = value[0];
+    *out = len ? value[0] : 0;
     return 0;
+}
+
+/* What Linux makes of values that are none. */
+static int64_t forgiven(const struct option *o, int64_t number)
+{
+    switch (o->opt) {
+    case NST_OPT_TOS:
+        return number & UINT8_MAX;
+    case NST_OPT_TTL:
+        return number == -1 ? DEFAULT_TTL : number;
+    case NST_OPT_MULTICAST_TTL:
+        return number == -1 ? 1 : number;
+    case NST_OPT_MULTICAST_LOOP:
+        return number != 0;
+    case NST_OPT_SNDBUF:
+    case NST_OPT_RCVBUF:
+        return number < 0 ? INT32_MAX : number;
+    default:
+        return number;
+    }
 }
 
 static int read_value(enum form form, const uint8_t *value, size_t len, int64_t *out)
@@ -231,6 +253,8 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     int number = 0;
 
     if (level == IPPROTO_TCP && option == TCP_CONGESTION) {
+        if (len == 0)
+            return -EINVAL;
         memcpy(name, value, nst_min(len, sizeof name - 1));
         return nst_set_congestion(stack_of(lent), lent->sock, name);
     }
@@ -256,7 +280,7 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     case IP_MULTICAST_IF:
         return nst_setopt(stack_of(lent), lent->sock, NST_OPT_MULTICAST_LINK, lent->daemon->link);
     case IP_MTU_DISCOVER:
-        if (read_int(value, len, &number) != 0 || number < IP_PMTUDISC_DONT ||
+        if (read_byte(value, len, &number) != 0 || number < IP_PMTUDISC_DONT ||
             number > IP_PMTUDISC_OMIT)
             return -EINVAL;
         return nst_setopt(stack_of(lent), lent->sock, NST_OPT_DONTFRAG,
@@ -300,7 +324,7 @@ int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t 
         return set_special(lent, level, option, value, len);
     if ((err = read_value(o->form, value, len, &number)))
         return err;
-    return nst_setopt(stack_of(lent), lent->sock, o->opt, number);
+    return nst_setopt(stack_of(lent), lent->sock, o->opt, forgiven(o, number));
 }
 
 /* ---- TCP_INFO -------------------------------------------------------------------------------- */

@@ -131,20 +131,22 @@ static ssize_t send_stream(const struct nst_run_call *call, int flags)
     if (!nst_run_call_stands(call))
         return -EINTR;
     ssize_t n = send(call->fd, work.data, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL)) {
-        syscall(SYS_tkill, call->tid, SIGPIPE);
-        return -EPIPE;
-    }
     return n < 0 ? -errno : n;
 }
 
-/* Ends the call, or parks it. */
+/* Ends the call, or parks it. The signal comes after the answer: it would end the call before,
+ * which would begin again, and bring the signal again. */
 static void finish_sending(struct nst_run_call *call, ssize_t n, int flags, nst_run_handler *again)
 {
+    bool pipe = n == -EPIPE && is_stream(call) && !(flags & MSG_NOSIGNAL);
+    pid_t tid = call->tid;
+
     if (n == -EAGAIN && may_wait(call, flags))
         nst_run_call_wait(call, NST_LOOP_OUT, again, -EAGAIN);
     else
         nst_run_call_return(call, n);
+    if (pipe)
+        syscall(SYS_tkill, tid, SIGPIPE);
 }
 
 void nst_run_sendto(struct nst_run_call *call)
@@ -155,7 +157,7 @@ void nst_run_sendto(struct nst_run_call *call)
     make_message(call, m);
     m->there.msg_name = (void *)(uintptr_t)call->args[4];
     m->there.msg_namelen = (socklen_t)call->args[5];
-    if (call->args[5] > INT32_MAX)
+    if (call->args[5] > sizeof(struct sockaddr_storage))
         nst_run_call_return(call, -EINVAL);
     else
         finish_sending(call,
