@@ -157,6 +157,7 @@ def test_host_loopback(stack, flags):
         u.sendto(data.upper(), peer)
         c, peer = o.accept()
         c.sendall(peer[0].encode())
+        assert c.recv(10) == b"it listens"
         c = socket.create_connection(("127.0.0.2", 6000))
         assert c.recv(10) == b"served"
     """))
@@ -175,12 +176,14 @@ def test_host_loopback(stack, flags):
         assert os.get_inheritable(u.fileno())
         u.send(b"x")
         assert u.recvfrom(10) == (b"X", ("127.0.0.1", 5000))
-        assert socket.create_connection(("{HOST}", 5000)).recv(20) == b"{STACK}"
+        o = socket.create_connection(("{HOST}", 5000))
+        assert o.recv(20) == b"{STACK}"
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.2", 6000))
         assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
         s.listen()
+        o.sendall(b"it listens")
         a, peer = s.accept()
         assert peer[0] == "127.0.0.1"
         a.sendall(b"served")
