@@ -157,6 +157,7 @@ def test_host_loopback(stack, flags):
         u.sendto(data.upper(), peer)
         c, peer = o.accept()
         c.sendall(peer[0].encode())
+        assert c.recv(10) == b"it listens"
         c = socket.create_connection(("127.0.0.2", 6000))
         assert c.recv(10) == b"served"
     """))
@@ -175,12 +176,14 @@ def test_host_loopback(stack, flags):
         assert os.get_inheritable(u.fileno())
         u.send(b"x")
         assert u.recvfrom(10) == (b"X", ("127.0.0.1", 5000))
-        assert socket.create_connection(("{HOST}", 5000)).recv(20) == b"{STACK}"
+        o = socket.create_connection(("{HOST}", 5000))
+        assert o.recv(20) == b"{STACK}"
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.2", 6000))
         assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
         s.listen()
+        o.sendall(b"it listens")
         a, peer = s.accept()
         assert peer[0] == "127.0.0.1"
         a.sendall(b"served")
@@ -670,6 +673,75 @@ def test_nested(stack):
 
 
 # ---- The daemon's life ---------------------------------------------------------------------------
+
+# Makes the calls of these numbers fail with EPERM, in this process and all that come from it.
+FORBID = """
+import ctypes, struct
+def forbid(*numbers, flags=0):
+    load, jeq, ret = 0x20, 0x15, 0x06
+    code = [(load, 0, 0, 0)]
+    for n in numbers:
+        code += [(jeq, 0, 1, n), (ret, 0, 0, 0x50001)]
+    code.append((ret, 0, 0, 0x7fff0000))
+    text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *c) for c in code))
+    program = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(text))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    result = libc.syscall(SECCOMP, 1, flags, program)
+    return ctypes.get_errno() if result < 0 else 0
+"""
+NUMBERS = {"x86_64": {"seccomp": 317, "mkdirat": 258, "process_vm_readv": 310, "pidfd_getfd": 438},
+           "aarch64": {"seccomp": 277, "mkdirat": 34, "process_vm_readv": 270, "pidfd_getfd": 438}}
+NUMBER = NUMBERS[os.uname().machine]
+FORBID = FORBID.replace("SECCOMP", str(NUMBER["seccomp"]))
+
+
+@pytest.mark.parametrize("call", ["process_vm_readv", "pidfd_getfd"])
+def test_no_look_into_the_program(stack, call):
+    """Where one process may not look into another, as Yama can have it: a sentence, no program."""
+    process = stack.spawn("/usr/bin/python3", "-c", FORBID + f"""
+import os
+assert forbid({NUMBER[call]}) == 0
+os.execv("{NETSTACK}", ["netstack", "run", "--", "echo", "it runs"])
+""")
+    assert process.wait() == 125
+    assert process.out == ""
+    assert re.fullmatch(r"netstack: the supervisor may not look into the program \(Operation not "
+                        r"permitted\); this host allows .*ptrace_scope=0\n", process.err), process.err
+
+
+def test_program_with_filters(stack, program):
+    """A program that filters its own calls, as sandboxes do; only a listener it can't have."""
+    finish(program("/usr/bin/python3", "-c", FORBID + f"""
+import errno, os, socket, tempfile
+server = socket.create_server(("127.0.0.1", 5000))
+assert forbid({NUMBER["mkdirat"]}, 83) == 0
+assert forbid(flags=8) == errno.EBUSY
+try:
+    os.mkdir(tempfile.gettempdir() + "/forbidden")
+    assert False
+except PermissionError:
+    pass
+client = socket.create_connection(("127.0.0.1", 5000))
+accepted, peer = server.accept()
+assert peer == client.getsockname()
+"""))
+
+
+def test_program_that_moves(stack, program):
+    """Into namespaces of its own, where its sockets are the stack's still."""
+    finish(program(*script("""
+        import ctypes, os, socket
+        libc = ctypes.CDLL(None, use_errno=True)
+        server = socket.create_server(("127.0.0.1", 5000))
+        assert libc.unshare(0x10000000 | 0x40000000) == 0, os.strerror(ctypes.get_errno())
+        client = socket.create_connection(("127.0.0.1", 5000))
+        accepted, peer = server.accept()
+        assert peer == client.getsockname()
+        late = socket.create_server(("10.0.0.2", 6000))
+        assert late.getsockname() == ("10.0.0.2", 6000)
+    """)))
+
 
 def test_no_daemon(host):
     done = host.netstack("run", "--", "true", check=False)
