@@ -580,6 +580,47 @@ static void do_getsockopt(struct nst_client_request *r)
     }
 }
 
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+static uint8_t byte_in(const json_t *answer, const char *key)
+{
+    return (uint8_t)json_integer_value(json_object_get(answer, key));
+}
+
+/* The error that poll() told of goes with the first: AF_UNIX knows but one. */
+static void after_queued_error(struct nst_client_request *r, int err, const json_t *answer,
+                               int passed)
+{
+    const struct nst_sockaddr to = end_in(answer, "address", "port"),
+                              offender = end_in(answer, "offender", "");
+    bool icmp = json_is_true(json_object_get(answer, "icmp"));
+    socklen_t len = sizeof r->error.offender;
+    int sent = err ? 0
+                   : nst_ipc_hex_parse(r->value, sizeof r->value,
+                                       json_string_value(json_object_get(answer, "sent")));
+
+    (void)passed;
+    forget_error(r->fd);
+    r->value_len = sent > 0 ? (socklen_t)sent : 0;
+    r->addrlen = sizeof r->addr;
+    nst_client_addr_write(&to, (struct sockaddr *)&r->addr, &r->addrlen);
+    nst_client_addr_write(&offender, (struct sockaddr *)&r->error.offender, &len);
+    if (!nst_addr_is_set(&offender.addr))
+        r->error.offender.sin_family = AF_UNSPEC;
+    r->error.what = (struct sock_extended_err){
+        .ee_errno = (uint32_t)json_integer_value(json_object_get(answer, "errno")),
+        .ee_origin = icmp ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_LOCAL,
+        .ee_type = byte_in(answer, "type"),
+        .ee_code = byte_in(answer, "code"),
+        .ee_info = (uint32_t)json_integer_value(json_object_get(answer, "info"))};
+    finish(r, err);
+}
+
+static void do_error(struct nst_client_request *r)
+{
+    call_take(r, about(r, "error"), after_queued_error);
+}
+
 /* ---- Those that have gone -------------------------------------------------------------------- */
 
 static void do_sweep(struct nst_client_request *r)
@@ -600,6 +641,7 @@ void nst_client_submit(struct nst_client_conn *conn, struct nst_client_request *
         [NST_CLIENT_GETPEERNAME] = do_getpeername,
         [NST_CLIENT_SETSOCKOPT] = do_setsockopt,
         [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
+        [NST_CLIENT_ERROR] = do_error,
         [NST_CLIENT_SWEEP] = do_sweep,
     };
 

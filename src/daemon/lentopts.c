@@ -66,13 +66,13 @@ static const struct {
 };
 
 /* What is on or off and changes nothing here, but programs want to set: a flag of each in
- * `remembered`. The stack has no groups of listeners, no queue of errors, and chooses ports late.
- */
+ * `remembered`. No datagram's IP options are told, and the stack chooses ports late. */
 static const struct {
     int level, option;
 } idle_options[] = {
-    {SOL_SOCKET, SO_REUSEPORT},
-    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_RECVERR}, /* but for datagrams: see keep() */
+    {IPPROTO_IP, IP_RECVOPTS},
+    {IPPROTO_IP, IP_RETOPTS},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
 };
 
@@ -217,6 +217,17 @@ static int change_membership(struct nst_lent *lent, bool join, const uint8_t *va
                 : nst_leave(stack_of(lent), lent->sock, link, &group, NULL);
 }
 
+/* Sockets of one user may share a port: the user's number tells the stack so. */
+static int share_port(struct nst_lent *lent, const uint8_t *value, size_t len)
+{
+    int on = 0;
+    int err = read_int(value, len, &on);
+
+    return err ? err
+               : nst_setopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT,
+                            on ? lent->account->number : 0);
+}
+
 static int change_source(struct nst_lent *lent, bool join, const uint8_t *value, size_t len)
 {
     struct ip_mreq_source request;
@@ -255,6 +266,8 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     }
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
+    if (level == SOL_SOCKET && option == SO_REUSEPORT)
+        return share_port(lent, value, len);
     if (level != IPPROTO_IP || stream)
         return -ENOPROTOOPT;
     switch (option) {
@@ -277,6 +290,20 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     }
 }
 
+/* Remembers what is on or off. */
+static int keep(struct nst_lent *lent, uint8_t flag, const uint8_t *value, size_t len)
+{
+    int on = 0;
+    int err = read_byte(value, len, &on);
+
+    if (err)
+        return err;
+    lent->remembered = (uint8_t)(on ? lent->remembered | flag : lent->remembered & ~flag);
+    if (flag == idle_flag(IPPROTO_IP, IP_RECVERR) && lent->protocol != IPPROTO_TCP)
+        nst_lent_dgram_keep_errors(lent, on);
+    return 0;
+}
+
 int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t *value, size_t len)
 {
     const struct option *o = find(level, option);
@@ -286,11 +313,8 @@ int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t 
 
     if (!lent->sock)
         return 0; /* it has ended, and there is nothing that would do otherwise */
-    if (idle) {
-        if ((err = read_byte(value, len, &on)) == 0)
-            lent->remembered = (uint8_t)(on ? lent->remembered | idle : lent->remembered & ~idle);
-        return err;
-    }
+    if (idle)
+        return keep(lent, idle, value, len);
     if (flag) {
         if ((err = read_byte(value, len, &on)) == 0)
             lent->dgram.tell = (uint8_t)(on ? lent->dgram.tell | flag : lent->dgram.tell & ~flag);
@@ -432,7 +456,19 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
         write_value(value, len, name, sizeof name);
         return 0;
     }
-    if (level != IPPROTO_IP || option != IP_MTU_DISCOVER || stream || !lent->sock)
+    if (level == SOL_SOCKET && option == SO_REUSEPORT) {
+        err = lent->sock ? nst_getopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT, &number) : 0;
+        write_number(FORM_NUMBER, number != 0, value, len);
+        return err;
+    }
+    if (level != IPPROTO_IP || stream || !lent->sock)
+        return -ENOPROTOOPT;
+    if (option == IP_MTU) {
+        err = nst_getopt(stack_of(lent), lent->sock, NST_OPT_MTU, &number);
+        write_number(FORM_NUMBER, number, value, len);
+        return err;
+    }
+    if (option != IP_MTU_DISCOVER)
         return -ENOPROTOOPT;
     if ((err = nst_getopt(stack_of(lent), lent->sock, NST_OPT_DONTFRAG, &number)) == 0)
         write_number(FORM_NUMBER, number ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, value, len);
