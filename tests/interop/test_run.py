@@ -175,12 +175,12 @@ def test_host_loopback(stack, flags):
         assert os.get_inheritable(u.fileno())
         u.send(b"x")
         assert u.recvfrom(10) == (b"X", ("127.0.0.1", 5000))
-        assert socket.create_connection(("{HOST}", 5000)).recv(20) == b"{STACK}"
         s = socket.socket()
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.2", 6000))
         assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
         s.listen()
+        assert socket.create_connection(("{HOST}", 5000)).recv(20) == b"{STACK}"
         a, peer = s.accept()
         assert peer[0] == "127.0.0.1"
         a.sendall(b"served")
