@@ -36,6 +36,7 @@ struct nst_run_supervisor {
     struct nst_client_conn *conn;
     struct nst_loop_fd notify;
     int place;
+    bool host_loopback;
     struct seccomp_notif *notif; /* of the size that the kernel wants */
     size_t notif_len;
     struct nst_run_pidfds pidfds;
@@ -160,6 +161,20 @@ int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
     close(fd);
     call_free(call);
     return 0;
+}
+
+int nst_run_call_replace(struct nst_run_call *call, int fd)
+{
+    const int number = (int)call->args[0];
+    struct seccomp_notif_addfd add = {
+        .id = call->id,
+        .flags = SECCOMP_ADDFD_FLAG_SETFD,
+        .srcfd = (uint32_t)fd,
+        .newfd = (uint32_t)number,
+        .newfd_flags = nst_run_target_cloexec(call->tid, number) ? O_CLOEXEC : 0,
+    };
+
+    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
 }
 
 bool nst_run_call_stands(const struct nst_run_call *call)
@@ -325,6 +340,11 @@ int nst_run_call_put_name(struct nst_run_call *call, uint64_t to, uint64_t to_le
     return nst_run_target_write(call->tid, to_len, &len, sizeof len);
 }
 
+bool nst_run_host_loopback(const struct nst_run_supervisor *s)
+{
+    return s->host_loopback;
+}
+
 int nst_run_place_socket(const struct nst_run_supervisor *s)
 {
     return s->place;
@@ -457,7 +477,7 @@ static void tear_down(struct nst_run_supervisor *s)
     free(s->notif);
 }
 
-int nst_run_supervise(int notify, int place, const char *name)
+int nst_run_supervise(int notify, int place, const char *name, bool host_loopback)
 {
     static struct nst_run_supervisor s;
     struct rlimit files;
@@ -472,6 +492,7 @@ int nst_run_supervise(int notify, int place, const char *name)
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     s.place = place;
+    s.host_loopback = host_loopback;
     int err = set_up(&s, notify, name);
     if (!err)
         err = nst_loop_run(s.loop);

@@ -42,6 +42,7 @@ bool nst_tcb_activate(struct nst_tcb *t)
     nst_sendq_init(&act->sendq, nst_tcb_snd_end(t));
     act->psh = act->sendq.end;
     nst_board_init(&act->board, t->snd.una);
+    act->rack.fack = act->recovery_point = t->snd.una;
     nst_recvq_init(&act->recvq);
     act->rate.delivered = t->count.bytes_acked;
     act->ecn_held = t->ecn_cwr_due;
@@ -83,6 +84,12 @@ void nst_tcb_deactivate(struct nst_tcb *t)
     t->act = NULL;
 }
 
+/* A FIN came before its turn, and is remembered until that comes. */
+static bool awaits_fin(const struct nst_tcb *t)
+{
+    return t->fin_known && !t->fin_received;
+}
+
 /* Nothing waits for the peer, for the owner, or for its time. */
 static bool is_at_rest(const struct nst_tcb *t)
 {
@@ -92,7 +99,7 @@ static bool is_at_rest(const struct nst_tcb *t)
         if (i != NST_TCP_DL_REST && act->deadlines[i] != NST_TIME_NEVER)
             return false;
     return t->state >= NST_TCP_ESTABLISHED && !nst_tcb_waits(t) && !act->recvq.bytes && !act->ooo &&
-           !t->dsack_due && !t->rcv_urgent && !act->urgent_byte;
+           !awaits_fin(t) && !t->dsack_due && !t->rcv_urgent && !act->urgent_byte;
 }
 
 void nst_tcb_rest(struct nst_tcb *t)
