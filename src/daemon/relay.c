@@ -131,7 +131,7 @@ static int send_on(struct nst_relay *r)
     struct nst_slice room[NST_SEND_SLICES];
     size_t waiting;
 
-    while ((waiting = unsent(r)) > 0) {
+    while (!r->dry && (waiting = unsent(r)) > 0) {
         int n = nst_send_reserve(stack_of(r), r->sock, nst_min(waiting, BATCH), room);
         if (n < 0)
             return n;
@@ -145,6 +145,7 @@ static int send_on(struct nst_relay *r)
         if (got < 0)
             return (int)got;
     }
+    r->dry = true; /* until the next edge */
     if (r->no_more && !r->fin_sent) {
         r->fin_sent = true;
         (void)nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR);
@@ -243,6 +244,7 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
     struct nst_relay *r = NST_CONTAINER(fd, struct nst_relay, end);
 
     (void)loop, (void)budget; /* the send queue is the bound */
+    r->dry &= !(events & ~(unsigned)NST_LOOP_OUT);
     r->no_more |= (events & (NST_LOOP_RDHUP | NST_LOOP_HUP)) != 0;
     r->gone |= (events & NST_LOOP_HUP) != 0;
     r->broken |= (events & NST_LOOP_ERR) != 0;

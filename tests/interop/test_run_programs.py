@@ -549,42 +549,6 @@ def test_mixed_readiness(stack, program):
                         pass
         signal.setitimer(signal.ITIMER_REAL, 0)
     """))
-    assert out == "true\n"
-
-
-@pytest.fixture(params=["shim", "traps"])
-def far_program(request, internet):
-    """(host, start): as `program`, on a stack whose host routes it to a server three hops away."""
-    host = internet[0]
-    host.up("--nat", "wan0")
-    flags = [] if request.param == "shim" else ["--no-shim"]
-    return host, lambda *argv: host.start("run", *flags, "--", *argv)
-
-
-HOPS = ["10.0.0.1", "198.51.100.1", "8.8.8.8"]
-
-
-@pytest.mark.parametrize("flags", [[], ["-I", "-N", "1"]], ids=["udp", "icmp"])
-def test_traceroute(far_program, flags):
-    _, start = far_program
-    out = finish(start("traceroute", "-n", "-q", "1", *flags, "8.8.8.8"))
-    assert re.findall(r"^ *\d+  (\S+)", out, re.M) == HOPS, out
-
-
-def test_tracepath(far_program):
-    _, start = far_program
-    out = finish(start("tracepath", "-n", "8.8.8.8"))
-    assert list(dict.fromkeys(re.findall(r"^ *\d+:  (\d\S+)", out, re.M))) == HOPS, out
-    assert "pmtu 1500" in out and "reached" in out
-
-
-def test_ping_warns_of_nothing(far_program):
-    _, start = far_program
-    process = start("ping", "-n", "-c", "2", "-i", "0.2", "8.8.8.8")
-    assert "2 received" in finish(process)
-    assert process.err == "" and "arning" not in process.out
-
-
     server.wait_for("ready")
     finish(stack.spawn(*script(f"""
         import os, socket, threading
@@ -642,3 +606,36 @@ def test_handed_to_another_program(stack, program, tmp_path):
             client.connect((STACK, 5000))
             assert int(client.recv(100)) == client.getsockname()[1]
         finish(who)
+
+
+@pytest.fixture(params=["shim", "traps"])
+def far_program(request, internet):
+    """(host, start): as `program`, on a stack whose host routes it to a server three hops away."""
+    host = internet[0]
+    host.up("--nat", "wan0")
+    flags = [] if request.param == "shim" else ["--no-shim"]
+    return host, lambda *argv: host.start("run", *flags, "--", *argv)
+
+
+HOPS = ["10.0.0.1", "198.51.100.1", "8.8.8.8"]
+
+
+@pytest.mark.parametrize("flags", [[], ["-I", "-N", "1"]], ids=["udp", "icmp"])
+def test_traceroute(far_program, flags):
+    _, start = far_program
+    out = finish(start("traceroute", "-n", "-q", "1", *flags, "8.8.8.8"))
+    assert re.findall(r"^ *\d+  (\S+)", out, re.M) == HOPS, out
+
+
+def test_tracepath(far_program):
+    _, start = far_program
+    out = finish(start("tracepath", "-n", "8.8.8.8"))
+    assert list(dict.fromkeys(re.findall(r"^ *\d+:  (\d\S+)", out, re.M))) == HOPS, out
+    assert "pmtu 1500" in out and "reached" in out
+
+
+def test_ping_warns_of_nothing(far_program):
+    _, start = far_program
+    process = start("ping", "-n", "-c", "2", "-i", "0.2", "8.8.8.8")
+    assert "2 received" in finish(process)
+    assert process.err == "" and "arning" not in process.out
