@@ -94,6 +94,7 @@ struct nst_up_config {
     enum nst_tcp_ecn_mode ecn;
     uint16_t fastopen; /* enum nst_tcp_fastopen_mode */
     enum nst_tcp_mtu_probing mtu_probing;
+    uint8_t recovery; /* enum nst_tcp_recovery */
 };
 
 /* nst_config_parse() found --help and looked no further. */

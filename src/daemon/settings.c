@@ -5,6 +5,7 @@
 #include "core/tcp/cc.h"
 
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -250,6 +251,32 @@ static const char *set_mtu_probing(struct nst_settings *s, const char *value)
     if (!parse_word(modes, NST_ARRAY_LEN(modes), value, &mode))
         return "off, black-hole or always";
     s->config->mtu_probing = (enum nst_tcp_mtu_probing)mode;
+    return NULL;
+}
+
+/* Several, with commas between them. */
+static const char *set_recovery(struct nst_settings *s, const char *value)
+{
+    static const struct word methods[] = {{"none", 0},
+                                          {"all", NST_TCP_RECOVERY_ALL},
+                                          {"rack", NST_TCP_RECOVERY_RACK},
+                                          {"tlp", NST_TCP_RECOVERY_TLP},
+                                          {"prr", NST_TCP_RECOVERY_PRR},
+                                          {"frto", NST_TCP_RECOVERY_FRTO},
+                                          {"undo", NST_TCP_RECOVERY_UNDO}};
+    uint8_t chosen = 0;
+
+    for (const char *next = value; next; next = strchr(next, ',')) {
+        char word[8];
+        int method;
+        next += *next == ',';
+        size_t len = strcspn(next, ",");
+        snprintf(word, sizeof word, "%.*s", (int)nst_min(len, sizeof word), next);
+        if (!parse_word(methods, NST_ARRAY_LEN(methods), word, &method))
+            return "all, none, or of rack, tlp, prr, frto and undo some with commas between them";
+        chosen |= (uint8_t)method;
+    }
+    s->config->recovery = chosen;
     return NULL;
 }
 
@@ -601,6 +628,8 @@ const struct nst_setting nst_settings_table[] = {
      .help = "data in SYNs, RFC 7413 (default: client)"},
     {FLAG("mtu-probing", "off|black-hole|always"), KEY("TCP", "MTUProbing"), .set = set_mtu_probing,
      .help = "find out what the path carries, RFC 4821 (default: off)"},
+    {FLAG("recovery", "METHOD,..."), KEY("TCP", "Recovery"), .set = set_recovery,
+     .help = "of rack, tlp, prr, frto and undo, or none (default: all)"},
     {SWITCH("services", "yes"), KEY("Netstack", "Services"), .set = set_services,
      .help = "offer echo 7, discard 9, daytime 13 and chargen 19"},
     {FLAG("congestion", "cubic|reno|bbr"), KEY("Netstack", "CongestionControl"),

@@ -56,6 +56,7 @@ static void listen_on(struct sink *s, struct sim_node *node)
 struct fault {
     const char *name;
     uint32_t loss_ppm, reorder_ppm, repeat_ppm;
+    double bbr_least; /* Mb/s that BBR with SACK makes of it at least */
 };
 
 struct variant {
@@ -187,18 +188,22 @@ static void run_rows(uint64_t seed)
     }
 }
 
+/* Where a quarter is reordered, losses feed themselves: what was sent again fills a hole with a
+ * newer timestamp, and PAWS lets its receiver drop whatever was sent before and comes later (RFC
+ * 7323 §5.3, R1). With half of it the window seldom is so large that the queue overflows and it
+ * begins. */
 static const struct fault faults[] = {
-    {"none", 0, 0, 0},
-    {"loss 0.01 %", 100, 0, 0},
-    {"loss 0.1 %", 1000, 0, 0},
-    {"loss 1 %", 10000, 0, 0},
-    {"loss 3 %", 30000, 0, 0},
-    {"loss 5 %", 50000, 0, 0},
-    {"loss 10 %", 100000, 0, 0},
-    {"reordered 1 %", 0, 10000, 0},
-    {"reordered 25 %", 0, 250000, 0},
-    {"reordered 50 %", 0, 500000, 0},
-    {"repeated 10 %", 0, 0, 100000},
+    {"none", 0, 0, 0, 88},
+    {"loss 0.01 %", 100, 0, 0, 88},
+    {"loss 0.1 %", 1000, 0, 0, 88},
+    {"loss 1 %", 10000, 0, 0, 84},
+    {"loss 3 %", 30000, 0, 0, 0},
+    {"loss 5 %", 50000, 0, 0, 0},
+    {"loss 10 %", 100000, 0, 0, 0},
+    {"reordered 1 %", 0, 10000, 0, 80},
+    {"reordered 25 %", 0, 250000, 0, 80},
+    {"reordered 50 %", 0, 500000, 0, 80},
+    {"repeated 10 %", 0, 0, 100000, 80},
 };
 
 static void run(uint64_t seed)
@@ -225,6 +230,8 @@ static void run(uint64_t seed)
             printf(" %8.2f", got);
             fflush(stdout);
             if ((f == 0 && got < 80) || got < 0.1)
+                abort();
+            if (v.cc == &nst_cc_bbr && v.sack && got < v.fault.bbr_least)
                 abort();
         }
         puts("");

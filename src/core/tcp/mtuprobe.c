@@ -53,7 +53,7 @@ static bool is_probing(const struct nst_tcb *t)
     return !nst_seq_eq(t->act->probe_start, t->act->probe_end);
 }
 
-static void forget_probe(struct nst_tcb *t)
+void nst_mtu_probe_forget(struct nst_tcb *t)
 {
     t->act->probe_start = t->act->probe_end = t->snd.una;
 }
@@ -85,7 +85,7 @@ void nst_mtu_timeout(struct nst_tcb *t)
     uint32_t high = t->mtu - 1u;
 
     if (is_probing(t)) /* lost, with everything else: that says nothing about its size */
-        forget_probe(t);
+        nst_mtu_probe_forget(t);
     if (t->opt.mtu_probing == NST_TCP_MTU_PROBING_OFF || t->snd_mss + (uint32_t)HEADERS <= lower ||
         t->act->retries < t->tcps->config.retries1)
         return;
@@ -122,7 +122,7 @@ uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable
 
     raise(t);
     if (!t->mtu_high || is_probing(t) || a->phase != NST_TCP_OPEN || t->snd_urgent ||
-        a->cc.cwnd < FLIGHT_MIN * t->snd_mss)
+        a->cc.cwnd < FLIGHT_MIN * t->snd_mss || nst_pace_holds(t))
         return 0;
     uint32_t mtu = ((uint32_t)t->mtu + t->mtu_high + 1) / 2, len = mtu - overhead;
     if (len <= t->snd_mss || queued < len + FOLLOWERS * t->snd_mss || sendable < len)
@@ -147,7 +147,7 @@ void nst_mtu_acked(struct nst_tcb *t)
     t->mtu = (uint16_t)nst_max32(t->mtu, t->act->probe_mtu);
     nst_tcb_set_mss(t);
     search_up_to(t, t->mtu_high);
-    forget_probe(t);
+    nst_mtu_probe_forget(t);
 }
 
 /* 4821-4, 4821-6, 8899-1: only it is lost, for what was sent before has arrived, and what follows
@@ -159,7 +159,7 @@ bool nst_mtu_probe_lost(struct nst_tcb *t)
     if (!is_probing(t) || !nst_seq_eq(t->snd.una, t->act->probe_start) || t->act->board.lost != len)
         return false;
     search_up_to(t, t->act->probe_mtu - 1u);
-    forget_probe(t);
+    nst_mtu_probe_forget(t);
     t->act->phase = NST_TCP_LOSS;
     t->act->recovery_point = t->snd.nxt;
     t->act->rexmit_now = true;

@@ -510,6 +510,7 @@ static bool send_next(struct nst_tcb *t, uint32_t len)
 
     end = nst_seq_add(end, fin ? 1 : 0);
     if (!begin(t, end)) {
+        nst_mtu_probe_forget(t);
         nst_tcb_rearm_if_idle(t);
         return false;
     }

@@ -48,7 +48,7 @@ void nst_prr_acked(struct nst_tcb *t, uint32_t news, bool safe)
         count = in_proportion(p, t->act->cc.ssthresh);
     else
         count = replacing(t, nst_min32(pipe, t->act->cc.ssthresh), news, safe);
-    if (p->out == 0) /* the first retransmission goes at once (6937-5) */
+    if (p->out == 0 && t->act->phase == NST_TCP_RECOVERY) /* what is lost goes at once (6937-5) */
         count = nst_max32(count, t->snd_mss);
     t->act->cc.cwnd = pipe + count;
 }

@@ -328,7 +328,17 @@ bool nst_board_is_reneged(const struct nst_tcb *t)
     return first && first->flags & NST_SENT_SACKED;
 }
 
-/* What was lost had been sent before all that was not: so it stands first on the list again. */
+/* Under way again, in the order of the last transmission: before nearly all others, unless it was
+ * sent again and lost again. */
+static void put_back(struct nst_tcp_board *b, struct nst_tcp_sent *s)
+{
+    struct nst_list *at = b->under_way.next;
+
+    while (at != &b->under_way && NST_CONTAINER(at, struct nst_tcp_sent, order)->time < s->time)
+        at = at->next;
+    nst_list_insert_before(at, &s->order);
+}
+
 void nst_board_unmark_lost(struct nst_tcb *t)
 {
     struct nst_tcp_board *b = &t->act->board;
@@ -339,7 +349,7 @@ void nst_board_unmark_lost(struct nst_tcb *t)
             continue;
         set_flags(b, s, s->flags & NST_SENT_EVER);
         if (!nst_list_linked(&s->order))
-            nst_list_push_front(&b->under_way, &s->order);
+            put_back(b, s);
     }
     b->marked_upto = t->snd.una;
     b->sacked_below = 0;

@@ -714,6 +714,8 @@ void nst_mtu_lowered(struct nst_tcb *t);
 void nst_mtu_timeout(struct nst_tcb *t);
 /* How long the probe is that new data goes in now; 0: in none. It is about to be sent. */
 uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable);
+/* It did not, for lack of memory; or what came of it will not be known. */
+void nst_mtu_probe_forget(struct nst_tcb *t);
 /* Whether new data that begins there is one. */
 bool nst_mtu_is_probe(const struct nst_tcb *t, nst_seq seq);
 /* SND.UNA has moved. */

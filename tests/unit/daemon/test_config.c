@@ -78,6 +78,8 @@ static const char *describe(const struct nst_up_config *c)
             c->daemon ? " daemon" : "", c->services ? " services" : "");
     if (c->ecn != NST_TCP_ECN_ACCEPT || c->fastopen != NST_TCP_FASTOPEN_CLIENT || c->mtu_probing)
         fprintf(out, " tcp=%d,%d,%d", c->ecn, c->fastopen, c->mtu_probing);
+    if (c->recovery != NST_TCP_RECOVERY_ALL)
+        fprintf(out, " recovery=%d", c->recovery);
     if (strcmp(c->congestion, "cubic") != 0 || !c->pacing)
         fprintf(out, " %s%s", c->congestion, c->pacing ? "" : " unpaced");
     fclose(out);
@@ -159,6 +161,9 @@ static void test_flags(void **state)
          DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=1,3,2"},
         {"--ecn off --fastopen off --mtu-probing black-hole",
          DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,0,1"},
+        {"--recovery rack,tlp,undo", DEVICE LIMITS ADDRESS " nat= user= log=2 recovery=19"},
+        {"--recovery none,frto", DEVICE LIMITS ADDRESS " nat= user= log=2 recovery=8"},
+        {"--recovery all", DEVICE LIMITS ADDRESS " nat= user= log=2"},
         {"--congestion bbr", DEVICE LIMITS ADDRESS " nat= user= log=2 bbr"},
         {"--congestion reno --no-pacing", DEVICE LIMITS ADDRESS " nat= user= log=2 reno unpaced"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
@@ -201,6 +206,7 @@ static void test_file(void **state)
          " nat=eth0 user=nobody log=3 json"},
         {"[TCP]\nECN=off\nFastOpen=server\nMTUProbing=off\n",
          DEVICE LIMITS ADDRESS " nat= user= log=2 tcp=0,2,0"},
+        {"[TCP]\nRecovery=prr\n", DEVICE LIMITS ADDRESS " nat= user= log=2 recovery=4"},
         {"[Netstack]\nServices=yes\n", DEVICE LIMITS ADDRESS " nat= user= log=2 services"},
         {"[Netstack]\nCongestionControl=bbr\nPacing=no\n",
          DEVICE LIMITS ADDRESS " nat= user= log=2 bbr unpaced"},
@@ -514,7 +520,7 @@ static void test_help(void **state)
         "--host-address", "--gateway",   "--dns",          "--nat",     "--ping",
         "--user",         "--log-level", "--log-json",     "--daemon",  "--services",
         "--congestion",   "--no-pacing", "-h, --help",     "--ecn",     "--fastopen",
-        "--mtu-probing"};
+        "--mtu-probing",  "--recovery"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;

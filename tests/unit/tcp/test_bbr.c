@@ -158,19 +158,20 @@ static void test_cwnd(void **state)
     assert_true(cc.cwnd >= 2 * BDP && cc.cwnd <= 3 * BDP);
 }
 
-/* Shows bbr-7: losses of more than 2 % of what was out end probing, and bound what may be. */
+/* Shows bbr-7: losses of more than 2 % of what was out, and more than chance makes of that, end
+ * probing, and bound what may be. */
 static void test_too_high(void **state)
 {
-    struct nst_cc_loss loss = {.bytes = MSS, .tx_in_flight = 100 * MSS, .lost = 2 * MSS};
+    struct nst_cc_loss loss = {.bytes = MSS, .tx_in_flight = 100 * MSS, .lost = 3 * MSS};
     (void)state;
 
     fill_pipe();
     go_on_until(UP);
     loss.delivered = delivered;
-    cc.ops->lost(&cc, &loss); /* 2 % is bearable */
+    cc.ops->lost(&cc, &loss); /* two, and the root of two, are bearable */
     trip(BW, RTT, BDP, false);
     assert_int_equal(cc.pacing_rate, PACED(UP));
-    loss.lost = 3 * MSS;
+    loss.lost = 4 * MSS;
     loss.delivered = delivered;
     cc.ops->lost(&cc, &loss);
     trip(BW, RTT, 110 * MSS, false);
@@ -213,6 +214,28 @@ static void test_recovery(void **state)
     assert_int_equal(cc.cwnd, 50 * MSS + BW / 10 / 50);
     cc.ops->recovered(&cc);
     assert_int_equal(cc.cwnd, before);
+}
+
+/* A recovery that was wrong: what its losses bound is as before. */
+static void test_undo(void **state)
+{
+    struct nst_cc_loss loss = {.bytes = MSS, .tx_in_flight = 100 * MSS, .lost = 10 * MSS};
+    (void)state;
+
+    fill_pipe();
+    go_on_until(UP);
+    uint32_t before = cc.cwnd;
+    cc.ssthresh = cc.ops->ssthresh(&cc, BDP);
+    loss.delivered = delivered;
+    cc.ops->lost(&cc, &loss);
+    trip(BW, RTT, 90 * MSS, false);
+    assert_true(cc.cwnd < before / 2);
+    cc.ops->undo(&cc);
+    cc.ops->recovered(&cc);
+    assert_int_equal(cc.cwnd, before);
+    trip(BW, RTT, BDP, false);
+    trip(BW, RTT, BDP, false);
+    assert_true(cc.cwnd > 3 * before / 4);
 }
 
 /* Shows bbr-10: after idleness it goes on at the path's rate; also after a rest. */
@@ -281,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup(test_too_high, setup),
         cmocka_unit_test_setup(test_probe_rtt, setup),
         cmocka_unit_test_setup(test_recovery, setup),
+        cmocka_unit_test_setup(test_undo, setup),
         cmocka_unit_test_setup(test_restart, setup),
         cmocka_unit_test_setup(test_extremes, setup),
     };

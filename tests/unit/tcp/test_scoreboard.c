@@ -1,4 +1,5 @@
 /* The scoreboard against the plainest one: an array of segments, walked from end to end. */
+#include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
 #include "../core.h"
@@ -14,6 +15,7 @@ static struct nst_tcp_activity act;
 /* Of each segment since the beginning. */
 static struct {
     bool sacked, lost, again;
+    nst_time sent; /* last */
 } model[SEGS];
 static unsigned first, end; /* those that are out */
 
@@ -49,6 +51,8 @@ static nst_seq seq_of(unsigned seg)
 static void send(unsigned n)
 {
     assert_int_equal(nst_board_sent(&t, seq_of(end), seq_of(end + n)), 0);
+    for (unsigned i = end; i < end + n; i++)
+        model[i].sent = core.env.now;
     end += n;
     t.snd.nxt = seq_of(end);
 }
@@ -126,6 +130,51 @@ static void resend(void)
     assert_int_equal(s->start.v, seq_of(i).v);
     assert_int_equal(nst_board_resent(&t, s, seq_of(i + 1)), 0);
     model[i].again = true;
+    model[i].sent = core.env.now;
+}
+
+/* RACK's: the one that was sent first of those that are under way. */
+static void lose_oldest(void)
+{
+    struct nst_tcp_sent *s = nst_board_oldest(&t);
+
+    if (!s)
+        return;
+    unsigned i = (unsigned)nst_seq_diff(s->start, seq_of(0)) / MSS;
+    unsigned behind = (unsigned)nst_seq_diff(s->end, seq_of(0)) / MSS;
+    nst_board_mark_one_lost(&t, s);
+    for (; i < behind; i++) {
+        model[i].lost = true;
+        model[i].again = false;
+    }
+}
+
+/* Nothing was: an undo. */
+static void unmark_lost(void)
+{
+    for (unsigned i = first; i < end; i++)
+        model[i].lost = model[i].again = false;
+    nst_board_unmark_lost(&t);
+}
+
+/* The list of what is under way holds just that, in the order of its last transmission. */
+static void compare_order(void)
+{
+    unsigned under_way = 0, listed = 0;
+    nst_time last = 0;
+
+    for (unsigned i = first; i < end; i++)
+        under_way += !model[i].sacked && (!model[i].lost || model[i].again);
+    for (const struct nst_list *l = act.board.under_way.next; l != &act.board.under_way;
+         l = l->next) {
+        const struct nst_tcp_sent *s = NST_CONTAINER(l, const struct nst_tcp_sent, order);
+        unsigned i = (unsigned)nst_seq_diff(s->start, seq_of(0)) / MSS;
+        assert_true(s->time >= last);
+        assert_true(s->time >= model[i].sent); /* later only if it was SACKed, and reneged */
+        last = s->time;
+        listed += (unsigned)nst_seq_diff(s->end, s->start) / MSS;
+    }
+    assert_int_equal(listed, under_way);
 }
 
 static void compare(void)
@@ -138,6 +187,7 @@ static void compare(void)
         again += model[i].again;
     }
     nst_board_check(&t);
+    compare_order();
     assert_int_equal(act.board.sacked, sacked * MSS);
     assert_int_equal(act.board.lost, lost * MSS);
     assert_int_equal(act.board.retrans, again * MSS);
@@ -151,7 +201,8 @@ static void random_operation(struct nst_prng *prng)
     unsigned out = end - first, a = first + (unsigned)nst_prng_below(prng, out + 1);
     unsigned b = a + (unsigned)nst_prng_below(prng, nst_prng_below(prng, 4) ? 4 : 40);
 
-    switch (nst_prng_below(prng, 12)) {
+    core.env.now += nst_prng_below(prng, 3) * NST_MS;
+    switch (nst_prng_below(prng, 15)) {
     case 0:
     case 1:
     case 2:
@@ -172,6 +223,14 @@ static void random_operation(struct nst_prng *prng)
         break;
     case 7:
         mark_lost();
+        break;
+    case 8:
+        if (nst_prng_below(prng, 10) == 0)
+            unmark_lost();
+        break;
+    case 9:
+    case 10:
+        lose_oldest();
         break;
     default:
         if (a > first && a < end)
