@@ -158,15 +158,18 @@ static bool is_between(nst_seq seq, nst_seq first, nst_seq end)
     return nst_seq_ge(seq, first) && nst_seq_lt(seq, end);
 }
 
-/* First: the sequence number. The four cases of RFC 9293 table 6. */
+/* First: the sequence number. The four cases of RFC 9293 table 6; and a segment that is larger than
+ * the window, which has neither its first nor its last number there, is in order as well. */
 bool nst_tcp_in_window(const struct nst_tcp_seg *seg, nst_seq nxt, nst_seq adv)
 {
     uint32_t space = seg_space(seg);
-    nst_seq seq = seg->h.seq, last = nst_seq_add(seq, space - 1);
+    nst_seq seq = seg->h.seq;
 
     if (nst_seq_eq(nxt, adv))
         return space == 0 && nst_seq_eq(seq, nxt);
-    return is_between(seq, nxt, adv) || (space && is_between(last, nxt, adv));
+    if (space == 0)
+        return is_between(seq, nxt, adv);
+    return nst_seq_lt(seq, adv) && nst_seq_gt(nst_seq_add(seq, space), nxt);
 }
 
 /* Says what of an unacceptable segment was here before (2883-1), and what is expected. */
