@@ -286,15 +286,29 @@ static void check_urgent(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 
 /* ---- Seventh: the segment text ----------------------------------------------------------- */
 
+/* Of the payload, as it was sent: a packet may be a run of segments that the device joined, or
+ * nst_pkt_join_take(). */
+static uint32_t segment_size(const struct nst_tcp_seg *seg)
+{
+    return seg->pkt->offload.gso ? seg->pkt->offload.gso_size : seg->len;
+}
+
+/* How many were sent that are one packet here. */
+static uint32_t segments(const struct nst_tcp_seg *seg)
+{
+    uint32_t size = segment_size(seg);
+
+    return seg->len > size ? (seg->len + size - 1) / size : 1;
+}
+
 /* When the acknowledgement is due: at once at the start of a connection, for more than one full
  * segment, and whenever something was missing; otherwise the owner gets the time to answer
  * (SHLD-18, SHLD-19, 5681-11, MUST-58, MUST-59: it is built when everything that came has been
  * seen). */
-static void schedule_ack(struct nst_tcb *t, uint32_t len, bool fills_gap)
+static void schedule_ack(struct nst_tcb *t, bool fills_gap)
 {
     uint32_t unacked = (uint32_t)nst_seq_diff(t->rcv.nxt, t->last_ack_sent);
 
-    t->rcv_mss = (uint16_t)nst_max32(t->rcv_mss, nst_min32(len, t->snd_mss));
     if (unacked > t->rcv_mss || fills_gap || (t->quick && !t->pingpong)) {
         t->ack_now = true;
         nst_tcb_wants_output(t);
@@ -327,6 +341,7 @@ static void input_in_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
         t->act->dsack = again;
         t->dsack_due = true;
     }
+    t->rcv_mss = (uint16_t)nst_max32(t->rcv_mss, nst_min32(segment_size(seg), t->snd_mss));
     nst_recvq_push_take(&t->act->recvq, seg->pkt);
     seg->pkt = NULL;
     if (t->act->ooo) {
@@ -337,7 +352,7 @@ static void input_in_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
     t->rcv.nxt = nst_seq_add(t->rcv.nxt, gained);
     t->count.bytes_received += gained;
     nst_tcb_changed(t);
-    schedule_ack(t, gained, fills_gap);
+    schedule_ack(t, fills_gap);
 }
 
 /* How much may wait out of order: twice the receive buffer, and of all connections together a
@@ -407,7 +422,7 @@ static enum nst_drop input_text(struct nst_tcb *t, struct nst_tcp_seg *seg)
         return NST_DROP_NONE;
     if (!nst_tcb_activate(t))
         return NST_DROP_no_memory;
-    t->count.data_segs_in++;
+    t->count.data_segs_in += segments(seg);
     t->last_rcv_ms = nst_tcp_ms(t->tcps);
     if (!trim_to_window(t, seg)) {
         t->ack_now = true;
@@ -463,7 +478,7 @@ static void note_fin(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 /* Any sign of life starts the keep-alive's clock anew (MUST-26, MUST-29). */
 static void hear(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
-    t->count.segs_in++;
+    t->count.segs_in += segments(seg);
     t->rcv_tos = seg->pkt->ip.tos;
     t->probes = 0;
     if (t->opt.keepalive)
