@@ -223,6 +223,7 @@ static const struct {
     {"name", false, NULL, nst_lent_call_name},
     {"setsockopt", false, NULL, nst_lent_call_setopt},
     {"getsockopt", false, NULL, nst_lent_call_getopt},
+    {"error", false, NULL, nst_lent_call_error},
     {"sweep", false, NULL, nst_lent_call_sweep},
     {"kill", false, NULL, nst_lent_call_kill},
     {"setopt", false, NULL, nst_session_setopt},

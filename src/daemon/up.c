@@ -69,7 +69,8 @@ static int make_stack(struct nst_daemon *d)
         return err;
     if ((err = nst_stack_setopt(d->stack, NST_STACK_TCP_ECN, c->ecn)) ||
         (err = nst_stack_setopt(d->stack, NST_STACK_TCP_FASTOPEN, c->fastopen)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)))
+        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)) ||
+        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_PACING, c->pacing)))
         return err;
     for (size_t i = 0; i < c->naddresses && !err; i++)
         err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
@@ -77,8 +78,6 @@ static int make_stack(struct nst_daemon *d)
         err = add_routes(d);
     if (!err)
         err = nst_set_congestion(d->stack, 0, c->congestion);
-    if (!err)
-        err = nst_setopt(d->stack, 0, NST_OPT_PACING, c->pacing);
     return !err && c->services ? nst_services_new(&d->services, d) : err;
 }
 

@@ -28,7 +28,7 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->ts_ok = c->timestamps && o->has_ts;
     t->sack_ok = c->sack && o->sack_ok;
     t->ws_ok = c->wscale && o->has_wscale;
-    t->snd_wscale = t->ws_ok ? (uint8_t)nst_min(o->wscale, 14) : 0; /* 7323-1 */
+    t->snd_wscale = (t->ws_ok ? nst_min32(o->wscale, 14) : 0) & 15u; /* 7323-1 */
     if (!t->ws_ok)
         t->rcv_wscale = 0;
     t->peer_mss = o->mss;
@@ -55,6 +55,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
         t->act->retries = 0;
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
+        t->act->rack.fack = t->act->recovery_point = t->snd.una;
         nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }
@@ -569,9 +570,7 @@ static enum nst_drop input_closed(struct nst_tcps *tcps, const struct nst_tcp_se
 static enum nst_drop input_unknown(struct nst_tcps *tcps, const struct nst_flow_id *id,
                                    struct nst_tcp_seg *seg)
 {
-    const struct nst_sockaddr local = {
-        .addr = id->local, .port = id->lport, .link = seg->pkt->link};
-    struct nst_tcp_listener *l = nst_listener_find(tcps, &local);
+    struct nst_tcp_listener *l = nst_listener_find(tcps, id, seg->pkt->link);
 
     return l ? nst_listen_input(l, id, seg) : input_closed(tcps, seg);
 }
