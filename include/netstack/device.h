@@ -31,6 +31,8 @@ struct nst_device_config {
     char name[NST_LINK_NAME_MAX]; /* as in `tun0`; empty: the kernel chooses (TAP and TUN) */
     bool plain;         /* no offloads: checksums and segmentation are the stack's, both ways.
                            What comes by a packet socket is as whoever sent it has it. */
+    bool multi_queue;   /* each nst_device_open() of the name is a queue more (TAP and TUN): a flow
+                           comes in where it went out last, an unknown one where its hash says */
     struct nst_mac mac; /* for NST_DEVICE_PACKET, the stack's: what comes for it is heard, and what
                            goes to groups; unicast */
 };

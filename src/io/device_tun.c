@@ -44,7 +44,8 @@ static int attach(struct nst_device *d, const struct nst_device_config *config)
     int kind = config->kind == NST_DEVICE_TUN ? IFF_TUN : IFF_TAP;
     struct ifreq request = {0};
 
-    request.ifr_flags = (short)(kind | IFF_NO_PI | (config->plain ? 0 : IFF_VNET_HDR));
+    request.ifr_flags = (short)(kind | IFF_NO_PI | (config->plain ? 0 : IFF_VNET_HDR) |
+                                (config->multi_queue ? IFF_MULTI_QUEUE : 0));
     memcpy(request.ifr_name, config->name, sizeof request.ifr_name);
     request.ifr_name[sizeof request.ifr_name - 1] = '\0';
     if (ioctl(d->fd, TUNSETIFF, &request) != 0)

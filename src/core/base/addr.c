@@ -50,12 +50,12 @@ bool nst_addr_is_limited_broadcast(const struct nst_addr *a)
 
 bool nst_addr_is_subnet_broadcast(const struct nst_addr *a, const struct nst_prefix *net)
 {
-    if (a->family != NST_AF_INET || net->len > 30 || !nst_prefix_has(net, a))
+    if (a->family != NST_AF_INET || net->len > 30)
         return false;
 
     uint32_t host_mask = UINT32_MAX >> net->len;
     uint32_t host = nst_load32(a->bytes) & host_mask;
-    return host == host_mask || host == 0;
+    return (host == host_mask || host == 0) && nst_prefix_has(net, a);
 }
 
 bool nst_addr_is_host(const struct nst_addr *a)
