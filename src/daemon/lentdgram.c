@@ -151,6 +151,7 @@ static int open_towards(const struct nst_lent *lent, const struct nst_ipc_sockna
     if (fd < 0)
         return fd;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    /* syscall: connect */
     if (connect(fd, (const struct sockaddr *)&program, len) == 0)
         return fd;
     int err = -errno;
@@ -226,6 +227,7 @@ static int deliver(struct nst_lent *lent, const struct nst_msg *msg, size_t len)
 
     if (fd < 0)
         return fd;
+    /* syscall: sendto */
     return send(fd, msg->data->base, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 

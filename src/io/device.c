@@ -208,6 +208,7 @@ static void frame_iov_init(struct frame_iov *v, const struct nst_device *d,
 static ssize_t lose_frame(struct nst_device *d)
 {
     uint8_t scratch[64];
+    /* syscall: read */
     ssize_t n = read(d->fd, scratch, sizeof scratch);
 
     if (n >= 0)
@@ -225,6 +226,7 @@ static int read_frame(struct nst_device *d, struct nst_stack *stack, struct nst_
     if (!pkt)
         return lose_frame(d) < 0 ? -errno : 0;
     frame_iov_init(&v, d, pkt);
+    /* syscall: readv */
     n = readv(d->fd, v.first, v.n);
     if (n < (ssize_t)v.header_len) {
         int err = n < 0 ? -errno : -EIO;
@@ -266,6 +268,7 @@ static bool write_frame(struct nst_device *d, struct nst_pkt *pkt, int *err)
 
     frame_iov_init(&v, d, pkt);
     do
+        /* syscall: writev */
         n = writev(d->fd, v.first, v.n);
     while (n < 0 && errno == EINTR);
     *err = n < 0 ? errno : 0;
