@@ -123,8 +123,8 @@ static int landlock(void)
 /* ---- System calls ------------------------------------------------------------------------ */
 
 /* And what libc does by itself: memory, streams, signals, the end. */
-/* syscall: brk mmap munmap mremap madvise */
-/* syscall: fstat newfstatat lseek */
+/* syscall: brk mmap munmap mremap */
+/* syscall: newfstatat */
 /* syscall: rt_sigprocmask rt_sigreturn restart_syscall */
 /* syscall: exit_group */
 static const char *const allowed[] = {
@@ -156,6 +156,15 @@ static bool is_narrow(const char *name)
     return strcmp(name, "kill") == 0;
 }
 
+/* Lets `name` through if its argument `arg` is `value`. */
+static int allow_value(scmp_filter_ctx filter, const char *name, unsigned arg, uint64_t value)
+{
+    const struct scmp_arg_cmp is = {.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value};
+
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(name), 1,
+                                  &is);
+}
+
 static int add_rules(scmp_filter_ctx filter, pid_t child)
 {
     int err = 0;
@@ -165,15 +174,11 @@ static int add_rules(scmp_filter_ctx filter, pid_t child)
             err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(allowed[i]),
                                    0);
     for (size_t i = 0; i < NST_ARRAY_LEN(narrow) && !err; i++)
-        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name(narrow[i].name),
-                               1, SCMP_CMP(narrow[i].arg, SCMP_CMP_EQ, narrow[i].value));
+        err = allow_value(filter, narrow[i].name, narrow[i].arg, narrow[i].value);
     for (size_t i = 0; i < NST_ARRAY_LEN(refused) && !err; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES),
                                seccomp_syscall_resolve_name(refused[i]), 0);
-    if (child && !err)
-        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)child));
-    return err;
+    return child && !err ? allow_value(filter, "kill", 0, (uint64_t)child) : err;
 }
 
 /* The last words of a process that did what it never does: then somebody else is at the helm, or

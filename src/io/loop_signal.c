@@ -45,7 +45,6 @@ static bool can_wait_for(int signo)
 /* Makes the signalfd yield the signals in `set`; makes it first, if need be. */
 static int watch(struct nst_loop *loop, const sigset_t *set)
 {
-    /* syscall: signalfd4 */
     int fd = signalfd(loop->signal_source.fd, set, SFD_CLOEXEC | SFD_NONBLOCK);
 
     if (fd < 0)
