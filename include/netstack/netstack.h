@@ -472,7 +472,7 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
  * the first `len` bytes off, -EINVAL when there aren't as many. */
-#define NST_SEND_SLICES 2
+#define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
 int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags);
@@ -518,12 +518,17 @@ enum nst_opt {
     NST_OPT_HYSTART,          /* slow start may end without a loss (RFC 9406); before connecting
                                  [1] */
     NST_OPT_MAX_PACING_RATE,  /* bytes a second; 0: no limit  [0] */
+    NST_OPT_RECOVERY,         /* enum nst_tcp_recovery, or'ed  [all] */
     NST_OPT_ECN,              /* enum nst_tcp_ecn_mode, for a connection or listener to be */
     NST_OPT_FASTOPEN,         /* a listener: so many connections at a time may begin with data in
                                  their SYN, up to 4,096; 0: none (7413-11)  [0] */
     NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
                                  with the SYN, if the peer is known to take it  [0] */
     NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
+    NST_OPT_REUSEPORT,        /* 0, or a number, before binding: sockets with the same one may have
+                                 one address and port, and what comes for it is spread over them
+                                 by flow; up to 65,535  [0] */
+    NST_OPT_MTU,              /* of the way to the peer, of a connected socket; only to be read */
 
     /* Stream and UDP sockets: as in Linux, those that all have it may be bound to one name, of
      * streams as long as none of them listens. Of UDP sockets the last one gets what is for one. */
@@ -546,6 +551,16 @@ enum nst_tcp_fastopen_mode {
     NST_TCP_FASTOPEN_ALL = 1 << 10,             /* for every listener, up to its backlog */
 };
 
+/* How a sender finds losses and makes them good; without SACK those of RFC 6582 hold anyway. */
+enum nst_tcp_recovery {
+    NST_TCP_RECOVERY_RACK = 1 << 0, /* losses by time (RFC 8985), not by counting (RFC 6675) */
+    NST_TCP_RECOVERY_TLP = 1 << 1,  /* tail loss probes (RFC 8985 §7) */
+    NST_TCP_RECOVERY_PRR = 1 << 2,  /* proportional rate reduction (RFC 6937) */
+    NST_TCP_RECOVERY_FRTO = 1 << 3, /* spurious timeouts by what new data does (RFC 5682) */
+    NST_TCP_RECOVERY_UNDO = 1 << 4, /* ... by timestamps (RFC 3522) and DSACK (RFC 3708) */
+    NST_TCP_RECOVERY_ALL = (1 << 5) - 1,
+};
+
 /* Explicit congestion notification (RFC 3168), as in Linux's tcp_ecn. */
 enum nst_tcp_ecn_mode {
     NST_TCP_ECN_OFF,
@@ -558,13 +573,15 @@ enum nst_stack_opt {
     NST_STACK_TCP_ECN,         /* enum nst_tcp_ecn_mode  [accept] */
     NST_STACK_TCP_FASTOPEN,    /* enum nst_tcp_fastopen_mode, or'ed  [client] */
     NST_STACK_TCP_MTU_PROBING, /* enum nst_tcp_mtu_probing  [off] */
+    NST_STACK_TCP_PACING,      /* of window-based congestion control, too  [1] */
+    NST_STACK_TCP_HYSTART,     /* RFC 9406  [1] */
+    NST_STACK_TCP_RECOVERY,    /* enum nst_tcp_recovery, or'ed  [all] */
 };
 
 /* -EINVAL out of range. */
 int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t value);
 
-/* PACING and HYSTART of socket 0 are what stream sockets begin with.
- * -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
+/* -ENOPROTOOPT for an option that this kind of socket lacks, -EINVAL out of range, -ENODEV (no such
  * link), -EBADF. */
 int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t value);
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value);
@@ -635,6 +652,19 @@ enum nst_tcp_phase {
     NST_TCP_LOSS,      /* the same after a retransmission timeout */
 };
 
+/* What made a sender reduce its window. */
+enum nst_tcp_reason {
+    NST_TCP_REASON_NONE,
+    NST_TCP_REASON_RACK,    /* a segment is overdue (RFC 8985) */
+    NST_TCP_REASON_DUPACKS, /* duplicate ACKs, or SACKs above a hole */
+    NST_TCP_REASON_TLP,     /* a tail loss probe made good a loss */
+    NST_TCP_REASON_RTO,     /* a timeout */
+    NST_TCP_REASON_ECN,     /* congestion was marked */
+};
+
+/* Its name, as in `netstack sockets`. */
+const char *nst_tcp_reason_name(enum nst_tcp_reason reason);
+
 /* What Linux calls TCP_INFO: the same names where the meaning is the same, but windows and what is
  * out are in bytes, and all times in nanoseconds. */
 struct nst_tcp_info {
@@ -669,8 +699,12 @@ struct nst_tcp_info {
     /* Spent with something to send; of that, held back by the peer's window, and by the send
      * buffer. */
     nst_time busy_time, rwnd_limited, sndbuf_limited;
-    uint32_t rcv_ce;    /* segments that came marked CE */
-    uint32_t pmtu_high; /* what `pmtu` may turn out to be; 0: that is not being found out */
+    enum nst_tcp_reason reduced_by; /* the last reduction of the window */
+    uint32_t undos;                 /* reductions that were taken back */
+    uint32_t loss_probes;           /* tail loss probes sent */
+    nst_time reo_wnd;               /* how much later than others a segment may come */
+    uint32_t rcv_ce;                /* segments that came marked CE */
+    uint32_t pmtu_high;             /* what `pmtu` may turn out to be; 0: nobody asks */
 };
 
 /* -EOPNOTSUPP (no stream), -ENOTCONN (a listener), -EBADF. */

@@ -228,17 +228,21 @@ static void print_agreed(FILE *out, const json_t *info)
 static void print_info(FILE *out, const json_t *info)
 {
     static const char *const numbers[] = {
-        "snd_cwnd",      "snd_ssthresh", "snd_wnd",       "rcv_wnd",        "sndbuf",
-        "rcvbuf",        "unacked",      "sacked",        "lost",           "retrans",
-        "notsent_bytes", "bytes_sent",   "bytes_acked",   "bytes_received", "bytes_retrans",
-        "segs_out",      "segs_in",      "data_segs_out", "data_segs_in",   "total_retrans",
-        "retransmits",   "backoff",      "probes",        "dsack_dups",     "reord_seen",
-        "rcv_ooopack",   "rcv_ce",       "delivered",     "pmtu_high",      NULL};
+        "snd_cwnd",    "snd_ssthresh",   "snd_wnd",       "rcv_wnd",
+        "sndbuf",      "rcvbuf",         "unacked",       "sacked",
+        "lost",        "retrans",        "notsent_bytes", "bytes_sent",
+        "bytes_acked", "bytes_received", "bytes_retrans", "segs_out",
+        "segs_in",     "data_segs_out",  "data_segs_in",  "total_retrans",
+        "retransmits", "backoff",        "probes",        "dsack_dups",
+        "reord_seen",  "rcv_ooopack",    "rcv_ce",        "undos",
+        "loss_probes", "delivered",      "pmtu_high",     NULL};
 
     nst_cli_put(out, nst_cli_member(info, "congestion"));
     print_agreed(out, info);
     fprintf(out, " ca:");
     nst_cli_put(out, nst_cli_member(info, "ca_state"));
+    fputs(" reduced_by:", out);
+    nst_cli_put(out, nst_cli_member(info, "reduced_by"));
     if (json_is_true(json_object_get(info, "wscale")))
         fprintf(out, " wscale:%llu,%llu", (unsigned long long)member(info, "snd_wscale"),
                 (unsigned long long)member(info, "rcv_wscale"));

@@ -189,14 +189,23 @@ static int receive_on(struct nst_relay *r)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* Ends it in order: with the sentinel out, the program sees no reset. */
-static void finish(struct nst_relay *r)
+/* Ends it with the sentinel out: the program sees no reset. */
+static void finish(struct nst_relay *r, int err)
 {
     char sentinel;
 
     if (r->sentinel)
         (void)recv(r->fd, &sentinel, 1, MSG_DONTWAIT);
-    r->ended(r, 0);
+    r->ended(r, err);
+}
+
+/* Whether a reset came after all that there was to read: who writes is to have EPIPE for it. */
+static bool is_reset_after_end(const struct nst_relay *r)
+{
+    struct nst_sock_info info;
+
+    return r->eof_given && !r->fin_sent && nst_info(stack_of(r), r->sock, &info) == 0 &&
+           info.state == NST_TCP_CLOSED;
 }
 
 /* Whether the program has closed it and wants a reset for that. */
@@ -219,7 +228,9 @@ static void carry(struct nst_relay *r)
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
-        finish(r);
+        finish(r, 0);
+    else if (is_reset_after_end(r))
+        finish(r, -EPIPE);
 }
 
 void nst_relay_ready(struct nst_relay *r)

@@ -62,6 +62,9 @@ static const struct {
     {"busy_time_ns", PLACE(busy_time)},
     {"rwnd_limited_ns", PLACE(rwnd_limited)},
     {"sndbuf_limited_ns", PLACE(sndbuf_limited)},
+    {"undos", PLACE(undos)},
+    {"loss_probes", PLACE(loss_probes)},
+    {"reo_wnd_ns", PLACE(reo_wnd)},
     {"rcv_ce", PLACE(rcv_ce)},
     {"pmtu_high", PLACE(pmtu_high)},
     {"rcv_tos", PLACE(rcv_tos)},
@@ -91,10 +94,11 @@ static json_t *json_info(const struct nst_stack *stack, nst_sock sock)
 
     if (!sock || nst_tcp_info(stack, sock, &info) != 0)
         return json_null();
-    json_t *json = json_pack("{s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b}", "congestion",
-                             info.congestion, "ca_state", phases[info.ca_state], "timestamps",
-                             info.timestamps, "sack", info.sack, "wscale", info.wscale, "ecn",
-                             info.ecn, "ecn_seen", info.ecn_seen, "syn_data", info.syn_data);
+    json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:b, s:b, s:b}", "congestion",
+                             info.congestion, "ca_state", phases[info.ca_state], "reduced_by",
+                             nst_tcp_reason_name(info.reduced_by), "timestamps", info.timestamps,
+                             "sack", info.sack, "wscale", info.wscale, "ecn", info.ecn, "ecn_seen",
+                             info.ecn_seen, "syn_data", info.syn_data);
     json_object_set_new(json, "delivery_rate_app_limited",
                         json_boolean(info.delivery_rate_app_limited));
     for (size_t i = 0; i < NST_ARRAY_LEN(numbers); i++)

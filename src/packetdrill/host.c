@@ -53,7 +53,7 @@ static int make_stack(struct nst_pd_host *host)
     int err = nst_stack_new(&host->stack, &config);
 
     if (!err) /* as in a kernel whose device has no queueing discipline that paces */
-        err = nst_setopt(host->stack, 0, NST_OPT_PACING, 0);
+        err = nst_stack_setopt(host->stack, NST_STACK_TCP_PACING, 0);
     return err ? err : add_link(host);
 }
 

@@ -233,7 +233,7 @@ static void any_options(struct world *w, struct nst_tcp_config *c)
         c->cc = &nst_cc_newreno;
     if (one_in(w, 8))
         c->restart_idle = true;
-    c->mtu_probing = w->rough ? NST_TCP_MTU_PROBING_OFF : (uint8_t)(w->nnodes % 3);
+    c->mtu_probing = (uint8_t)(w->nnodes % 3);
     c->ecn = one_in(w, 2) ? NST_TCP_ECN_ASK : NST_TCP_ECN_ACCEPT;
     if (one_in(w, 8))
         c->max_reqs = 1;

@@ -39,6 +39,8 @@
     X(tcp_passive_opens, "tcp.passive_opens")         \
     X(tcp_port_tries, "tcp.port_tries")               \
     X(tcp_timeouts, "tcp.timeouts")                   \
+    X(tcp_loss_probes, "tcp.loss_probes")             \
+    X(tcp_undos, "tcp.undos")                         \
     X(tcp_resets_sent, "tcp.resets_sent")             \
     X(tcp_resets_limited, "tcp.resets_limited")       \
     X(tcp_challenges, "tcp.challenge_acks")           \

@@ -42,6 +42,14 @@ static inline bool nst_pool_is_scarce(const struct nst_pool *pool)
     return pool->used_bytes > pool->budget_bytes - pool->budget_bytes / 8;
 }
 
+/* How much may be taken until it is, bytes. */
+static inline size_t nst_pool_spare(const struct nst_pool *pool)
+{
+    return nst_pool_is_scarce(pool)
+               ? 0
+               : pool->budget_bytes - pool->budget_bytes / 8 - pool->used_bytes;
+}
+
 void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_bytes);
 
 /* Gives all memory back; everything taken must have been returned (asserted). */

@@ -65,8 +65,10 @@ int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct 
         return -EINVAL;
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
+    const struct nst_tcp_name want = {
+        .owner = owner_of(s), .local = *local, .reuse = s->reuseaddr, .group = s->group};
     s->local = *local;
-    err = nst_tcp_bind(socks->tcps, owner_of(s), local, s->reuseaddr, &s->local.port);
+    err = nst_tcp_bind(socks->tcps, &want, &s->local.port);
     if (err)
         s->local = (struct nst_sockaddr){.port = 0};
     s->bound = err == 0;
@@ -136,6 +138,7 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
         return NULL;
     l->owner = owner_of(s);
     l->local = s->local;
+    l->member = s->handle;
     l->opt = s->tcb->opt;
     l->cc = s->tcb->cc.ops;
     return l;
@@ -290,7 +293,7 @@ static struct nst_tcp_options *options_of(const struct nst_socket *s)
     X(MAX_PACING_RATE, max_pacing_rate, uint32_t) \
     X(TTL, ttl, uint8_t)                          \
     X(ECN, ecn, uint8_t)                          \
-    X(MTU_PROBING, mtu_probing, uint8_t)          \
+    X(RECOVERY, recovery, uint8_t)                \
     X(FASTOPEN, fastopen_max, uint16_t)           \
     X(FASTOPEN_CONNECT, fastopen_connect, bool)
 
@@ -305,6 +308,9 @@ static int set_option(struct nst_tcp_options *o, enum nst_opt opt, int64_t value
         PLAIN_OPTIONS(SET)
     case NST_OPT_TOS: /* SHLD-21; the ECN field is TCP's own */
         o->tos = (uint8_t)(value & 0xfc);
+        return 0;
+    case NST_OPT_MTU_PROBING:
+        o->mtu_probing = (uint8_t)value & 3u;
         return 0;
     case NST_OPT_SNDBUF:
         o->sndbuf = (uint32_t)nst_max((size_t)value, BUF_MIN);
@@ -338,6 +344,9 @@ static int get_option(const struct nst_tcp_options *o, enum nst_opt opt, int64_t
         PLAIN_OPTIONS(GET)
     case NST_OPT_TOS:
         *value = o->tos;
+        return 0;
+    case NST_OPT_MTU_PROBING:
+        *value = o->mtu_probing;
         return 0;
     case NST_OPT_SNDBUF:
         *value = o->sndbuf;

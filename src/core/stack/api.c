@@ -215,7 +215,10 @@ int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t va
 {
     static const int64_t most[] = {[NST_STACK_TCP_ECN] = NST_TCP_ECN_ACCEPT,
                                    [NST_STACK_TCP_FASTOPEN] = UINT16_MAX,
-                                   [NST_STACK_TCP_MTU_PROBING] = NST_TCP_MTU_PROBING_ALWAYS};
+                                   [NST_STACK_TCP_MTU_PROBING] = NST_TCP_MTU_PROBING_ALWAYS,
+                                   [NST_STACK_TCP_PACING] = 1,
+                                   [NST_STACK_TCP_HYSTART] = 1,
+                                   [NST_STACK_TCP_RECOVERY] = NST_TCP_RECOVERY_ALL};
     struct nst_tcp_config *c = &stack->tcps.config;
 
     if (opt >= NST_ARRAY_LEN(most) || value < 0 || value > most[opt])
@@ -230,6 +233,15 @@ int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t va
     case NST_STACK_TCP_MTU_PROBING:
         c->mtu_probing = (uint8_t)value;
         break;
+    case NST_STACK_TCP_PACING:
+        c->pacing = value;
+        break;
+    case NST_STACK_TCP_HYSTART:
+        c->hystart = value;
+        break;
+    case NST_STACK_TCP_RECOVERY:
+        c->recovery = (uint8_t)value;
+        break;
     }
     return 0;
 }
@@ -238,8 +250,6 @@ int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t
 {
     struct nst_socket *s = find(stack, sock);
 
-    if (sock == 0)
-        return nst_tcp_setopt(&stack->tcps, opt, value);
     if (!s)
         return -EBADF;
     if (opt == NST_OPT_MULTICAST_LINK && (uint64_t)value > stack->ifaces.n)

@@ -160,6 +160,8 @@ int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up)
     for (unsigned i = 0; i < iface->naddrs; i++)
         nst_acd_carrier(&iface->addrs[i]);
     nst_igmp_carrier(&stack->igmp, iface);
+    if (up)
+        nst_tcp_carrier_up(&stack->tcps, link);
     return 0;
 }
 

@@ -2,7 +2,8 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
-#define ADVICE_EVERY (2 * NST_SEC)
+#define RENEGING_PATIENCE (10 * NST_MS)
+#define ADVICE_EVERY      (2 * NST_SEC)
 
 /* 5961-4, 5961-5, MAY-12: an ACK older than anything the peer can still mean, or for what was never
  * sent. */
@@ -77,18 +78,29 @@ static bool is_dsack(const struct nst_tcp_seg *seg)
            nst_seq_le(b[0].end, b[1].end);
 }
 
-/* Brings the scoreboard up to date (6675-1). */
-static bool process_sacks(struct nst_tcb *t, const struct nst_tcp_seg *seg)
+/* A duplicate that we may have caused: others, of the network's or an attacker's making, say
+ * nothing about what was sent again. */
+static bool is_about_resent(const struct nst_tcb *t, const struct nst_tcp_sack *b)
 {
-    bool dsack = is_dsack(seg), news = false;
+    return t->count.dsacks < t->count.retrans && nst_seq_lt(b->start, b->end) &&
+           nst_seq_le(b->end, t->snd.nxt) &&
+           nst_seq_ge(b->start, nst_seq_sub(t->snd.una, t->snd.max_wnd));
+}
+
+/* Brings the scoreboard up to date (6675-1). */
+static void process_sacks(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst_tcp_acked *a)
+{
+    const struct nst_tcp_sack *blocks = seg->h.opts.sacks;
+    bool dsack = is_dsack(seg);
 
     if (!t->sack_ok)
-        return false;
+        return;
+    if (dsack && is_about_resent(t, &blocks[0]))
+        a->dsack = &blocks[0];
     t->count.dsacks += dsack;
     for (unsigned i = dsack; i < seg->h.opts.nsacks; i++)
-        if (is_sound(t, &seg->h.opts.sacks[i]))
-            news |= nst_board_sacked(t, &seg->h.opts.sacks[i]);
-    return news;
+        if (is_sound(t, &blocks[i]))
+            nst_board_sacked(t, &blocks[i], a);
 }
 
 /* ---- The acknowledgement ----------------------------------------------------------------- */
@@ -122,7 +134,7 @@ static void advance(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst
 
     if (nst_seq_gt(data_end, t->snd.una))
         a->acked = (uint32_t)nst_seq_diff(data_end, t->snd.una);
-    sample_rtt(t, seg, nst_board_acked(t, seg->h.ack));
+    sample_rtt(t, seg, nst_board_acked(t, seg->h.ack, a));
     a->delivered = a->acked - nst_min32(sacked - t->act->board.sacked, a->acked);
     t->snd.una = seg->h.ack;
     nst_sendq_consume(&t->act->sendq, t->tcps->pool, data_end);
@@ -161,6 +173,16 @@ static void tune_sndbuf(struct nst_tcb *t)
         t->opt.sndbuf = nst_min32(2 * t->act->cc.cwnd, c->sndbuf_max);
 }
 
+/* What was SACKed is at the front, and still not acknowledged: its receiver has given it up. Unless
+ * an acknowledgement follows soon, all is sent again (2018-6). As in Linux. */
+static void suspect_reneging(struct nst_tcb *t)
+{
+    nst_time soon = t->tcps->env->now + nst_max(t->rtt.srtt / 2, RENEGING_PATIENCE);
+
+    if (nst_board_is_reneged(t))
+        nst_tcb_set(t, NST_TCP_DL_RTO, nst_min(soon, t->act->deadlines[NST_TCP_DL_RTO]));
+}
+
 /* RFC 6298 §5.3: only what moves something puts a timeout off. Any answer to a probe counts: the
  * peer is there (MUST-37). */
 static void restart_timer(struct nst_tcb *t, bool moves)
@@ -171,15 +193,16 @@ static void restart_timer(struct nst_tcb *t, bool moves)
         nst_tcb_rearm(t);
     else
         nst_tcb_rearm_if_idle(t);
+    suspect_reneging(t);
 }
 
 /* What only matters while something is out, or waits. */
 static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
-                             const struct nst_tcp_acked *a, bool moves, bool opens)
+                             struct nst_tcp_acked *a, bool moves, bool opens)
 {
-    bool new_sack = seg->h.opts.nsacks && process_sacks(t, seg);
-
-    if (moves || a->duplicate || new_sack || a->congested)
+    if (seg->h.opts.nsacks)
+        process_sacks(t, seg, a);
+    if (moves || a->duplicate || a->sacked || a->dsack || a->congested)
         nst_recovery_acked(t, a);
     nst_mtu_acked(t);
     nst_rate_end(t);
@@ -187,6 +210,8 @@ static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
     tune_sndbuf(t);
     tell_writable(t);
     restart_timer(t, moves || opens);
+    if (moves || a->sacked)
+        nst_tlp_schedule(t);
     nst_tcb_wants_output(t);
 }
 
@@ -198,7 +223,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     }
     bool moves = nst_seq_gt(seg->h.ack, t->snd.una);
     bool old = nst_seq_lt(seg->h.ack, t->snd.una), closed = t->snd.wnd == 0;
-    struct nst_tcp_acked a = {.acked = 0};
+    struct nst_tcp_acked a = {.has_ecr = t->ts_ok && seg->h.opts.has_ts && seg->h.opts.ts_ecr,
+                              .ecr = seg->h.opts.ts_ecr};
 
     if (t->act)
         nst_rate_begin(t);

@@ -42,6 +42,7 @@ bool nst_tcb_activate(struct nst_tcb *t)
     nst_sendq_init(&act->sendq, nst_tcb_snd_end(t));
     act->psh = act->sendq.end;
     nst_board_init(&act->board, t->snd.una);
+    act->rack.fack = act->recovery_point = t->snd.una;
     nst_recvq_init(&act->recvq);
     act->rate.delivered = t->count.bytes_acked;
     act->ecn_held = t->ecn_cwr_due;

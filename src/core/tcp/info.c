@@ -28,6 +28,17 @@ static uint32_t not_sent(const struct nst_tcb *t)
                  : 0;
 }
 
+const char *nst_tcp_reason_name(enum nst_tcp_reason reason)
+{
+    static const char *const names[] = {
+        [NST_TCP_REASON_NONE] = "none",       [NST_TCP_REASON_RACK] = "rack",
+        [NST_TCP_REASON_DUPACKS] = "dupacks", [NST_TCP_REASON_TLP] = "tlp",
+        [NST_TCP_REASON_RTO] = "rto",         [NST_TCP_REASON_ECN] = "ecn",
+    };
+
+    return (size_t)reason < NST_ARRAY_LEN(names) ? names[reason] : NULL;
+}
+
 static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     out->rto = nst_rtt_rto(&t->rtt);
@@ -41,6 +52,8 @@ static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
     out->snd_cwnd = nst_tcb_cwnd(t);
     out->snd_ssthresh = nst_tcb_ssthresh(t);
     out->congestion = t->cc.ops->name;
+    out->reduced_by = t->reason;
+    out->reo_wnd = nst_rack_reo_wnd(t);
     out->snd_wnd = t->snd.wnd;
     if (t->state >= NST_TCP_ESTABLISHED)
         out->rcv_wnd = (uint32_t)nst_seq_diff(t->rcv.adv, t->rcv.nxt);
@@ -79,6 +92,8 @@ static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
     out->dsack_dups = c->dsacks;
     out->reord_seen = c->reordered;
     out->rcv_ooopack = c->ooo;
+    out->undos = c->undos;
+    out->loss_probes = c->probes;
 }
 
 void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)

@@ -4,7 +4,6 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
-#include "core/wire/checksum.h"
 
 #define PAWS_IDLE_S (24 * 24 * 3600u) /* 7323-10 */
 #define DELACK_MIN  (40 * NST_MS)     /* what peers are tuned to; MUST-40: below 500 ms */
@@ -29,7 +28,7 @@ static void learn_from_syn(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->ts_ok = c->timestamps && o->has_ts;
     t->sack_ok = c->sack && o->sack_ok;
     t->ws_ok = c->wscale && o->has_wscale;
-    t->snd_wscale = t->ws_ok ? (uint8_t)nst_min(o->wscale, 14) : 0; /* 7323-1 */
+    t->snd_wscale = (t->ws_ok ? nst_min32(o->wscale, 14) : 0) & 15u; /* 7323-1 */
     if (!t->ws_ok)
         t->rcv_wscale = 0;
     t->peer_mss = o->mss;
@@ -56,6 +55,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
         t->act->retries = 0;
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
+        t->act->rack.fack = t->act->recovery_point = t->snd.una;
         nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }
@@ -552,9 +552,7 @@ static enum nst_drop input_closed(struct nst_tcps *tcps, const struct nst_tcp_se
 static enum nst_drop input_unknown(struct nst_tcps *tcps, const struct nst_flow_id *id,
                                    struct nst_tcp_seg *seg)
 {
-    const struct nst_sockaddr local = {
-        .addr = id->local, .port = id->lport, .link = seg->pkt->link};
-    struct nst_tcp_listener *l = nst_listener_find(tcps, &local);
+    struct nst_tcp_listener *l = nst_listener_find(tcps, id, seg->pkt->link);
 
     return l ? nst_listen_input(l, id, seg) : input_closed(tcps, seg);
 }
@@ -595,8 +593,7 @@ static enum nst_drop read_segment(struct nst_pkt *pkt, struct nst_tcp_seg *seg)
         return drop;
     if (pkt->ip.dst_group || pkt->l2_group) /* MUST-57 */
         return NST_DROP_tcp_group;
-    uint16_t pseudo = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_TCP, (uint32_t)len);
-    if (!nst_pkt_checksum_ok(pkt, off, len, pseudo)) /* MUST-3 */
+    if (!nst_pkt_transport_ok(pkt, off, len)) /* MUST-3 */
         return NST_DROP_tcp_checksum;
     seg->pkt = pkt;
     seg->len = (uint32_t)(len - seg->h.hlen);

@@ -18,7 +18,12 @@ uint32_t nst_tcp_ts_offset(const struct nst_tcps *tcps, const struct nst_flow_id
     return (uint32_t)nst_siphash(&tcps->ts_key, id, sizeof *id);
 }
 
+uint32_t nst_tcp_ts_at(nst_time at, uint32_t offset)
+{
+    return (uint32_t)(at / NST_MS) + offset;
+}
+
 uint32_t nst_tcp_ts(const struct nst_tcps *tcps, uint32_t offset)
 {
-    return (uint32_t)(tcps->env->now / NST_MS) + offset;
+    return nst_tcp_ts_at(tcps->env->now, offset);
 }

@@ -162,6 +162,6 @@ bool nst_mtu_probe_lost(struct nst_tcb *t)
     forget_probe(t);
     t->act->phase = NST_TCP_LOSS;
     t->act->recovery_point = t->snd.nxt;
-    t->rexmit_now = true;
+    t->act->rexmit_now = true;
     return true;
 }

@@ -18,6 +18,7 @@
 #define RST_PER_SEC     1000
 #define SACKS_LEN       36 /* the option with as many blocks as there can be */
 #define CORK_TIME       (200 * NST_MS)
+#define MEMORY_PAUSE    (500 * NST_MS)
 /* So long after a challenge ACK there is no other one, for each connection by itself (RFC 5961 §7;
  * 5961-6, CVE-2016-5696: what is shared tells about others). As in Linux. */
 #define CHALLENGE_PAUSE_MS 500
@@ -336,6 +337,7 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
         nst_tcb_path_changed(t);
     t->count.data_segs_out += (got + t->snd_mss - 1) / t->snd_mss;
     t->count.bytes_sent += got;
+    t->act->prr.out += got;
     nst_pace_sent(t, got);
     return got;
 }
@@ -365,40 +367,69 @@ static void note_use(struct nst_tcb *t, uint32_t used, bool full)
     t->act->flight_end = t->snd.nxt;
 }
 
+/* That others hold the memory is no congestion: what is lost is tried again soon, for as long as it
+ * takes, and no timeout is doubled for it. As in Linux. */
+static void wait_for_memory(struct nst_tcb *t, struct nst_tcp_sent *s)
+{
+    if (s->flags & NST_SENT_LOST)
+        nst_board_mark_one_lost(t, s);
+    t->act->starved = true;
+    nst_tcb_set(t, NST_TCP_DL_RTO, t->tcps->env->now + nst_min(nst_rtt_rto(&t->rtt), MEMORY_PAUSE));
+}
+
+/* Sends the first `len` bytes of a record again, and FIN if that is all behind them. False if there
+ * is no memory for it. */
+static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
+{
+    nst_seq end = nst_seq_add(s->start, len);
+    bool fin = nst_seq_gt(s->end, nst_tcb_snd_end(t)) && nst_seq_eq(end, nst_tcb_snd_end(t));
+
+    end = nst_seq_add(end, fin ? 1 : 0);
+    if (nst_board_resent(t, s, end) != 0)
+        return false;
+    nst_undo_resent(t, s->start, end);
+    int64_t sent = send_data(t, s->start, len, fin, false);
+    if (sent < 0 || (sent == 0 && len))
+        wait_for_memory(t, s);
+    if (sent < (int64_t)len)
+        return sent > 0;
+    t->count.bytes_retrans += len;
+    t->count.retrans += nst_max32((len + t->snd_mss - 1) / t->snd_mss, 1);
+    NST_COUNT(t->tcps->env, tcp_retransmitted);
+    return true;
+}
+
+/* Of a record, what is data and no FIN. */
+static uint32_t data_len(const struct nst_tcb *t, const struct nst_tcp_sent *s)
+{
+    return (uint32_t)nst_seq_diff(nst_seq_min(s->end, nst_tcb_snd_end(t)), s->start);
+}
+
 /* What is lost goes as the congestion window allows (6675-4), inside the peer's window (SHLD-16) or
- * beyond what is left of it (MAY-7). */
+ * beyond what is left of it (MAY-7). It waits while new data is tried (5682-2). */
 static bool retransmit(struct nst_tcb *t)
 {
     struct nst_tcp_sent *s = nst_board_next_lost(t);
-    uint32_t pipe = nst_board_pipe(t);
-    bool allowed = t->rexmit_now || pipe == 0 || pipe + t->snd_mss <= t->act->cc.cwnd;
+    uint32_t pipe = nst_board_pipe(t), mss = t->snd_mss;
 
-    if (!s || t->snd.wnd == 0)
+    if (!s || t->snd.wnd == 0 || t->act->frto == NST_FRTO_PROBED)
         return false;
-    if (!allowed) {
+    uint32_t len = data_len(t, s);
+    if (!t->act->rexmit_now && pipe != 0 && pipe + nst_min32(len, mss) > t->act->cc.cwnd) {
         note_use(t, pipe, true);
         return false;
     }
     if (nst_pace_holds(t))
         return false;
-    t->rexmit_now = false;
-    uint32_t room = nst_max32(t->act->cc.cwnd - nst_min32(pipe, t->act->cc.cwnd), t->snd_mss);
-    uint32_t len = (uint32_t)nst_seq_diff(nst_seq_min(s->end, nst_tcb_snd_end(t)), s->start);
+    t->act->rexmit_now = false;
+    uint32_t room = nst_max32(t->act->cc.cwnd - nst_min32(pipe, t->act->cc.cwnd), mss);
+    bool first = nst_seq_eq(s->start, t->snd.una);
 
-    if (len > t->snd_mss)
-        len = nst_min32(len, nst_min32(room / t->snd_mss * t->snd_mss, burst_max(t)));
-    nst_seq end = nst_seq_add(s->start, len);
-    bool fin = nst_seq_gt(s->end, nst_tcb_snd_end(t)) && nst_seq_eq(end, nst_tcb_snd_end(t));
-    end = nst_seq_add(end, fin ? 1 : 0);
-    if (nst_board_resent(t, s, end) != 0)
+    if (len > mss)
+        len = nst_min32(len, nst_min32(room / mss * mss, burst_max(t)));
+    if (!resend(t, s, len))
         return false;
-    int64_t sent = send_data(t, s->start, len, fin, false);
-    if (sent < (int64_t)len)
-        return sent > 0; /* what didn't go is lost again, for the timer to find */
-    t->count.bytes_retrans += len;
-    t->count.retrans++;
-    NST_COUNT(t->tcps->env, tcp_retransmitted);
-    if (nst_seq_eq(s->start, t->snd.una)) /* the timer watches this one */
+    if (first) /* the timer watches this one */
         nst_tcb_rearm(t);
     return true;
 }
@@ -471,39 +502,18 @@ static bool begin(struct nst_tcb *t, nst_seq end)
     return true;
 }
 
-/* The application is what limits the flight: less than a segment is left to send. */
-static void note_lack(struct nst_tcb *t, uint32_t queued)
+/* Sends the next `len` bytes, and FIN behind them if there is one. False without memory. */
+static bool send_next(struct nst_tcb *t, uint32_t len)
 {
-    const struct nst_tcp_board *b = &t->act->board;
+    nst_seq seq = t->snd.nxt, end = nst_seq_add(seq, len);
+    bool fin = t->fin_queued && nst_seq_eq(end, nst_tcb_snd_end(t));
 
-    if (queued < t->snd_mss && b->lost == b->retrans && nst_board_pipe(t) < t->act->cc.cwnd)
-        nst_rate_app_limited(t);
-}
-
-static bool send_new(struct nst_tcb *t)
-{
-    nst_seq seq = t->snd.nxt;
-
-    if (t->fin_sent)
-        return false;
-    uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), seq);
-    uint32_t len = choose_len(t, queued);
-    bool fin = t->fin_queued && len == queued;
-    if (len == 0 && !fin) {
-        start_cork(t, queued);
-        note_lack(t, queued);
+    end = nst_seq_add(end, fin ? 1 : 0);
+    if (!begin(t, end)) {
         nst_tcb_rearm_if_idle(t);
         return false;
     }
-    if (nst_pace_holds(t)) {
-        nst_tcb_rearm_if_idle(t);
-        return false;
-    }
-    if (!begin(t, nst_seq_add(seq, len + (fin ? 1 : 0)))) {
-        nst_tcb_rearm_if_idle(t);
-        return false;
-    }
-    t->snd.nxt = nst_seq_add(seq, len + (fin ? 1 : 0));
+    t->snd.nxt = end;
     t->fin_sent = fin;
     t->push_now = false;
     bool first = nst_seq_eq(t->snd.una, seq);
@@ -516,6 +526,75 @@ static bool send_new(struct nst_tcb *t)
     else
         nst_tcb_rearm_if_idle(t);
     return true;
+}
+
+/* The application is what limits the flight: less than a segment is left to send. */
+static void note_lack(struct nst_tcb *t, uint32_t queued)
+{
+    const struct nst_tcp_board *b = &t->act->board;
+
+    if (queued < t->snd_mss && b->lost == b->retrans && nst_board_pipe(t) < t->act->cc.cwnd)
+        nst_rate_app_limited(t);
+}
+
+static bool send_new(struct nst_tcb *t)
+{
+    uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.nxt);
+
+    if (t->fin_sent)
+        return false;
+    uint32_t len = choose_len(t, queued);
+    if (len == 0 && !(t->fin_queued && queued == 0)) {
+        start_cork(t, queued);
+        note_lack(t, queued);
+        nst_tcb_rearm_if_idle(t);
+        return false;
+    }
+    if (nst_pace_holds(t)) {
+        nst_tcb_rearm_if_idle(t);
+        return false;
+    }
+    if (!send_next(t, len))
+        return false;
+    nst_tlp_schedule(t);
+    return true;
+}
+
+/* RFC 8985 §7.3: one segment of new data, whatever the congestion window says, or what was sent
+ * last once more (8985-17). */
+static bool send_loss_probe(struct nst_tcb *t)
+{
+    int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
+    uint32_t queued = t->fin_sent ? 0 : (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.nxt);
+    uint32_t len = nst_min32(nst_min32(queued, t->snd_mss), wnd > 0 ? (uint32_t)wnd : 0);
+
+    if (!nst_tlp_take_due(t))
+        return false;
+    if (len > 0 && !send_next(t, len))
+        return false;
+    if (len == 0) {
+        struct nst_tcp_sent *s = nst_board_last_segment(t);
+        if (!s || !resend(t, s, data_len(t, s)))
+            return false;
+        nst_tlp_sent(t, nst_max32(data_len(t, s), 1));
+    } else {
+        nst_tlp_sent(t, 0);
+    }
+    nst_tcb_rearm(t); /* 8985-19 */
+    return true;
+}
+
+/* What is lost, then new data (6675-5, 6675-6). After a timeout new data tries first whether
+ * anything is; where there is none, what is lost goes after all (5682-5). */
+static bool send_queued(struct nst_tcb *t)
+{
+    if (send_loss_probe(t) || retransmit(t) || send_new(t))
+        return true;
+    if (t->act->frto != NST_FRTO_PROBED || nst_seq_gt(t->snd.nxt, t->act->recovery_point) ||
+        nst_pace_holds(t))
+        return false;
+    t->act->frto = NST_FRTO_OFF;
+    return retransmit(t);
 }
 
 /* ---- In turn ----------------------------------------------------------------------------- */
@@ -551,8 +630,8 @@ static bool output_one(struct nst_tcb *t)
         return true;
     }
     if (t->fin_queued && !t->fin_sent && !nst_tcb_activate(t))
-        nst_tcb_rearm(t);                         /* it waits for memory */
-    if (t->act && (retransmit(t) || send_new(t))) /* 6675-5, 6675-6 */
+        nst_tcb_rearm(t); /* it waits for memory */
+    if (t->act && send_queued(t))
         return true;
     if (t->probe_now) {
         t->probe_now = false;

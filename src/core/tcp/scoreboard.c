@@ -3,6 +3,9 @@
  * multiples of the segment size, so that nobody can cut finer than segments are (CVE-2019-11477,
  * CVE-2019-11478); for the same reason a SACK for part of a segment does not mark it.
  *
+ * What is thought to be under way, being neither SACKed nor lost, stands on a list besides, in the
+ * order in which it was sent last: so that what is overdue is found without a walk (RFC 8985 §6.2).
+ *
  * Counts of bytes are kept by state, so that "pipe" (RFC 6675 §4) is a subtraction. */
 #include <assert.h>
 #include <errno.h>
@@ -25,11 +28,13 @@ static uint32_t len_of(const struct nst_tcp_sent *s)
 void nst_board_init(struct nst_tcp_board *b, nst_seq start)
 {
     *b = (struct nst_tcp_board){.rexmit_from = start, .marked_upto = start};
+    nst_list_init(&b->under_way);
 }
 
 static void record_free(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
     nst_tree_erase(&t->act->board.records, &s->node);
+    nst_list_del(&s->order);
     nst_env_free(t->tcps->env, s, sizeof *s);
 }
 
@@ -64,11 +69,29 @@ static void uncount(struct nst_tcp_board *b, uint8_t flags, uint32_t len)
         b->retrans -= len;
 }
 
+/* Whether it arrives, for all that is known: the original, or what was sent again. */
+static bool is_under_way(const struct nst_tcp_sent *s)
+{
+    return !(s->flags & NST_SENT_SACKED) &&
+           (s->flags & (NST_SENT_LOST | NST_SENT_RETRANS)) != NST_SENT_LOST;
+}
+
+/* Whoever puts a segment under way puts it on the list, where its time belongs. */
 static void set_flags(struct nst_tcp_board *b, struct nst_tcp_sent *s, uint8_t flags)
 {
     uncount(b, s->flags, len_of(s));
     s->flags = flags;
     count(b, s->flags, len_of(s));
+    if (!is_under_way(s))
+        nst_list_del(&s->order);
+}
+
+/* 8985-2 */
+static void sent_now(struct nst_tcb *t, struct nst_tcp_sent *s)
+{
+    s->time = t->tcps->env->now;
+    nst_list_del(&s->order);
+    nst_list_push_back(&t->act->board.under_way, &s->order);
 }
 
 /* 6675-3: what was sent, less what has arrived or is lost, plus what was sent again. Without SACK
@@ -95,7 +118,8 @@ int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end)
         return -ENOMEM;
     s->start = start;
     s->end = end;
-    s->time = t->tcps->env->now;
+    nst_list_init(&s->order);
+    sent_now(t, s);
     nst_rate_sent(t, s);
     nst_tree_insert_before(&t->act->board.records, NULL, &s->node);
     return 0;
@@ -112,10 +136,13 @@ static struct nst_tcp_sent *split(struct nst_tcb *t, struct nst_tcp_sent *s, nst
         .start = at, .end = s->end, .time = s->time, .rate = s->rate, .flags = s->flags};
     s->end = at;
     nst_tree_insert_before(&t->act->board.records, nst_tree_next(&s->node), &rear->node);
+    nst_list_init(&rear->order);
+    if (nst_list_linked(&s->order))
+        nst_list_insert_before(s->order.next, &rear->order);
     return rear;
 }
 
-nst_time nst_board_acked(struct nst_tcb *t, nst_seq una)
+nst_time nst_board_acked(struct nst_tcb *t, nst_seq una, struct nst_tcp_acked *a)
 {
     struct nst_tcp_sent *s;
     nst_time newest = 0;
@@ -131,6 +158,7 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una)
         if (!(s->flags & NST_SENT_SACKED)) {
             newest = s->time;
             nst_rate_delivered(t, s, len);
+            nst_rack_delivered(t, s, upto, a);
         }
         if (nst_seq_eq(upto, s->end)) {
             record_free(t, s);
@@ -184,18 +212,16 @@ static struct nst_tcp_sent *covered_part(struct nst_tcb *t, struct nst_tcp_sent 
     return nst_seq_gt(from, s->start) ? split(t, s, from) : s;
 }
 
-static void mark_sacked(struct nst_tcb *t, struct nst_tcp_sent *s)
+static void mark_sacked(struct nst_tcb *t, struct nst_tcp_sent *s, struct nst_tcp_acked *a)
 {
     struct nst_tcp_board *b = &t->act->board;
 
-    if (!(s->flags & (NST_SENT_LOST | NST_SENT_EVER)) && b->sacked &&
-        nst_seq_lt(s->start, b->high_sacked))
-        t->count.reordered++;
+    nst_rack_delivered(t, s, s->end, a);
+    a->sacked += len_of(s);
     if (nst_seq_lt(s->start, b->marked_upto))
         b->sacked_below += len_of(s);
     nst_rate_delivered(t, s, len_of(s));
     s->rate.delivered_time = 0;
-    b->high_sacked = b->sacked ? nst_seq_max(b->high_sacked, s->end) : s->end;
     set_flags(b, s, (uint8_t)((s->flags & NST_SENT_EVER) | NST_SENT_SACKED));
 }
 
@@ -224,20 +250,17 @@ static struct nst_tcp_sent *join_neighbours(struct nst_tcb *t, struct nst_tcp_se
     return s;
 }
 
-bool nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block)
+void nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block, struct nst_tcp_acked *a)
 {
     struct nst_tcp_sent *s = record_at(t, block->start), *part;
-    bool news = false;
 
     while (s && nst_seq_lt(s->start, block->end)) {
         if (!(s->flags & NST_SENT_SACKED) && (part = covered_part(t, s, block))) {
-            mark_sacked(t, part);
+            mark_sacked(t, part, a);
             s = join_neighbours(t, part);
-            news = true;
         }
         s = sent_of(nst_tree_next(&s->node));
     }
-    return news;
 }
 
 /* ---- Loss -------------------------------------------------------------------------------- */
@@ -281,9 +304,45 @@ void nst_board_mark_first_lost(struct nst_tcb *t)
         return;
     if (len_of(s) > t->snd_mss)
         split(t, s, nst_seq_add(s->start, t->snd_mss)); /* one segment: the rest may have arrived */
+    nst_board_mark_one_lost(t, s);
+}
+
+void nst_board_mark_one_lost(struct nst_tcb *t, struct nst_tcp_sent *s)
+{
     if (s->flags & NST_SENT_RETRANS)
         set_flags(&t->act->board, s, (uint8_t)(s->flags & ~(NST_SENT_RETRANS | NST_SENT_LOST)));
     mark_lost(t, s);
+}
+
+struct nst_tcp_sent *nst_board_oldest(const struct nst_tcb *t)
+{
+    const struct nst_list *l = &t->act->board.under_way;
+
+    return nst_list_empty(l) ? NULL : NST_CONTAINER(l->next, struct nst_tcp_sent, order);
+}
+
+bool nst_board_is_reneged(const struct nst_tcb *t)
+{
+    const struct nst_tcp_sent *first = sent_of(nst_tree_first(&t->act->board.records));
+
+    return first && first->flags & NST_SENT_SACKED;
+}
+
+/* What was lost had been sent before all that was not: so it stands first on the list again. */
+void nst_board_unmark_lost(struct nst_tcb *t)
+{
+    struct nst_tcp_board *b = &t->act->board;
+    struct nst_tcp_sent *s = b->lost ? sent_of(nst_tree_last(&b->records)) : NULL;
+
+    for (; s; s = sent_of(nst_tree_prev(&s->node))) {
+        if (!(s->flags & NST_SENT_LOST))
+            continue;
+        set_flags(b, s, s->flags & NST_SENT_EVER);
+        if (!nst_list_linked(&s->order))
+            nst_list_push_front(&b->under_way, &s->order);
+    }
+    b->marked_upto = t->snd.una;
+    b->sacked_below = 0;
 }
 
 /* 2018-6, 6675-9: after a timeout nothing that is out is thought to arrive. What was
@@ -292,8 +351,7 @@ void nst_board_mark_first_lost(struct nst_tcb *t)
 void nst_board_mark_all_lost(struct nst_tcb *t)
 {
     struct nst_tcp_board *b = &t->act->board;
-    const struct nst_tcp_sent *first = sent_of(nst_tree_first(&b->records));
-    bool reneged = first && first->flags & NST_SENT_SACKED;
+    bool reneged = nst_board_is_reneged(t);
 
     NST_TREE_FOREACH (n, &b->records) {
         struct nst_tcp_sent *s = sent_of(n);
@@ -326,10 +384,19 @@ int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end)
 {
     if (nst_seq_lt(end, s->end) && !split(t, s, end))
         return -ENOMEM;
-    s->time = t->tcps->env->now;
+    uint8_t again = s->flags & NST_SENT_LOST ? NST_SENT_RETRANS : 0;
+    sent_now(t, s);
     nst_rate_sent(t, s);
-    set_flags(&t->act->board, s, s->flags | NST_SENT_RETRANS | NST_SENT_EVER);
+    set_flags(&t->act->board, s, s->flags | again | NST_SENT_EVER);
     return 0;
+}
+
+struct nst_tcp_sent *nst_board_last_segment(struct nst_tcb *t)
+{
+    struct nst_tcp_sent *s = sent_of(nst_tree_last(&t->act->board.records));
+    nst_seq at = s ? align(t, s, nst_seq_sub(s->end, 1), false) : t->snd.una;
+
+    return s && nst_seq_gt(at, s->start) ? split(t, s, at) : s;
 }
 
 void nst_board_check(const struct nst_tcb *t)
@@ -343,6 +410,7 @@ void nst_board_check(const struct nst_tcb *t)
         assert(nst_seq_eq(s->start, at) && nst_seq_lt(s->start, s->end));
         assert(!(s->flags & NST_SENT_SACKED) || !(s->flags & (NST_SENT_LOST | NST_SENT_RETRANS)));
         assert(!(s->flags & NST_SENT_RETRANS) || s->flags & NST_SENT_LOST);
+        assert(is_under_way(s) == nst_list_linked(&s->order));
         if (nst_seq_lt(s->start, t->act->board.marked_upto)) {
             assert(nst_seq_le(s->end, t->act->board.marked_upto));
             assert(s->flags & (NST_SENT_SACKED | NST_SENT_LOST));

@@ -31,6 +31,7 @@ static const struct nst_tcp_config defaults = {
     .cookies = true,
     .pacing = true,
     .hystart = true,
+    .recovery = NST_TCP_RECOVERY_ALL,
     .ecn = NST_TCP_ECN_ACCEPT,
     .fastopen = NST_TCP_FASTOPEN_CLIENT,
     .cc = &nst_cc_cubic,
@@ -78,20 +79,6 @@ int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name)
     return 0;
 }
 
-int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value)
-{
-    bool *on = opt == NST_OPT_PACING    ? &tcps->config.pacing
-               : opt == NST_OPT_HYSTART ? &tcps->config.hystart
-                                        : NULL;
-
-    if (!on)
-        return -EBADF;
-    if (value != 0 && value != 1)
-        return -EINVAL;
-    *on = value;
-    return 0;
-}
-
 /* Ends one flow of whatever kind, silently. */
 static void flow_free(struct nst_tcps *tcps, struct nst_flow *flow)
 {
@@ -122,9 +109,23 @@ void nst_tcp_fini(struct nst_tcps *tcps)
 
 /* ---- Flows ----------------------------------------------------------------------------------- */
 
+/* Of IPv4 only what is in use of an address is hashed: every segment passes here. */
+static uint64_t hash_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
+{
+    uint8_t block[12];
+
+    if (id->local.family != NST_AF_INET)
+        return nst_siphash(&tcps->flow_key, id, sizeof *id);
+    memcpy(block, id->local.bytes, 4);
+    memcpy(block + 4, id->peer.bytes, 4);
+    memcpy(block + 8, &id->lport, 2);
+    memcpy(block + 10, &id->pport, 2);
+    return nst_siphash(&tcps->flow_key, block, sizeof block);
+}
+
 static struct nst_flow **bucket_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
-    return &tcps->buckets[nst_siphash(&tcps->flow_key, id, sizeof *id) & tcps->mask];
+    return &tcps->buckets[hash_of(tcps, id) & tcps->mask];
 }
 
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id)
@@ -214,7 +215,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .rcvbuf = tcps->config.rcvbuf_initial,
         .sndbuf = tcps->config.sndbuf_initial,
         .ecn = tcps->config.ecn,
-        .mtu_probing = tcps->config.mtu_probing,
+        .mtu_probing = tcps->config.mtu_probing & 3u,
         .syn_retries = tcps->config.syn_retries,
         .keep_idle_s = 7200, /* MUST-28; keep-alive itself is off (MUST-25) */
         .keep_interval_s = 75,
@@ -223,6 +224,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
         .linger_s = -1,
         .pacing = tcps->config.pacing,
         .hystart = tcps->config.hystart,
+        .recovery = tcps->config.recovery,
     };
     t->started = tcps->env->now;
     return t;

@@ -8,7 +8,8 @@
  *
  * The way in: nst_tcp_input_take() finds the flow; input.c follows the steps of RFC 9293 §3.10.7 in
  * their order, ack.c does what an acknowledgement means, scoreboard.c knows what was sent and what
- * of it arrived, recovery.c what is lost and how large the window is.
+ * of it arrived, recovery.c what is lost and how large the window is, with rack.c and tlp.c to find
+ * losses, prr.c to pace what makes them good, and undo.c to find those that were none.
  *
  * The way out: nothing is ever queued. A connection that may have something to say stands on the
  * list `ready`; when the device has room, nst_tcp_output() asks output.c for one segment of it, as
@@ -64,6 +65,8 @@ struct nst_flow {
 
 enum nst_tcp_deadline {
     NST_TCP_DL_RTO,    /* retransmission, or zero-window probe */
+    NST_TCP_DL_REO,    /* what should have arrived by now, reordering included, is lost */
+    NST_TCP_DL_PTO,    /* tail loss probe */
     NST_TCP_DL_DELACK, /* delayed acknowledgement */
     NST_TCP_DL_CORK,   /* a partial segment has been held back long enough */
     NST_TCP_DL_PACE,   /* pacing lets the next segment go */
@@ -75,6 +78,7 @@ enum nst_tcp_deadline {
 /* One segment's worth of sequence space that is out, or was (scoreboard.c). */
 struct nst_tcp_sent {
     struct nst_tree_node node;
+    struct nst_list order; /* on the board's list while it is thought to be under way */
     nst_seq start, end;
     nst_time time;              /* of the last transmission */
     struct nst_rate_stamp rate; /* as of then */
@@ -91,17 +95,64 @@ enum nst_tcp_sent_flag {
 /* The sender's view of what is out. The records cover [snd.una, snd.nxt) without gaps. */
 struct nst_tcp_board {
     struct nst_tree records;
+    struct nst_list under_way;      /* in the order of their last transmission */
     uint32_t sacked, lost, retrans; /* bytes in records with these flags */
-    nst_seq high_sacked;            /* behind the highest byte SACKed, when sacked > 0 */
     nst_seq rexmit_from;            /* no lost byte below it waits for retransmission */
     nst_seq marked_upto;            /* every byte below it is SACKed or lost ... */
     uint32_t sacked_below;          /* ... and so many are SACKed */
 };
 
+/* RACK's state (rack.c), with the names of RFC 8985 §5.2. */
+struct nst_tcp_rack {
+    nst_time xmit_ts; /* of the segment sent last of those that have arrived; 0: none has */
+    nst_time rtt;     /* its round trip */
+    nst_seq end_seq;  /* its end */
+    nst_seq fack;     /* the highest that has arrived */
+    nst_seq dsack_round;
+    uint8_t reo_wnd_mult;    /* in quarters of the least RTT, less one */
+    uint8_t reo_wnd_persist; /* recoveries that the multiplier still outlives */
+    bool in_dsack_round : 1; /* the multiplier has grown, until dsack_round is passed */
+    bool reordering_seen : 1;
+};
+
+/* The tail loss probe (tlp.c). */
+struct nst_tcp_tlp {
+    nst_seq end_seq;      /* what was out when it was sent */
+    uint32_t again_bytes; /* that it sent again; 0: it was new data */
+    bool out : 1;         /* it was sent, and what came of it isn't known */
+    bool due : 1;
+};
+
+/* Proportional rate reduction (prr.c), in bytes. */
+struct nst_tcp_prr {
+    uint32_t recover_fs; /* in flight when it began */
+    uint32_t delivered;  /* since */
+    uint32_t out;        /* sent since */
+};
+
+/* The last reduction of the window, in case that it turns out to have been wrong (undo.c). */
+struct nst_tcp_undo {
+    uint32_t cwnd, ssthresh; /* before it */
+    nst_seq from, to;        /* what was sent again lies here */
+    nst_seq first_end;       /* of what was sent again first, and its timestamp */
+    uint32_t first_ts;
+    uint32_t resent_bytes;  /* all that was sent again since, ... */
+    uint32_t dsacked_bytes; /* ... and what of it came twice */
+    bool possible : 1;
+    bool resent : 1; /* something was sent again */
+};
+
+/* RFC 5682 §3.1. */
+enum nst_tcp_frto {
+    NST_FRTO_OFF,
+    NST_FRTO_RESENT, /* step 2: the first segment was sent again */
+    NST_FRTO_PROBED, /* step 3: it arrived, and new data goes rather than more of the old */
+};
+
 struct nst_tcp_counters {
     uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
-    uint32_t retrans, dsacks, ooo, reordered;
+    uint32_t retrans, dsacks, ooo, reordered, undos, probes;
 };
 
 struct nst_tcp_listener;
@@ -117,15 +168,16 @@ struct nst_tcp_options {
     int16_t linger2_s, linger_s; /* FIN-WAIT-2 of orphans, SO_LINGER; negative: none, off */
     uint8_t ttl, tos;            /* ttl 0: the stack's */
     uint8_t syn_retries, keep_count;
+    uint8_t recovery;                        /* enum nst_tcp_recovery */
     bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
     bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
     bool defer_accept : 1;     /* TCP_DEFER_ACCEPT: wait for data */
     bool pacing : 1;           /* even if the congestion control doesn't need it */
     bool hystart : 1;          /* RFC 9406 */
     bool fastopen_connect : 1; /* TCP_FASTOPEN_CONNECT: the first data goes with the SYN */
-    uint16_t fastopen_max;     /* TCP_FASTOPEN: of a listener, so many at a time */
+    uint8_t mtu_probing : 2;   /* enum nst_tcp_mtu_probing */
     uint8_t ecn;               /* enum nst_tcp_ecn_mode */
-    uint8_t mtu_probing;       /* enum nst_tcp_mtu_probing */
+    uint16_t fastopen_max;     /* TCP_FASTOPEN: of a listener, so many at a time */
 };
 
 /* What a connection needs while data moves, in either direction, and only then (activity.c). */
@@ -142,10 +194,16 @@ struct nst_tcp_activity {
     enum nst_tcp_phase phase;
     nst_seq recovery_point;
     nst_seq flight_end; /* of the flight that cwnd_was_full is about */
+    struct nst_tcp_rack rack;
+    struct nst_tcp_tlp tlp;
+    struct nst_tcp_prr prr;
+    struct nst_tcp_undo undo;
+    enum nst_tcp_frto frto;
     uint32_t dupacks;
-    uint32_t prior_cwnd;
-    bool ecn_asked : 1; /* by our SYN */
-    bool ecn_held : 1;  /* the window was reduced: no mark counts before ecn_point is passed */
+    bool rexmit_now : 1; /* one lost segment goes whatever the window says */
+    bool starved : 1;    /* a retransmission waits for memory, at NST_TCP_DL_RTO */
+    bool ecn_asked : 1;  /* by our SYN */
+    bool ecn_held : 1;   /* the window was reduced: no mark counts before ecn_point is passed */
     nst_seq ecn_point;
     nst_seq psh;            /* the end of the last write: PSH belongs there */
     nst_seq iss, irs;       /* until the handshake is done; not if passive */
@@ -196,22 +254,23 @@ struct nst_tcb {
     } rcv;
     nst_seq last_ack_sent; /* RFC 7323 §4.3 */
     uint32_t ts_recent, ts_offset;
-    uint32_t ts_recent_s;           /* when it was heard, in seconds of the clock */
-    uint32_t last_rcv_ms;           /* data; in milliseconds of the clock, which wrap */
-    uint32_t last_snd_ms;           /* the same; 0: never */
-    uint32_t challenged_ms;         /* the last challenge ACK; 0: never */
-    uint16_t mtu;                   /* of the path */
-    uint16_t mtu_high;              /* what it may be at most; 0: nobody asks */
-    uint32_t mtu_since_s;           /* when one of them became smaller, in seconds; 0: never */
-    uint16_t snd_mss;               /* payload of a full segment, options taken off */
-    uint16_t peer_mss;              /* what the peer said */
-    uint16_t rcv_mss;               /* estimate of what the peer sends as a full segment */
-    uint8_t snd_wscale, rcv_wscale; /* of the peer's windows, and of ours */
-    uint8_t state;                  /* enum nst_tcp_state */
-    uint8_t probes;                 /* keep-alive, unanswered */
-    uint8_t quick;                  /* quick acknowledgements left */
-    uint8_t error;                  /* why it ended: a positive errno value */
-    uint8_t rcv_tos;                /* of the newest segment (MAY-9) */
+    uint32_t ts_recent_s;   /* when it was heard, in seconds of the clock */
+    uint32_t last_rcv_ms;   /* data; in milliseconds of the clock, which wrap */
+    uint32_t last_snd_ms;   /* the same; 0: never */
+    uint32_t challenged_ms; /* the last challenge ACK; 0: never */
+    uint16_t mtu;           /* of the path */
+    uint16_t mtu_high;      /* what it may be at most; 0: nobody asks */
+    uint32_t mtu_since_s;   /* when one of them became smaller, in seconds; 0: never */
+    uint16_t snd_mss;       /* payload of a full segment, options taken off */
+    uint16_t peer_mss;      /* what the peer said */
+    uint16_t rcv_mss;       /* estimate of what the peer sends as a full segment */
+    uint8_t snd_wscale : 4; /* of the peer's windows, ... */
+    uint8_t rcv_wscale : 4; /* ... and of ours */
+    uint8_t state;          /* enum nst_tcp_state */
+    uint8_t probes;         /* keep-alive, unanswered */
+    uint8_t quick;          /* quick acknowledgements left */
+    uint8_t error;          /* why it ended: a positive errno value */
+    uint8_t rcv_tos;        /* of the newest segment (MAY-9) */
 
     /* What has been agreed and seen, and what is to be done. */
     bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
@@ -226,7 +285,6 @@ struct nst_tcb {
     bool snd_urgent : 1, rcv_urgent : 1;
     bool urgent_taken : 1;  /* the owner has had the urgent byte, which is in the queue still */
     bool pingpong : 1;      /* the owner answers: acknowledgements ride on data */
-    bool rexmit_now : 1;    /* one lost segment goes whatever the window says */
     bool push_now : 1;      /* a small segment may go now */
     bool more : 1;          /* the last write said that more follows */
     bool cwnd_was_full : 1; /* cwnd holds this flight back, or the one before did */
@@ -240,12 +298,13 @@ struct nst_tcb {
     bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
     bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
     bool syn_data : 1;    /* data went with the SYN, and all of it was taken */
+    uint8_t reason : 3;   /* enum nst_tcp_reason: of the last reduction */
 
     struct nst_tcp_options opt;
-    uint32_t ce_segs; /* that came marked CE */
     struct nst_rtt rtt;
     struct nst_cc_kept cc;         /* while there is no activity */
     struct nst_chrono_kept chrono; /* before this activity */
+    uint32_t ce_segs;              /* that came marked CE */
     nst_time started;
     struct nst_tcp_counters count;
 };
@@ -257,6 +316,7 @@ struct nst_tcp_listener {
     struct nst_tcps *tcps;
     uint64_t owner;
     struct nst_sockaddr local;
+    uint64_t member; /* what tells it from all others that share `local` */
     uint32_t backlog;
     struct nst_list reqs; /* of struct nst_tcp_req, oldest first */
     uint32_t nreqs;
@@ -303,7 +363,8 @@ struct nst_tcp_name {
     struct nst_list place; /* in its port's bucket */
     uint64_t owner;
     struct nst_sockaddr local;
-    bool reuse; /* SO_REUSEADDR, as it is now */
+    uint16_t group; /* those of the same one may share it; 0: SO_REUSEADDR decides */
+    bool reuse;     /* SO_REUSEADDR, as it is now */
     bool listening;
 };
 
@@ -325,6 +386,7 @@ struct nst_tcp_config {
     bool restart_idle;   /* slow start after idle (RFC 5681 §4.1); off, as in Linux */
     bool pacing;         /* of window-based congestion control, too */
     bool hystart;        /* RFC 9406 */
+    uint8_t recovery;    /* enum nst_tcp_recovery */
     uint8_t ecn;         /* enum nst_tcp_ecn_mode */
     uint16_t fastopen;   /* enum nst_tcp_fastopen_mode */
     uint8_t mtu_probing; /* enum nst_tcp_mtu_probing */
@@ -378,9 +440,6 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
 void nst_tcp_fini(struct nst_tcps *tcps);
 /* Of the connections to come. -ENOENT. */
 int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name);
-/* What connections to come begin with, as for socket 0 of nst_setopt(). -EBADF (none of those),
- * -EINVAL. */
-int nst_tcp_setopt(struct nst_tcps *tcps, enum nst_opt opt, int64_t value);
 /* NULL if there is none (any more). */
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
@@ -409,13 +468,14 @@ nst_seq nst_tcp_isn(const struct nst_tcps *tcps, const struct nst_flow_id *id); 
 uint32_t nst_tcp_ts_offset(const struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* The timestamp clock: milliseconds and the connection's offset (RFC 7323 §5.4). */
 uint32_t nst_tcp_ts(const struct nst_tcps *tcps, uint32_t offset);
+/* The same of another time. */
+uint32_t nst_tcp_ts_at(nst_time at, uint32_t offset);
 
 /* ---- port.c: local ports ----------------------------------------------------------------- */
 
-/* Reserves a local name for a socket; port 0: a random free one. `*port` is which. -EADDRINUSE,
- * -ENOMEM. */
-int nst_tcp_bind(struct nst_tcps *tcps, uint64_t owner, const struct nst_sockaddr *local,
-                 bool reuse, uint16_t *port);
+/* Reserves what is wanted, but for `place`; port 0: a random free one. `*port` is which.
+ * -EADDRINUSE, -ENOMEM. */
+int nst_tcp_bind(struct nst_tcps *tcps, const struct nst_tcp_name *want, uint16_t *port);
 void nst_tcp_unbind(struct nst_tcps *tcps, struct nst_tcp_name *n);
 /* What a socket reserved; NULL if it didn't. */
 struct nst_tcp_name *nst_tcp_name_find(struct nst_tcps *tcps, uint16_t port, uint64_t owner);
@@ -474,6 +534,19 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
 
 /* ---- scoreboard.c ------------------------------------------------------------------------ */
 
+/* What one acknowledgement told. */
+struct nst_tcp_acked {
+    uint32_t acked;     /* bytes by which SND.UNA moved */
+    uint32_t delivered; /* of them, those that no SACK had told of before */
+    uint32_t sacked;    /* bytes that its SACKs told of first */
+    bool duplicate;
+    bool congested; /* the network said so (ECN) */
+    bool original;  /* some of it was sent once only, before the recovery that is on */
+    bool has_ecr;
+    uint32_t ecr;                     /* the timestamp that it echoes */
+    const struct nst_tcp_sack *dsack; /* what came twice; NULL: nothing did */
+};
+
 void nst_board_init(struct nst_tcp_board *b, nst_seq start);
 void nst_board_free(struct nst_tcb *t);
 /* [start, end) was sent, for the first time: it follows the last record. -ENOMEM. */
@@ -481,39 +554,95 @@ int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end);
 /* The cumulative acknowledgement moved to `una`. Returns when the newest segment had been sent that
  * it tells of first; 0 if there is none, or if one of them was sent again: then it may have waited
  * for that one (Karn). */
-nst_time nst_board_acked(struct nst_tcb *t, nst_seq una);
-/* A SACK block; true if it told something new. */
-bool nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block);
+nst_time nst_board_acked(struct nst_tcb *t, nst_seq una, struct nst_tcp_acked *a);
+/* A SACK block; a->sacked counts what it tells first. */
+void nst_board_sacked(struct nst_tcb *t, const struct nst_tcp_sack *block, struct nst_tcp_acked *a);
 /* Marks as lost what RFC 6675 §4 calls so; true if anything is. */
 bool nst_board_mark_lost(struct nst_tcb *t);
 /* Marks everything that is not SACKed as lost, after a timeout; the first segment even if it is. */
 void nst_board_mark_all_lost(struct nst_tcb *t);
 /* Marks the first segment as lost (NewReno). */
 void nst_board_mark_first_lost(struct nst_tcb *t);
+/* Marks one record as lost, though it may have been sent again. */
+void nst_board_mark_one_lost(struct nst_tcb *t, struct nst_tcp_sent *s);
+/* Nothing is lost after all: what was taken for it is under way. */
+void nst_board_unmark_lost(struct nst_tcb *t);
+/* Of what is under way, that which was sent first; NULL if nothing is. */
+struct nst_tcp_sent *nst_board_oldest(const struct nst_tcb *t);
+/* Whether the first segment was SACKed: so its receiver does not have it (any more). */
+bool nst_board_is_reneged(const struct nst_tcb *t);
 /* The first lost segment that is not out again; NULL if there is none. */
 struct nst_tcp_sent *nst_board_next_lost(struct nst_tcb *t);
-/* It was sent again, up to `end`: what is left of it becomes a segment of its own. */
+/* The last segment that is out, as a record of its own; NULL without memory. */
+struct nst_tcp_sent *nst_board_last_segment(struct nst_tcb *t);
+/* It was sent again, up to `end`: what is left of it becomes a segment of its own. -ENOMEM. */
 int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end);
 /* Bytes in flight, as far as is known (RFC 6675 "pipe"). */
 uint32_t nst_board_pipe(const struct nst_tcb *t);
 void nst_board_check(const struct nst_tcb *t);
 
-/* ---- recovery.c -------------------------------------------------------------------------- */
+/* ---- rack.c ------------------------------------------------------------------------------ */
 
-/* What one acknowledgement told. */
-struct nst_tcp_acked {
-    uint32_t acked;     /* bytes by which SND.UNA moved */
-    uint32_t delivered; /* of them, those that no SACK had told of before */
-    bool duplicate;
-    bool congested; /* the network said so (ECN) */
-};
+/* Whether it decides what is lost. */
+bool nst_rack_is_on(const struct nst_tcb *t);
+/* The part of a record up to `end` has arrived, as is known first by this acknowledgement. */
+void nst_rack_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq end,
+                        struct nst_tcp_acked *a);
+/* The reordering window learns from an acknowledgement (RFC 8985 §6.2, step 4). */
+void nst_rack_adapt(struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* A recovery has ended. */
+void nst_rack_recovered(struct nst_tcb *t);
+/* Marks what is lost, and sets the timer for what may be soon. True if anything more is lost. */
+bool nst_rack_detect(struct nst_tcb *t);
+/* The same after a timeout (RFC 8985 §6.3). */
+void nst_rack_timeout(struct nst_tcb *t);
+/* How much later than others a segment may arrive. */
+nst_time nst_rack_reo_wnd(const struct nst_tcb *t);
+
+/* ---- tlp.c ------------------------------------------------------------------------------- */
+
+/* Data was sent or acknowledged: the probe waits anew. */
+void nst_tlp_schedule(struct nst_tcb *t);
+/* Whether a probe is to go now: asked once for each. */
+bool nst_tlp_take_due(struct nst_tcb *t);
+/* It went, and sent `again_bytes` that had been sent before. */
+void nst_tlp_sent(struct nst_tcb *t, uint32_t again_bytes);
+/* Whether it reports the probe as a duplicate: so what the probe sent again was only slow. */
+bool nst_tlp_came_twice(const struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* Whether this acknowledgement says that the probe made good a loss (RFC 8985 §7.4). */
+bool nst_tlp_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* Other means take over. */
+void nst_tlp_stop(struct nst_tcb *t);
+
+/* ---- prr.c ------------------------------------------------------------------------------- */
+
+/* A reduction to ssthresh begins; `news` bytes were reported by the acknowledgement that did it. */
+void nst_prr_begin(struct nst_tcb *t, uint32_t news);
+/* Sets the window after an acknowledgement that reported `news` bytes; `safe` if it moved SND.UNA
+ * and told of no further loss. */
+void nst_prr_acked(struct nst_tcb *t, uint32_t news, bool safe);
+
+/* ---- undo.c ------------------------------------------------------------------------------ */
+
+/* The window is about to shrink because of a loss. */
+void nst_undo_begin(struct nst_tcb *t);
+/* [start, end) was sent again. */
+void nst_undo_resent(struct nst_tcb *t, nst_seq start, nst_seq end);
+/* Whether this acknowledgement shows that nothing was lost when the window shrank. */
+bool nst_undo_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
+/* The window as it was, and nothing is lost. */
+void nst_undo_do(struct nst_tcb *t);
+
+/* ---- recovery.c -------------------------------------------------------------------------- */
 
 /* The connection begins, or goes on after a rest. */
 void nst_recovery_begin(struct nst_tcb *t);
 void nst_recovery_acked(struct nst_tcb *t, const struct nst_tcp_acked *a);
 /* Tells the congestion control what it may know before it is called. */
 void nst_recovery_prepare(struct nst_tcb *t);
+/* The retransmission timer expired; the reordering timer did. */
 void nst_recovery_timeout(struct nst_tcb *t);
+void nst_recovery_reordered(struct nst_tcb *t);
 /* Sending begins again after nothing was out. */
 void nst_recovery_restart(struct nst_tcb *t);
 
@@ -619,8 +748,9 @@ void nst_tcb_window_opened(struct nst_tcb *t);
 
 /* ---- listen.c, syncookie.c --------------------------------------------------------------- */
 
-/* The listener for a packet to `local`; NULL if there is none. */
-struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_sockaddr *local);
+/* The listener for a flow that comes in over `link`; NULL if there is none. */
+struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_flow_id *id,
+                                           nst_link link);
 /* A segment for a listener. */
 enum nst_drop nst_listen_input(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                                struct nst_tcp_seg *seg);
@@ -686,6 +816,8 @@ void nst_tcb_rearm_if_idle(struct nst_tcb *t);
 void nst_tcb_keepalive_restart(struct nst_tcb *t);
 /* Whether something is out, or waits for the peer to let it go: then that timer runs. */
 bool nst_tcb_waits(const struct nst_tcb *t);
+/* A link works again: what waits for a timeout that was doubled over it goes on at once. */
+void nst_tcp_carrier_up(struct nst_tcps *tcps, nst_link link);
 /* In FIN-WAIT-2 nobody but an owner may wait for ever. */
 void nst_tcb_fin_wait(struct nst_tcb *t);
 

@@ -197,6 +197,13 @@ static void rto_timeout(struct nst_tcb *t)
         synack_timeout(t);
         return;
     }
+    if (t->act->starved) { /* it was not the network's fault */
+        t->act->starved = false;
+        t->act->rexmit_now = t->act->board.lost > 0;
+        nst_tcb_rearm(t);
+        nst_tcb_wants_output(t);
+        return;
+    }
     bool probing = !is_out(t) || t->snd.wnd == 0; /* also of what is out by now (SHLD-17) */
     if (probing ? has_probed_enough(t) : has_waited_enough(t, r2)) {
         give_up(t);
@@ -250,6 +257,31 @@ static void keepalive_timeout(struct nst_tcb *t)
     nst_tcb_set(t, NST_TCP_DL_WATCH, t->tcps->env->now + t->opt.keep_interval_s * NST_SEC);
 }
 
+/* ---- A link that works again ----------------------------------------------------------------- */
+
+/* Whether what it waits for would have come long ago, but for what the network did. */
+static bool is_stalled(const struct nst_tcb *t, nst_link link)
+{
+    struct nst_path path;
+
+    return t->act && t->rtt.backoff > 0 && t->act->deadlines[NST_TCP_DL_RTO] != NST_TIME_NEVER &&
+           nst_ip_path(t->tcps->ip, &t->flow.id.peer, 0, &path) == 0 && !path.ours &&
+           path.hop.iface->link == link;
+}
+
+void nst_tcp_carrier_up(struct nst_tcps *tcps, nst_link link)
+{
+    for (uint32_t i = 0; i <= tcps->mask; i++) {
+        for (struct nst_flow *f = tcps->buckets[i]; f; f = f->next) {
+            struct nst_tcb *t = NST_CONTAINER(f, struct nst_tcb, flow);
+            if (f->kind != NST_FLOW_TCB || !is_stalled(t, link))
+                continue;
+            nst_rtt_reset_backoff(&t->rtt);
+            nst_tcb_set(t, NST_TCP_DL_RTO, tcps->env->now);
+        }
+    }
+}
+
 /* ---- All --------------------------------------------------------------------------------- */
 
 void nst_tcb_fin_wait(struct nst_tcb *t)
@@ -296,6 +328,12 @@ void nst_tcb_timeout(struct nst_tcb *t)
         watch_timeout(t);
     } else if (is_due(t, NST_TCP_DL_REST)) {
         nst_tcb_rest(t);
+    } else if (is_due(t, NST_TCP_DL_REO)) {
+        nst_recovery_reordered(t);
+    } else if (is_due(t, NST_TCP_DL_PTO)) {
+        t->act->tlp.due = true;
+        nst_tcb_rearm(t);
+        nst_tcb_wants_output(t);
     } else if (is_due(t, NST_TCP_DL_RTO)) {
         rto_timeout(t);
     }

@@ -39,7 +39,7 @@ int nst_tcb_connect(struct nst_tcb *t)
     t->act->iss = t->snd.una = nst_tcp_isn(tcps, &t->flow.id);
     t->snd.nxt = t->act->snd_up = nst_seq_add(t->act->iss, 1);
     t->ts_offset = nst_tcp_ts_offset(tcps, &t->flow.id);
-    t->rcv_wscale = tcps->config.wscale ? nst_tcp_wscale(tcps) : 0;
+    t->rcv_wscale = (tcps->config.wscale ? nst_tcp_wscale(tcps) : 0) & 15u;
     t->act->syn_window = (uint16_t)nst_min32(t->opt.rcvbuf / 2, 65535);
     nst_sendq_init(&t->act->sendq, t->snd.nxt);
     t->act->psh = nst_tcb_snd_end(t);
@@ -83,7 +83,8 @@ uint32_t nst_tcb_send_room(const struct nst_tcb *t)
 
     if (nst_pool_is_scarce(t->tcps->pool))
         return queued ? 0 : t->snd_mss;
-    return t->opt.sndbuf - nst_min32(queued, t->opt.sndbuf);
+    uint32_t room = t->opt.sndbuf - nst_min32(queued, t->opt.sndbuf);
+    return (uint32_t)nst_min(room, nst_max(nst_pool_spare(t->tcps->pool), t->snd_mss));
 }
 
 /* What may be appended now, at most `len` bytes; or why nothing can be. */
@@ -475,8 +476,8 @@ uint32_t nst_tcb_readiness(const struct nst_tcb *t)
     if (nst_tcb_unread(t) || t->fin_received || t->rcv_shutdown || ended)
         ready |= NST_READY_IN;
     if (ended || t->fin_queued || nst_fastopen_waits(t) ||
-        (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked && nst_tcb_send_room(t) > 0))
-        ready |= NST_READY_OUT; /* to be told EPIPE, too */
+        (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked))
+        ready |= NST_READY_OUT; /* to be told EPIPE, too; and if memory has become scarce, EAGAIN */
     if (t->error)
         ready |= NST_READY_ERR;
     if (ended || (t->fin_received && t->fin_queued))

@@ -346,10 +346,13 @@ static const char *const option_names[] = {
     [NST_OPT_PACING] = "pacing",
     [NST_OPT_HYSTART] = "hystart",
     [NST_OPT_MAX_PACING_RATE] = "max-pacing-rate",
+    [NST_OPT_RECOVERY] = "recovery",
     [NST_OPT_ECN] = "ecn",
     [NST_OPT_FASTOPEN] = "fastopen",
     [NST_OPT_MTU_PROBING] = "mtu-probing",
     [NST_OPT_FASTOPEN_CONNECT] = "fastopen-connect",
+    [NST_OPT_REUSEPORT] = "reuseport",
+    [NST_OPT_MTU] = "mtu",
 };
 
 /* setopt NAME OPTION N|off, or setopt NAME congestion ALGORITHM */

@@ -34,6 +34,14 @@
     X("hystart", hystart)       \
     X("restart-idle", restart_idle)
 
+/* X(name in scripts, enum nst_tcp_recovery) */
+#define CONFIG_RECOVERIES(X)         \
+    X("rack", NST_TCP_RECOVERY_RACK) \
+    X("tlp", NST_TCP_RECOVERY_TLP)   \
+    X("prr", NST_TCP_RECOVERY_PRR)   \
+    X("frto", NST_TCP_RECOVERY_FRTO) \
+    X("undo", NST_TCP_RECOVERY_UNDO)
+
 static bool read_switch(struct script *s)
 {
     static const char *const states[] = {"off", "on"};
@@ -53,10 +61,17 @@ static void read_setting(struct world *w, struct nst_tcp_config *c, const char *
         c->member = read_switch(w->s); \
         return;                        \
     }
+#define CONFIG_RECOVERY(text, bit)                                                           \
+    if (strcmp(name, text) == 0) {                                                           \
+        c->recovery = (uint8_t)(read_switch(w->s) ? c->recovery | bit : c->recovery & ~bit); \
+        return;                                                                              \
+    }
     CONFIG_NUMBERS(CONFIG_NUMBER)
     CONFIG_SWITCHES(CONFIG_SWITCH)
+    CONFIG_RECOVERIES(CONFIG_RECOVERY)
 #undef CONFIG_NUMBER
 #undef CONFIG_SWITCH
+#undef CONFIG_RECOVERY
     if (strcmp(name, "congestion") != 0)
         script_fail(w->s, "TCP has no such setting as '%s'", name);
     if (!(c->cc = nst_cc_find(script_word(w->s))))
@@ -133,10 +148,30 @@ void tcp_expect_flow(struct world *w)
     check_state(w, flow_state(nst_flow_find(&w->stack->tcps, &id)));
 }
 
-/* tcp NAME WHAT N: a number of the connection's */
+static void check_phase(struct world *w, const struct nst_tcb *t)
+{
+    static const char *const phases[] = {"open", "disorder", "cwr", "recovery", "loss"};
+
+    if (script_choice(w->s, phases, NST_ARRAY_LEN(phases), "phase") != nst_tcb_phase(t))
+        script_fail(w->s, "it is in %s", phases[nst_tcb_phase(t)]);
+    script_expect_end(w->s);
+}
+
+static void check_reason(struct world *w, const struct nst_tcb *t)
+{
+    const char *name = nst_tcp_reason_name(t->reason);
+
+    if (strcmp(script_word(w->s), name) != 0)
+        script_fail(w->s, "it is %s", name);
+    script_expect_end(w->s);
+}
+
+/* tcp NAME phase PHASE | reason REASON | WHAT N: a number of the connection's */
 void tcp_expect_number(struct world *w)
 {
-    static const char *const names[] = {"cwnd",
+    static const char *const names[] = {"phase",
+                                        "reason",
+                                        "cwnd",
                                         "ssthresh",
                                         "mss",
                                         "srtt-ms",
@@ -150,6 +185,8 @@ void tcp_expect_number(struct world *w)
                                         "delivery-rate",
                                         "app-limited",
                                         "delivered",
+                                        "undos",
+                                        "reo-wnd-ms",
                                         "rcv-tos"};
     struct nst_tcp_info info;
     const struct nst_tcb *t = stream_of(w)->tcb;
@@ -157,7 +194,9 @@ void tcp_expect_number(struct world *w)
     if (!t)
         script_fail(w->s, "it has no connection");
     nst_tcb_info(t, &info);
-    const uint64_t values[] = {info.snd_cwnd,
+    const uint64_t values[] = {0,
+                               0,
+                               info.snd_cwnd,
                                info.snd_ssthresh,
                                info.snd_mss,
                                info.rtt / NST_MS,
@@ -171,7 +210,14 @@ void tcp_expect_number(struct world *w)
                                info.delivery_rate,
                                info.delivery_rate_app_limited,
                                info.delivered,
+                               info.undos,
+                               info.reo_wnd / NST_MS,
                                info.rcv_tos};
     unsigned which = script_choice(w->s, names, NST_ARRAY_LEN(names), "number of a connection");
-    command_check_number(w, "it is", values[which]);
+    if (which == 0)
+        check_phase(w, t);
+    else if (which == 1)
+        check_reason(w, t);
+    else
+        command_check_number(w, "it is", values[which]);
 }

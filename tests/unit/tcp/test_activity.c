@@ -114,6 +114,20 @@ static void test_a_closed_window_keeps_it(void **state)
     assert_int_equal(nst_tcb_unacked(dialogue_tcb(&d)), 100);
 }
 
+/* What comes before the peer's FIN is missing for long. */
+static void test_a_fin_that_waits_keeps_it(void **state)
+{
+    (void)state;
+    dialogue_open(&d);
+    d.seq += 100;
+    dialogue_say(&d, ACK | FIN, 0);
+    harness_run(&h, 30 * NST_SEC);
+    assert_non_null(dialogue_tcb(&d)->act);
+    d.seq -= 101;
+    dialogue_say(&d, ACK | PSH, 100);
+    assert_int_equal(dialogue_tcb(&d)->state, NST_TCP_CLOSE_WAIT);
+}
+
 /* ---- What outlasts it -------------------------------------------------------------------- */
 
 static void test_what_is_remembered(void **state)
@@ -249,6 +263,7 @@ int main(void)
         T(test_idle_again),
         T(test_unread_data_stay),
         T(test_a_closed_window_keeps_it),
+        T(test_a_fin_that_waits_keeps_it),
         T(test_what_is_remembered),
         cmocka_unit_test(test_cubic_remembers_its_curve),
         T(test_write_without_memory),

@@ -330,6 +330,42 @@ static void test_writable_after_shutdown(void **state)
     assert_int_equal(harness_send(&h, d.sock, NULL, 0, "x", 1), -EPIPE);
 }
 
+/* Whether the owner is told that it may write. */
+static bool told_writable(void)
+{
+    struct nst_event ev[4];
+    bool writable = false;
+
+    for (size_t n = nst_events(h.stack, ev, 4); n-- > 0;)
+        writable |= (ev[n].ready & NST_READY_OUT) != 0;
+    return writable;
+}
+
+/* Memory may become scarce between the acknowledgement and the owner's question. A writer that is
+ * not told then must be told later. */
+static void test_writable_while_memory_is_scarce(void **state)
+{
+    static const uint8_t data[8192];
+    (void)state;
+
+    dialogue_open(&d);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_SNDBUF, 4096), 0);
+    while (harness_send(&h, d.sock, NULL, 0, data, sizeof data) > 0)
+        continue;
+    harness_pull(&h);
+    (void)told_writable();
+    d.ack += 3000;
+    dialogue_say(&d, ACK, 0);
+    size_t budget = h.stack->pool.budget_bytes;
+    h.stack->pool.budget_bytes = h.stack->pool.used_bytes;
+    if (told_writable())
+        assert_int_equal(harness_send(&h, d.sock, NULL, 0, data, sizeof data), -EAGAIN);
+    h.stack->pool.budget_bytes = budget;
+    d.ack += 1096;
+    dialogue_say(&d, ACK, 0);
+    assert_true(told_writable());
+}
+
 /* What only a living connection needs is given back with its end, though the owner still reads. */
 static void test_end_frees_queues(void **state)
 {
@@ -373,6 +409,43 @@ static void test_expiries_do_not_wrap(void **state)
     assert_int_equal(dialogue_tcb(&d)->act->retries, UINT8_MAX);
 }
 
+/* 8985-9: what a duplicate taught lasts for sixteen recoveries. */
+static void test_reordering_window_persists(void **state)
+{
+    const struct nst_tcp_sack twice = {nst_seq_of(0), nst_seq_of(1)};
+    const struct nst_tcp_acked a = {.dsack = &twice};
+    (void)state;
+
+    dialogue_open(&d);
+    dialogue_write(&d, 1);
+    struct nst_tcb *t = dialogue_tcb(&d);
+    nst_rack_adapt(t, &a);
+    assert_int_equal(t->act->rack.reo_wnd_mult, 1);
+    for (int i = 0; i < 15; i++)
+        nst_rack_recovered(t);
+    assert_int_equal(t->act->rack.reo_wnd_mult, 1);
+    nst_rack_recovered(t);
+    assert_int_equal(t->act->rack.reo_wnd_mult, 0);
+}
+
+/* A socket begins with what the stack says, and has its own choice. */
+static void test_recovery_is_chosen(void **state)
+{
+    int64_t value;
+    (void)state;
+
+    assert_int_equal(nst_stack_setopt(h.stack, NST_STACK_TCP_RECOVERY, NST_TCP_RECOVERY_ALL + 1),
+                     -EINVAL);
+    assert_int_equal(nst_stack_setopt(h.stack, NST_STACK_TCP_RECOVERY, NST_TCP_RECOVERY_RACK), 0);
+    nst_sock sock = harness_socket(&h, NST_SOCK_STREAM, 0);
+    assert_int_equal(nst_getopt(h.stack, sock, NST_OPT_RECOVERY, &value), 0);
+    assert_int_equal(value, NST_TCP_RECOVERY_RACK);
+    assert_int_equal(nst_setopt(h.stack, sock, NST_OPT_RECOVERY, -1), -EINVAL);
+    assert_int_equal(nst_setopt(h.stack, sock, NST_OPT_RECOVERY, NST_TCP_RECOVERY_PRR), 0);
+    assert_int_equal(nst_getopt(h.stack, sock, NST_OPT_RECOVERY, &value), 0);
+    assert_int_equal(value, NST_TCP_RECOVERY_PRR);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -393,9 +466,12 @@ int main(void)
         T(test_text_behind_a_fin_is_ignored),
         T(test_text_for_nobody_is_reset),
         T(test_writable_after_shutdown),
+        T(test_writable_while_memory_is_scarce),
         T(test_end_frees_queues),
         T(test_cork_runs_out_once),
         T(test_expiries_do_not_wrap),
+        T(test_reordering_window_persists),
+        T(test_recovery_is_chosen),
     };
 
     return cmocka_run_group_tests_name("tcp/rules", tests, NULL, NULL);
