@@ -87,6 +87,7 @@ struct nst_up_config {
     enum nst_up_log log_level;
     bool log_json;
     bool daemon;
+    bool sandbox;           /* see sandbox.h */
     uint32_t busy_poll_us;  /* how long to poll before each sleep: latency, for processor time */
     bool services;          /* offer echo, discard, daytime and chargen */
     const char *congestion; /* TCP's congestion control */

@@ -58,6 +58,7 @@ struct nst_daemon {
     uint64_t started;   /* nst_loop_clock() */
     uint32_t nsockets;  /* that clients have */
     int ping_pid;       /* of --ping; 0: none */
+    int null_fd;        /* with --daemon: /dev/null, until the terminal is left */
 };
 
 struct nst_session;
@@ -130,8 +131,8 @@ void nst_capture_forget(struct nst_capture *capture, const struct nst_ipc_peer *
 
 /* ---- up.c -------------------------------------------------------------------------------- */
 
-/* Lets go of the terminal, or whatever the standard streams are. */
-void nst_leave_terminal(void);
+/* Lets go of the terminal, or whatever the standard streams are, for `null`, which it closes. */
+void nst_leave_terminal(int null);
 
 /* ---- keeper.c ---------------------------------------------------------------------------- */
 

@@ -1,6 +1,6 @@
 /* Rights, given up and kept.
  *
- * With --user the daemon becomes somebody who may not undo what it did to the host as root. So
+ * In its sandbox, or as another user, the daemon may not undo what it did to the host before. So
  * before that it forks the keeper, which does nothing but wait at a pipe until the daemon has
  * ended, killed or not, then undoes it, and says so by ending too. */
 #include <errno.h>
@@ -36,7 +36,7 @@ _Noreturn static void keep(struct nst_daemon *d, int pipe)
      * would wait for us as well. */
     nst_device_close(d->device);
     if (d->config.daemon)
-        nst_leave_terminal();
+        nst_leave_terminal(d->null_fd);
     while (read(pipe, &byte, 1) < 0 && errno == EINTR)
         ;
     if (nst_nat_down(d->nat, &fault) != 0)
@@ -74,6 +74,7 @@ void nst_keeper_finish(struct nst_keeper *keeper)
     if (!keeper)
         return;
     close(keeper->pipe);
+    /* syscall: wait4 */
     while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     free(keeper);
@@ -81,6 +82,9 @@ void nst_keeper_finish(struct nst_keeper *keeper)
 
 int nst_drop_rights(const struct nst_up_config *config, struct nst_fault *fault)
 {
+    /* Not in effect any more, but there for the sandbox, which makes namespaces and drops them. */
+    if (config->sandbox)
+        prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     if (initgroups(config->user, config->gid) != 0 ||
         setresgid(config->gid, config->gid, config->gid) != 0 ||
         setresuid(config->uid, config->uid, config->uid) != 0)

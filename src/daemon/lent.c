@@ -67,10 +67,12 @@ int nst_lent_socket(int type, const struct nst_ipc_sockname *name)
 {
     struct sockaddr_un addr;
     socklen_t len = nst_ipc_name_emit(name, &addr);
+    /* syscall: socket */
     int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
         return -errno;
+    /* syscall: bind */
     if (bind(fd, (const struct sockaddr *)&addr, len) == 0)
         return fd;
     int err = -errno;
@@ -242,6 +244,7 @@ int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account
     lent->pid = pid;
     lent->token.epoch = lender->epoch;
     lent->token.id = slot_find(lender);
+    /* syscall: getrandom */
     if (getrandom(lent->token.secret, sizeof lent->token.secret, 0) < 0)
         abort(); /* cannot fail for 16 bytes once the system has booted */
     nst_list_init(&lent->idle);

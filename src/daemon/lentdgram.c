@@ -170,6 +170,7 @@ static int join(int fd, const struct nst_lent *lent)
     struct sockaddr_un program;
     socklen_t len = nst_lent_program(lent, &program);
 
+    /* syscall: connect */
     return connect(fd, (const struct sockaddr *)&program, len) == 0 ? 0 : -errno;
 }
 
@@ -302,6 +303,7 @@ static int deliver(struct nst_lent *lent, const struct nst_msg *msg, size_t len)
 
     if (fd < 0)
         return fd;
+    /* syscall: sendto */
     return send(fd, msg->data->base, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 

@@ -160,6 +160,7 @@ static void drain(struct nst_lent *lent)
     size_t left = lent->stream.filler - 1;
 
     while (left > 0) {
+        /* syscall: recvfrom */
         ssize_t n = recv(lent->stream.relay.fd, junk, nst_min(left, sizeof junk), MSG_DONTWAIT);
         if (n <= 0)
             return;
@@ -214,6 +215,7 @@ static int open_door(struct nst_lent *lent)
     if (fd < 0)
         return fd;
     lent->stream.door = fd;
+    /* syscall: listen */
     return listen(fd, 1) == 0 ? 0 : -errno;
 }
 
@@ -272,6 +274,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
     int fd = take_end(lent);
     if (fd < 0)
         return fd;
+    /* syscall: ioctl */
     if (ioctl(fd, FIONREAD, &queued) != 0 || filler == 0 || filler > (size_t)queued) {
         close(fd);
         return -EINVAL;

@@ -356,6 +356,7 @@ int nst_services_new(struct nst_services **out, struct nst_daemon *d)
 
     if (!s)
         return -ENOMEM;
+    tzset(); /* reads a file, which the sandbox would not let gmtime_r() do */
     s->daemon = d;
     nst_list_init(&s->conns);
     make_pattern();

@@ -209,6 +209,11 @@ static const char *set_offload(struct nst_settings *s, const char *value)
     return parse_bool(value, &s->config->offload) ? NULL : "yes or no";
 }
 
+static const char *set_sandbox(struct nst_settings *s, const char *value)
+{
+    return parse_bool(value, &s->config->sandbox) ? NULL : "yes or no";
+}
+
 static const char *set_log_json(struct nst_settings *s, const char *value)
 {
     return parse_bool(value, &s->config->log_json) ? NULL : "yes or no";
@@ -641,6 +646,8 @@ const struct nst_setting nst_settings_table[] = {
      .help = "go on polling for so long before going to sleep (default: 0)"},
     {FLAG("user", "USER"), KEY("Netstack", "User"), .set = set_user,
      .help = "become USER once the device is open"},
+    {SWITCH("no-sandbox", "no"), KEY("Netstack", "Sandbox"), .set = set_sandbox,
+     .help = "keep all rights and system calls, for debugging"},
     {FLAG("log-level", "LEVEL"), KEY("Netstack", "LogLevel"), .set = set_log_level,
      .help = "error, warning, info or debug (default: info)"},
     {SWITCH("log-json", "yes"), KEY("Netstack", "LogJSON"), .set = set_log_json,

@@ -17,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/lent.h"
 #include "daemon/log.h"
+#include "daemon/sandbox.h"
 #include "netstack/system.h"
 
 /* ---- The stack ------------------------------------------------------------------------------ */
@@ -208,6 +209,7 @@ static void stop_ping(struct nst_daemon *d)
 {
     if (!d->ping_pid)
         return;
+    /* syscall: kill */
     kill(d->ping_pid, SIGINT);
     waitpid(d->ping_pid, NULL, 0);
     d->ping_pid = 0;
@@ -281,7 +283,8 @@ static int start_server(struct nst_daemon *d, struct nst_fault *fault)
 /* Nothing is done to the host from here on, until take_down(). */
 static int give_up_rights(struct nst_daemon *d, struct nst_fault *fault)
 {
-    int err = d->config.user[0] ? nst_keeper_start(&d->keeper, d) : 0;
+    bool any = d->config.user[0] || d->config.sandbox;
+    int err = any ? nst_keeper_start(&d->keeper, d) : 0;
 
     if (err)
         return nst_fault_system(fault, err, "cannot start the process that cleans up");
@@ -336,8 +339,8 @@ static void take_down(struct nst_daemon *d)
 
     stop_ping(d);
     nst_pump_stop(d);
-    nst_lender_unhide(d->lender);
     if (!d->keeper) {
+        nst_lender_unhide(d->lender);
         if (nst_nat_down(d->nat, &fault) != 0)
             nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
         if (nst_hostnet_down(d->host, &fault) != 0)
@@ -434,7 +437,7 @@ static void print_warnings(const struct nst_daemon *d)
 
 /* Goes on in a child. The parent waits until the child says that it is up (a byte) or has failed
  * (the end of the pipe), and ends with that. Returns the child's end, or -errno. */
-static int daemonise(void)
+static int daemonise(int *null)
 {
     int ends[2];
     pid_t pid;
@@ -445,7 +448,8 @@ static int daemonise(void)
     if (pid == 0) {
         close(ends[0]);
         setsid();
-        return ends[1];
+        *null = open("/dev/null", O_RDWR | O_CLOEXEC);
+        return *null < 0 || chdir("/") != 0 ? -errno : ends[1];
     }
     close(ends[1]);
     ssize_t n = read(ends[0], &byte, 1);
@@ -455,54 +459,67 @@ static int daemonise(void)
     _exit(n == 1 ? 0 : WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
-void nst_leave_terminal(void)
+void nst_leave_terminal(int null)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-    for (int fd = 0; null >= 0 && fd <= 2; fd++)
+    /* syscall: dup2 */
+    for (int fd = 0; fd <= 2; fd++)
         dup2(null, fd);
-    if (null > 2)
-        close(null);
+    close(null);
 }
 
 /* Tells the parent, and lets go of its terminal. */
-static void detach(int parent)
+static void detach(struct nst_daemon *d, int parent)
 {
-    nst_leave_terminal();
-    if (chdir("/") != 0 || write(parent, "", 1) != 1)
+    nst_leave_terminal(d->null_fd);
+    if (write(parent, "", 1) != 1)
         nst_log(NST_UP_LOG_DEBUG, "the parent process has gone");
     close(parent);
+}
+
+/* All that needs rights and paths. Who reads the banner finds the daemon in its sandbox. */
+static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fault)
+{
+    int err = set_up(d, fault);
+
+    if (err)
+        return err;
+    if (nst_addr_is_set(&d->config.ping))
+        start_ping(d);
+    if (d->config.sandbox && (err = nst_sandbox_enter(d->ping_pid, fault)))
+        return err;
+    print_banner(d, program);
+    print_warnings(d);
+    return 0;
 }
 
 int nst_daemon_main(int argc, char **argv, const char *program)
 {
     static struct nst_daemon d;
     struct nst_fault fault = {""};
-    int parent = -1, err = nst_config_parse(&d.config, argc, argv, &fault);
+    int parent = -1, err;
+
+    close_range(3, ~0U, 0); /* whatever we were started with */
+    err = nst_config_parse(&d.config, argc, argv, &fault);
 
     if (err == NST_CONFIG_HELP) {
         nst_config_usage(stdout);
         return 0;
     }
     nst_log_init(d.config.log_level, d.config.log_json);
-    if (!err && d.config.daemon && (parent = daemonise()) < 0)
+    if (!err && d.config.daemon && (parent = daemonise(&d.null_fd)) < 0)
         err = nst_fault_system(&fault, parent, "cannot go to the background");
     if (err) {
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
         return err == -EINVAL ? 2 : 1;
     }
     d.started = nst_loop_clock();
-    if (set_up(&d, &fault) != 0) {
+    if (begin(&d, program, &fault) != 0) {
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
         take_down(&d);
         return 1;
     }
-    print_banner(&d, program);
-    print_warnings(&d);
-    if (nst_addr_is_set(&d.config.ping))
-        start_ping(&d);
     if (parent >= 0)
-        detach(parent);
+        detach(&d, parent);
     int code = nst_loop_run(d.loop);
     take_down(&d);
     return code < 0 ? 1 : code;

@@ -161,6 +161,7 @@ static int lose_frame(struct nst_device *d)
 {
     uint8_t scratch[64];
 
+    /* syscall: read */
     if (read(d->fd, scratch, sizeof scratch) < 0)
         return read_error(d);
     d->no_memory++;
@@ -177,6 +178,7 @@ static int read_frame(struct nst_device *d, struct nst_stack *stack, struct nst_
     if (!pkt)
         return lose_frame(d);
     frame_iov_init(&v, d, pkt);
+    /* syscall: readv */
     n = readv(d->fd, v.first, v.n);
     if (n < (ssize_t)v.header_len) {
         int err = n < 0 ? read_error(d) : -EIO;
@@ -227,6 +229,7 @@ static bool write_frame(struct nst_device *d, struct nst_pkt *pkt, int *err)
 
     frame_iov_init(&v, d, pkt);
     do
+        /* syscall: writev */
         n = writev(d->fd, v.first, v.n);
     while (n < 0 && errno == EINTR);
     *err = n < 0 ? write_error(d) : 0;

@@ -38,6 +38,7 @@ static struct nst_loop_fd *find(const struct nst_loop *loop, uint64_t id)
 /* Makes sure that `fd` exists and that its slot exists and is free. */
 static int reserve_slot(struct nst_loop *loop, int fd)
 {
+    /* syscall: fcntl */
     if (fcntl(fd, F_GETFD) < 0)
         return -errno;
     if ((size_t)fd < loop->slot_count)

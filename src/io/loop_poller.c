@@ -42,6 +42,7 @@ int nst_loop_poller_set(struct nst_loop_poller *poller, int fd, uint64_t id, uns
 
     if (was == events)
         return 0;
+    /* syscall: epoll_ctl */
     return epoll_ctl(poller->fd, op, fd, &event) ? -errno : 0;
 }
 
@@ -62,12 +63,14 @@ static int wait_for_events(struct nst_loop_poller *poller, struct epoll_event *e
     if (!poller->coarse) {
         struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / NST_LOOP_SECOND),
                                    .tv_nsec = (long)(timeout_ns % NST_LOOP_SECOND)};
+        /* syscall: epoll_pwait2 */
         int n = epoll_pwait2(poller->fd, events, NST_LOOP_BATCH,
                              timeout_ns == NST_LOOP_NEVER ? NULL : &timeout, NULL);
         if (n >= 0 || (errno != ENOSYS && errno != EPERM))
             return n;
         poller->coarse = true;
     }
+    /* syscall: epoll_wait */
     return epoll_wait(poller->fd, events, NST_LOOP_BATCH, to_msec(timeout_ns));
 }
 

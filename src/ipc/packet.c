@@ -52,6 +52,7 @@ int nst_ipc_packet_pass(int fd, uint16_t type, uint32_t id, const struct nst_sli
         iov[1 + i] = (struct iovec){parts[i].base, parts[i].len};
     if (passed >= 0)
         attach(&msg, &rights, passed);
+    /* syscall: sendmsg */
     while (sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         if (errno != EINTR)
             return -errno;
@@ -62,7 +63,9 @@ static void close_disarmed(int fd)
 {
     const struct linger off = {0};
 
+    /* syscall: setsockopt */
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off); /* fails for what is no socket */
+    /* syscall: close */
     close(fd);
 }
 
@@ -112,6 +115,7 @@ static ssize_t receive(int fd, void *buf, size_t size, int *passed)
         *passed = -1;
     do {
         msg.msg_controllen = sizeof rights;
+        /* syscall: recvmsg */
         got = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
@@ -202,6 +206,7 @@ int nst_ipc_stream_mark(int fd)
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     int ends[2];
 
+    /* syscall: pipe2 */
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -errno;
     attach(&msg, &rights, ends[0]);
@@ -216,6 +221,7 @@ void nst_ipc_packet_close(int fd)
     uint8_t byte;
     ssize_t got;
 
+    /* syscall: shutdown */
     shutdown(fd, SHUT_RDWR); /* what is queued now is all there will be */
     do
         got = receive(fd, &byte, sizeof byte, NULL);

@@ -47,6 +47,7 @@ struct nst_ipc_server {
 
 static bool is_owner(const struct nst_ipc_server *server, uid_t uid)
 {
+    /* syscall: geteuid */
     return uid == 0 || uid == geteuid() || uid == server->owner;
 }
 
@@ -361,6 +362,7 @@ static void admit(struct nst_ipc_server *server, int fd)
     struct ucred cred;
     socklen_t len = sizeof cred;
 
+    /* syscall: getsockopt */
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
         nst_ipc_packet_close(fd);
         return;
@@ -392,6 +394,7 @@ static void refuse_for_want_of_fds(struct nst_ipc_server *server)
 {
     if (server->spare_fd >= 0)
         close(server->spare_fd);
+    /* syscall: accept4 */
     int fd = accept4(server->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)
         refuse(server, fd, "the daemon has no file descriptor left");
@@ -443,6 +446,7 @@ int nst_ipc_server_new(struct nst_ipc_server **out, struct nst_loop *loop,
     server->source = (struct nst_loop_fd){.fn = on_accept, .arg = server, .budget = ACCEPT_BUDGET};
     server->reap = (struct nst_loop_task){.fn = on_reap, .arg = server};
     server->hello = json_pack("{s:s, s:s, s:i}", "name", config->name, "version", config->version,
+                              /* syscall: getpid */
                               "pid", (int)getpid());
     int err = server->hello ? nst_ipc_listen(&server->listener, config->name, why) : -ENOMEM;
     if (!err && (err = start(server)) != 0)

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import pathlib
 import re
 import selectors
 import signal
@@ -132,13 +133,15 @@ class Namespace:
         assert self.holder.stdout.readline() == b"ready\n"
         self.pid = self.holder.pid
         self.id = os.stat(f"/proc/{self.pid}/ns/mnt").st_ino
+        self.mark = f"NETNS_OF={self.id}"  # in the environment of all that runs here
         self.root = f"/proc/{self.pid}/root"  # its files, seen from outside
 
     # ---- Processes ----
 
     def argv(self, *argv):
         """The command line that runs a program here."""
-        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--", *map(str, argv)]
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--", "env", self.mark,
+                *map(str, argv)]
 
     def run(self, *argv, check=True, timeout=PATIENCE, **kwargs):
         """Runs a program to its end, its output as text."""
@@ -156,12 +159,12 @@ class Namespace:
         return process
 
     def pids(self):
-        """Whatever runs here, the holder included; the daemon has a network of its own, but the
-        same files."""
+        """Whatever runs here, the holder included, and what went into namespaces of its own."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError):
-                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == self.id:
+                environ = pathlib.Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                if os.stat(f"/proc/{pid}/ns/mnt").st_ino == self.id or self.mark.encode() in environ:
                     found.append(int(pid))
         return found
 
