@@ -167,6 +167,18 @@ class Bench:
         return testbed.start_client(self.near, mode, *args, *spin, "--cc", "cubic",
                                     cpu=row.cores - 1)
 
+    def run_once(self, row, seconds):
+        """What was measured, and `stolen`: the share of time that the machine's host took."""
+        server = self.start(row)
+        try:
+            if row.mode == "memory":
+                return memory(self, server, row)
+            if row.mode == "with-idle":
+                return with_idle(self, row, seconds)
+            return run_client(self, row, seconds)
+        finally:
+            self.stop(server)
+
 
 _fresh = itertools.count()
 
@@ -187,13 +199,17 @@ def run_client(bench, row, seconds):
         result = client.json()
     finally:
         client.close()
-    after = testbed.cpu_times()
-    result["stolen"] = (after[1] - before[1]) / (after[2] - before[2])
+    return result | processor_time(before, result)
+
+
+def processor_time(before, result):
+    """What has been used since `before`, by all processors."""
+    busy, stolen, whole = (now - then for now, then in zip(testbed.cpu_times(), before))
+    used = {"stolen": stolen / whole}
     if "bytes" in result:
-        share = (after[0] - before[0]) / (after[2] - before[2])
-        result["cpu_s_per_gb"] = (share * testbed.os.cpu_count() * result["seconds"] /
-                                  (1e-9 * max(result["bytes"], 1)))
-    return result
+        used["cpu_s_per_gb"] = (busy / whole * testbed.os.cpu_count() * result["seconds"] /
+                                (1e-9 * max(result["bytes"], 1)))
+    return used
 
 
 def slab_bytes():
@@ -228,27 +244,15 @@ def with_idle(bench, row, seconds):
         idle.close()
 
 
-def run_once(bench, row, seconds):
-    busy = testbed.busy_before()
-    server = bench.start(row)
-    try:
-        if row.mode == "memory":
-            result = memory(bench, server, row)
-        elif row.mode == "with-idle":
-            result = with_idle(bench, row, seconds)
-        else:
-            result = run_client(bench, row, seconds)
-    finally:
-        bench.stop(server)
-    return result | {"busy_before": busy, "spoilt": busy > BUSY or result["stolen"] > STOLEN}
-
-
 def run(bench, row, seconds):
     """The first run that nothing disturbed, or the least disturbed one of several."""
     runs = []
     for _ in range(REPEATS):
-        runs.append(run_once(bench, row, seconds))
-        if not runs[-1]["spoilt"]:
+        busy = testbed.busy_before()
+        result = bench.run_once(row, seconds)
+        spoilt = busy > BUSY or result["stolen"] > STOLEN
+        runs.append(result | {"busy_before": busy, "spoilt": spoilt})
+        if not spoilt:
             return runs[-1]
     return min(runs, key=lambda r: r["busy_before"] + r["stolen"])
 
@@ -273,28 +277,31 @@ def measure(row, benches, rounds, seconds):
     return {"name": row.name, "unit": row.unit, "more": row.more, "peers": peers}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def main(what, kind, rows, peers, make_bench):
+    """Measures the rows with each peer, on what `make_bench` makes for it; keeps results as `kind`."""
+    parser = argparse.ArgumentParser(description=what.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="runs of each figure (5)")
     parser.add_argument("--seconds", type=float, default=2, help="of each run (2)")
     parser.add_argument("--rows", default="*", help="only those that match this pattern")
     options = parser.parse_args()
-    todo = [row for row in ROWS if fnmatch.fnmatch(row.name, f"*{options.rows}*")]
+    todo = [row for row in rows if fnmatch.fnmatch(row.name, f"*{options.rows}*")]
     if not todo:
-        sys.exit("bench: no such row")
+        sys.exit(f"{kind}: no such row")
     testbed.netns.isolate()
+    names = [peer.name for peer in peers]
     benches = {}
     try:
-        benches = {peer.name: Bench(peer) for peer in PEERS}
-        print(report.bench_heading([peer.name for peer in PEERS]), flush=True)
+        for peer in peers:
+            benches[peer.name] = make_bench(peer)
+        print(report.bench_heading(names), flush=True)
         for row in todo:
             result = measure(row, benches, options.rounds, options.seconds)
-            report.save("bench", [result])
-            print(report.bench_line(result, [peer.name for peer in PEERS]), flush=True)
+            report.save(kind, [result])
+            print(report.bench_line(result, names), flush=True)
     finally:
         for bench in benches.values():
             bench.close()
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, "bench", ROWS, PEERS, Bench)

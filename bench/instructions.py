@@ -17,8 +17,8 @@ import report
 import testbed
 
 KEPT = pathlib.Path(__file__).with_name("instructions.json")
-SCENARIOS = ("segment-in", "super-segment-in", "segment-out", "super-segment-out", "ack-in",
-             "exchange", "connect", "datagram-in", "datagram-out")
+SCENARIOS = ("segment-in", "burst-in", "super-segment-in", "segment-out", "super-segment-out",
+             "ack-in", "exchange", "connect", "datagram-in", "datagram-out")
 COUNT = 500
 TOLERANCE = 0.02  # share by which a count may grow before it is an error
 TABLE = (1, 1000, 100_000, 1_000_000)

@@ -119,6 +119,17 @@ def publish_bench(results):
                     *(cell(row, peer) for peer in PEERS)] for row in rows])]
 
 
+def publish_programs(results):
+    def line(row):
+        ours, kernel = (report.figure(row["peers"][peer]) for peer in ("netstack", "kernel"))
+        better = report.advantage(row, "kernel")
+        return [row["name"], row["unit"], ours, kernel, report.number(better)]
+
+    return [origin(results["machine"]) + " The ratio is above 1 where ours is better.",
+            table(["", "", "under `netstack run`", "the kernel, veth", "ratio"],
+                  [line(row) for row in results["rows"]])]
+
+
 def publish_connections(results):
     rows, first = results["rows"], results["rows"][0]
 
@@ -136,8 +147,8 @@ def publish_connections(results):
 
 def main():
     text = DOCUMENT.read_text()
-    for name, publish in (("bench", publish_bench), ("connections", publish_connections),
-                          ("loss", publish_loss)):
+    for name, publish in (("bench", publish_bench), ("programs", publish_programs),
+                          ("connections", publish_connections), ("loss", publish_loss)):
         results = report.load(name)
         if not results:
             print(f"{name}: no results in {testbed.RESULTS}")

@@ -24,6 +24,7 @@
 #define SUPER          (44 * MSS) /* the most that is less than 64 KiB */
 #define WARM_UP        100        /* rounds */
 #define BATCH          64
+#define BURST          32
 #define PORT           7
 #define PEER_PORT      1024
 #define PEER_NET       UINT32_C(0x0A010000)
@@ -45,6 +46,7 @@ static struct remote *remotes;
 static const struct nst_addr OUR_ADDR = {NST_AF_INET, {10, 0, 0, 2}};
 static uint8_t payload[SUPER];
 static struct nst_pkt *prepared; /* for the measured step */
+static struct nst_pkt *burst[BURST];
 
 static void must(const char *what, int64_t err)
 {
@@ -162,6 +164,15 @@ static void prepare_segment(struct remote *r)
     r->seq += MSS;
 }
 
+/* What a peer's window brings through a device that doesn't join segments. */
+static void prepare_burst(struct remote *r)
+{
+    for (size_t i = 0; i < BURST; i++) {
+        burst[i] = segment(r, NST_TCP_ACK, MSS);
+        r->seq += MSS;
+    }
+}
+
 static void prepare_super(struct remote *r)
 {
     prepared = segment(r, NST_TCP_ACK, SUPER);
@@ -198,6 +209,14 @@ static void send_bytes(nst_sock sock, size_t len)
 static void step_in(struct remote *r)
 {
     input(prepared);
+    events();
+    read_all(r->sock);
+    output(r);
+}
+
+static void step_burst_in(struct remote *r)
+{
+    nst_input(stack, link_id, burst, BURST, now);
     events();
     read_all(r->sock);
     output(r);
@@ -326,6 +345,7 @@ static const struct scenario {
     void (*finish)(struct remote *r);  /* not measured */
 } SCENARIOS[] = {
     {"segment-in", prepare_segment, step_in, nothing},
+    {"burst-in", prepare_burst, step_burst_in, nothing},
     {"super-segment-in", prepare_super, step_in, nothing},
     {"segment-out", nothing, step_out, acknowledge},
     {"super-segment-out", nothing, step_super_out, acknowledge},

@@ -1,8 +1,8 @@
-/* netstack/device.h: a TAP or TUN device of Linux as a link for the stack.
+/* netstack/device.h: a TAP, a TUN or another interface of Linux as a link for the stack.
  *
  * A device turns frames into packets and packets into frames, in batches, without waiting. With
  * offloads (the virtio-net header) one packet may be a TCP segment of up to 64 KiB whose checksum
- * nobody has computed; that is what makes a TAP fast.
+ * nobody has computed; that is what makes a device fast.
  *
  * Calls return 0 (or a count) or a negative errno value.
  */
@@ -21,18 +21,26 @@ struct nst_device;
 enum nst_device_kind {
     NST_DEVICE_TAP, /* Ethernet frames */
     NST_DEVICE_TUN, /* bare IP packets */
+    /* A packet socket on an Ethernet interface that exists, as one end of a veth pair: the stack is
+     * a station more there. Nothing of the interface is changed, so it must be up. */
+    NST_DEVICE_PACKET,
 };
 
 struct nst_device_config {
     enum nst_device_kind kind;
-    char name[NST_LINK_NAME_MAX]; /* as in `tun0`; empty: the kernel chooses */
-    bool plain;                   /* no virtio-net header, no offloads */
+    char name[NST_LINK_NAME_MAX]; /* as in `tun0`; empty: the kernel chooses (TAP and TUN) */
+    bool plain;         /* no offloads: checksums and segmentation are the stack's, both ways.
+                           What comes by a packet socket is as whoever sent it has it. */
+    bool multi_queue;   /* each nst_device_open() of the name is a queue more (TAP and TUN): a flow
+                           comes in where it went out last, an unknown one where its hash says */
+    struct nst_mac mac; /* for NST_DEVICE_PACKET, the stack's: what comes for it is heard, and what
+                           goes to groups; unicast */
 };
 
-/* Opens the device, making the interface if it does not exist; one that was not persistent ends
- * with nst_device_close(). The interface is neither configured nor brought up.
- * -ENOENT (no /dev/net/tun), -EPERM or -EACCES (no rights), -EBUSY (in use by another process),
- * -EINVAL (no such kind of interface, or a wrong name), -ENOMEM. */
+/* Opens the device, making the interface if it does not exist (TAP and TUN); one that was not
+ * persistent ends with nst_device_close(). The interface is neither configured nor brought up.
+ * -ENOENT (no /dev/net/tun), -ENODEV (no such interface), -EPERM or -EACCES (no rights), -EBUSY (in
+ * use by another process), -EINVAL (no such kind of interface, or a wrong name), -ENOMEM. */
 int nst_device_open(struct nst_device **out, const struct nst_device_config *config);
 
 /* Closes it. NULL is allowed. */
@@ -48,8 +56,9 @@ const char *nst_device_name(const struct nst_device *device);
 uint32_t nst_device_offloads(const struct nst_device *device);
 
 /* Reads up to `max` frames into new packets of `stack`, which become the caller's, until there are
- * none. Returns how many; -EBADFD when the interface is gone; another negative errno value if the
- * first read failed. A frame for which the stack has no memory is read and lost, and counted. */
+ * none. Returns how many; -EBADFD when the interface is gone (of a packet socket only
+ * nst_device_write() tells that); another negative errno value if the first read failed. A frame
+ * for which the stack has no memory is read and lost, and counted. */
 int nst_device_read(struct nst_device *device, struct nst_stack *stack, struct nst_pkt **pkts,
                     size_t max);
 

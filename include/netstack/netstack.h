@@ -472,7 +472,7 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
  * the first `len` bytes off, -EINVAL when there aren't as many. */
-#define NST_SEND_SLICES 2
+#define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
 int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags);
@@ -525,6 +525,10 @@ enum nst_opt {
     NST_OPT_FASTOPEN_CONNECT, /* nst_connect() gives 0 and waits for the first data, which goes
                                  with the SYN, if the peer is known to take it  [0] */
     NST_OPT_MTU_PROBING,      /* enum nst_tcp_mtu_probing, for a connection or listener to be */
+    NST_OPT_REUSEPORT,        /* 0, or a number, before binding: sockets with the same one may have
+                                 one address and port, and what comes for it is spread over them
+                                 by flow; up to 65,535  [0] */
+    NST_OPT_MTU,              /* of the way to the peer, of a connected socket; only to be read */
 
     /* Stream and UDP sockets: as in Linux, those that all have it may be bound to one name, of
      * streams as long as none of them listens. Of UDP sockets the last one gets what is for one. */

@@ -75,6 +75,17 @@ int nst_client_identify(int fd, struct nst_ipc_sockname *out)
     return err == 0 || err == -EBADF ? err : -ENOTSOCK;
 }
 
+/* As the system calls do it. */
+static int put_name(const struct nst_sockaddr *name, struct sockaddr *addr, socklen_t *len)
+{
+    if (!len || (!addr && *len > 0))
+        return -EFAULT;
+    if (*len > INT32_MAX)
+        return -EINVAL;
+    nst_client_addr_write(name, addr, len);
+    return 0;
+}
+
 /* A connection that has failed or ended has no peer. */
 static bool is_over(int fd, const struct nst_ipc_sockname *name)
 {
@@ -92,8 +103,7 @@ int nst_client_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
         return err;
     if (name.kind != NST_IPC_NAME_END || is_over(fd, &name))
         return -ENOTCONN;
-    nst_client_addr_write(&name.peer, addr, len);
-    return 0;
+    return put_name(&name.peer, addr, len);
 }
 
 int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len)
@@ -105,8 +115,7 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len)
         return err;
     if (name.kind != NST_IPC_NAME_END)
         return -EAGAIN;
-    nst_client_addr_write(&name.local, addr, len);
-    return 0;
+    return put_name(&name.local, addr, len);
 }
 
 /* ---- Accepting ------------------------------------------------------------------------------- */
@@ -119,9 +128,7 @@ int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len)
     if (err || name.kind != NST_IPC_NAME_END)
         return -ECONNABORTED;      /* somebody else came in */
     (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
-    if (addr)
-        nst_client_addr_write(&name.peer, addr, len);
-    return 0;
+    return addr ? put_name(&name.peer, addr, len) : 0;
 }
 
 /* ---- Sending datagrams ----------------------------------------------------------------------- */
@@ -141,7 +148,7 @@ static struct nst_addr addr_of(struct in_addr in)
 static int read_control(struct nst_ipc_send *out, const struct cmsghdr *c)
 {
     struct in_pktinfo info;
-    int number;
+    int number = 0;
 
     if (c->cmsg_level != IPPROTO_IP)
         return c->cmsg_level == SOL_SOCKET ? -EINVAL : 0;
@@ -151,9 +158,12 @@ static int read_control(struct nst_ipc_send *out, const struct cmsghdr *c)
         out->from.link = (nst_link)info.ipi_ifindex;
         return 0;
     }
-    if (c->cmsg_len != CMSG_LEN(sizeof number))
+    if (c->cmsg_type == IP_TOS && c->cmsg_len == CMSG_LEN(1))
+        number = *CMSG_DATA(c);
+    else if (c->cmsg_len == CMSG_LEN(sizeof number))
+        memcpy(&number, CMSG_DATA(c), sizeof number);
+    else
         return -EINVAL;
-    memcpy(&number, CMSG_DATA(c), sizeof number);
     if (c->cmsg_type == IP_TTL && number >= 1 && number <= UINT8_MAX)
         out->ttl = (uint8_t)number;
     else if (c->cmsg_type == IP_TOS && number >= 0 && number <= UINT8_MAX)
@@ -243,11 +253,11 @@ ssize_t nst_client_sendto(int fd, const void *data, size_t size, int flags,
 
 /* ---- Receiving datagrams --------------------------------------------------------------------- */
 
-/* Appends a control message, as far as there is room. */
-static void put_control(struct msghdr *msg, size_t room, int type, const void *value, size_t size)
+void nst_client_put_control(struct msghdr *msg, size_t room, int level, int type, const void *value,
+                            size_t size)
 {
     size_t space = CMSG_SPACE(size);
-    struct cmsghdr head = {.cmsg_len = CMSG_LEN(size), .cmsg_level = IPPROTO_IP, .cmsg_type = type};
+    struct cmsghdr head = {.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
 
     if (space > room - msg->msg_controllen) {
         msg->msg_flags |= MSG_CTRUNC;
@@ -269,15 +279,26 @@ static void put_controls(struct msghdr *msg, size_t room, const struct nst_ipc_s
     memcpy(&info.ipi_addr, name->local.addr.bytes, sizeof info.ipi_addr);
     info.ipi_spec_dst = info.ipi_addr;
     if (name->flags & NST_IPC_TELL_PKTINFO)
-        put_control(msg, room, IP_PKTINFO, &info, sizeof info);
+        nst_client_put_control(msg, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     if (name->flags & NST_IPC_TELL_TTL)
-        put_control(msg, room, IP_TTL, &ttl, sizeof ttl);
+        nst_client_put_control(msg, room, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
     if (name->flags & NST_IPC_TELL_TOS)
-        put_control(msg, room, IP_TOS, &name->tos, sizeof name->tos);
+        nst_client_put_control(msg, room, IPPROTO_IP, IP_TOS, &name->tos, sizeof name->tos);
+}
+
+/* The kernel tells itself when a datagram arrived (SO_TIMESTAMP); nothing else is passed on. */
+static void put_times(struct msghdr *msg, size_t room, struct msghdr *bare)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(bare); c; c = CMSG_NXTHDR(bare, c))
+        if (c->cmsg_level == SOL_SOCKET &&
+            (c->cmsg_type == SCM_TIMESTAMP || c->cmsg_type == SCM_TIMESTAMPNS))
+            nst_client_put_control(msg, room, SOL_SOCKET, c->cmsg_type, CMSG_DATA(c),
+                                   c->cmsg_len - CMSG_LEN(0));
 }
 
 ssize_t nst_client_recvmsg(int fd, struct msghdr *msg, int flags)
 {
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct timespec))];
     struct sockaddr_un from = {0};
     struct nst_ipc_sockname name = {0};
     size_t room = msg->msg_control ? msg->msg_controllen : 0;
@@ -286,6 +307,11 @@ ssize_t nst_client_recvmsg(int fd, struct msghdr *msg, int flags)
                           .msg_iov = msg->msg_iov,
                           .msg_iovlen = msg->msg_iovlen};
     int err = nst_client_identify(fd, &name);
+
+    if (!err && name.protocol != IPPROTO_TCP) {
+        bare.msg_control = control;
+        bare.msg_controllen = sizeof control;
+    }
     ssize_t got = err ? err : recvmsg(fd, &bare, flags);
 
     if (got < 0)
@@ -298,6 +324,7 @@ ssize_t nst_client_recvmsg(int fd, struct msghdr *msg, int flags)
     }
     if (msg->msg_name)
         nst_client_addr_write(&name.peer, msg->msg_name, &msg->msg_namelen);
+    put_times(msg, room, &bare);
     put_controls(msg, room, &name);
     return got;
 }

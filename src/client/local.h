@@ -23,6 +23,11 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len);
  * the data). Then its peer's name; `addr` may be NULL. 0 or -errno, as accept() would fail. */
 int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len);
 
+/* Appends a control message to those that msg->msg_control, `room` bytes, holds already, or notes
+ * MSG_CTRUNC. */
+void nst_client_put_control(struct msghdr *msg, size_t room, int level, int type, const void *value,
+                            size_t size);
+
 /* An address of AF_INET to ours, and back. -EINVAL (too short), -EAFNOSUPPORT. The other way,
  * `*len` is the room, and then the whole length, as for the system calls. */
 int nst_client_addr_read(struct nst_sockaddr *out, const struct sockaddr *addr, socklen_t len);

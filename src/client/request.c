@@ -216,13 +216,22 @@ static void after_call(struct nst_client_request *r, int err, const json_t *answ
 
 /* ---- socket() -------------------------------------------------------------------------------- */
 
+enum {
+    TYPES = 11,     /* of sockets, to Linux */
+    PROTOCOLS = 263 /* IPPROTO_MAX of Linux, which counts some that IP cannot carry */
+};
+
 /* The protocol, or the errno that the kernel would give. */
 static int protocol_of(const struct nst_client_request *r)
 {
     int type = r->type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+    if (type < 0 || type >= TYPES)
+        return -EINVAL;
     if (r->domain != AF_INET)
         return -EAFNOSUPPORT;
+    if (r->protocol < 0 || r->protocol >= PROTOCOLS)
+        return -EINVAL;
     switch (type) {
     case SOCK_STREAM:
         return r->protocol == 0 || r->protocol == IPPROTO_TCP ? IPPROTO_TCP : -EPROTONOSUPPORT;
@@ -231,6 +240,8 @@ static int protocol_of(const struct nst_client_request *r)
             return IPPROTO_ICMP;
         return r->protocol == 0 || r->protocol == IPPROTO_UDP ? IPPROTO_UDP : -EPROTONOSUPPORT;
     case SOCK_RAW:
+        return r->protocol == 0 ? -EPROTONOSUPPORT : -EPERM;
+    case SOCK_PACKET: /* the old name of AF_PACKET */
         return -EPERM;
     default:
         return -ESOCKTNOSUPPORT;
@@ -251,7 +262,7 @@ static void after_open(struct nst_client_request *r, int err, const json_t *answ
     (void)answer;
     if (passed >= 0)
         set_flags(passed, r->type);
-    finish(r, err ? err : passed >= 0 ? passed : -ENETDOWN);
+    finish(r, err ? err : passed >= 0 ? passed : -EMFILE); /* there was no room for it here */
 }
 
 static void do_socket(struct nst_client_request *r)
@@ -272,7 +283,11 @@ static void do_socket(struct nst_client_request *r)
 static void do_bind(struct nst_client_request *r)
 {
     struct nst_sockaddr local;
-    int err = nst_client_addr_read(&local, (const struct sockaddr *)&r->addr, r->addrlen);
+    struct sockaddr_in *in = (struct sockaddr_in *)&r->addr;
+
+    if (in->sin_family == AF_UNSPEC && in->sin_addr.s_addr == INADDR_ANY)
+        in->sin_family = AF_INET; /* as Linux takes it */
+    int err = nst_client_addr_read(&local, (const struct sockaddr *)in, r->addrlen);
 
     if (err)
         finish(r, err);
@@ -309,7 +324,9 @@ static int join(const struct nst_client_request *r, const json_t *answer)
     struct sockaddr_un addr;
     socklen_t len = nst_ipc_name_emit(&end, &addr);
 
-    return connect(r->fd, (const struct sockaddr *)&addr, len) == 0 ? 0 : -errno;
+    if (connect(r->fd, (const struct sockaddr *)&addr, len) == 0)
+        return 0;
+    return errno == ECONNREFUSED ? -ENETDOWN : -errno; /* nobody is there any more */
 }
 
 /* Writes until it is not writable, and one byte more, which is to stay as the sentinel. Returns how
@@ -460,15 +477,26 @@ static void after_setsockopt(struct nst_client_request *r, int err, const json_t
     finish(r, err == -ENOTCONN ? 0 : err);
 }
 
+/* What means nothing to a datagram socket, but is remembered. */
+static bool is_streams_own(const struct nst_client_request *r)
+{
+    return r->name.protocol != IPPROTO_TCP &&
+           (r->option == SO_KEEPALIVE || r->option == SO_OOBINLINE);
+}
+
 static void do_setsockopt(struct nst_client_request *r)
 {
     char digits[2 * NST_CLIENT_VALUE_MAX + 1] = "";
     int err;
     enum nst_client_answers who = nst_client_option(r->level, r->option, &err);
 
-    if (who == NST_CLIENT_BY_US)
+    if (r->level == SOL_SOCKET && r->value_len < sizeof(int))
+        err = -EINVAL; /* the kernel looks at the length first */
+    else if (who == NST_CLIENT_BY_US || (r->level == SOL_SOCKET && r->option == SO_ERROR))
         err = -ENOPROTOOPT;
-    if ((who == NST_CLIENT_BY_KERNEL || who == NST_CLIENT_BY_BOTH) &&
+    else if (who == NST_CLIENT_BY_BOTH && is_streams_own(r))
+        who = NST_CLIENT_BY_KERNEL;
+    if (!err && (who == NST_CLIENT_BY_KERNEL || who == NST_CLIENT_BY_BOTH) &&
         setsockopt(r->fd, r->level, r->option, r->value, r->value_len) != 0)
         err = -errno;
     if (err || who == NST_CLIENT_BY_KERNEL) {
@@ -518,6 +546,19 @@ static void after_getsockopt(struct nst_client_request *r, int err, const json_t
     finish(r, err ? err : len < 0 ? -ENETDOWN : 0);
 }
 
+/* What a connection has from its listener, of which its own descriptor knows nothing. */
+static bool may_be_inherited(const struct nst_client_request *r)
+{
+    return r->name.protocol == IPPROTO_TCP && r->level == SOL_SOCKET &&
+           (r->option == SO_KEEPALIVE || r->option == SO_OOBINLINE || r->option == SO_REUSEADDR);
+}
+
+/* Whether the level is one of the socket's. */
+static bool speaks_level(const struct nst_client_request *r)
+{
+    return r->level == SOL_SOCKET || r->level == IPPROTO_IP || r->level == r->name.protocol;
+}
+
 static void do_getsockopt(struct nst_client_request *r)
 {
     int err;
@@ -525,11 +566,13 @@ static void do_getsockopt(struct nst_client_request *r)
     bool is_error = r->level == SOL_SOCKET && r->option == SO_ERROR;
 
     r->value_len = (socklen_t)nst_min(r->value_len, sizeof r->value);
+    if (!err && !speaks_level(r))
+        err = -EOPNOTSUPP;
     if (err) {
         finish(r, err);
     } else if (who == NST_CLIENT_BY_US) {
         put_int(r, r->option == SO_DOMAIN ? AF_INET : r->name.protocol);
-    } else if (who != NST_CLIENT_BY_DAEMON) {
+    } else if (who != NST_CLIENT_BY_DAEMON && !may_be_inherited(r)) {
         err = getsockopt(r->fd, r->level, r->option, r->value, &r->value_len) == 0 ? 0 : -errno;
         finish(r, err);
     } else {
@@ -537,6 +580,47 @@ static void do_getsockopt(struct nst_client_request *r)
         json_object_set_new(call, "length", json_integer(is_error ? sizeof(int) : r->value_len));
         call_take(r, call, is_error ? after_error : after_getsockopt);
     }
+}
+
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+static uint8_t byte_in(const json_t *answer, const char *key)
+{
+    return (uint8_t)json_integer_value(json_object_get(answer, key));
+}
+
+/* The error that poll() told of goes with the first: AF_UNIX knows but one. */
+static void after_queued_error(struct nst_client_request *r, int err, const json_t *answer,
+                               int passed)
+{
+    const struct nst_sockaddr to = end_in(answer, "address", "port"),
+                              offender = end_in(answer, "offender", "");
+    bool icmp = json_is_true(json_object_get(answer, "icmp"));
+    socklen_t len = sizeof r->error.offender;
+    int sent = err ? 0
+                   : nst_ipc_hex_parse(r->value, sizeof r->value,
+                                       json_string_value(json_object_get(answer, "sent")));
+
+    (void)passed;
+    forget_error(r->fd);
+    r->value_len = sent > 0 ? (socklen_t)sent : 0;
+    r->addrlen = sizeof r->addr;
+    nst_client_addr_write(&to, (struct sockaddr *)&r->addr, &r->addrlen);
+    nst_client_addr_write(&offender, (struct sockaddr *)&r->error.offender, &len);
+    if (!nst_addr_is_set(&offender.addr))
+        r->error.offender.sin_family = AF_UNSPEC;
+    r->error.what = (struct sock_extended_err){
+        .ee_errno = (uint32_t)json_integer_value(json_object_get(answer, "errno")),
+        .ee_origin = icmp ? SO_EE_ORIGIN_ICMP : SO_EE_ORIGIN_LOCAL,
+        .ee_type = byte_in(answer, "type"),
+        .ee_code = byte_in(answer, "code"),
+        .ee_info = (uint32_t)json_integer_value(json_object_get(answer, "info"))};
+    finish(r, err);
+}
+
+static void do_error(struct nst_client_request *r)
+{
+    call_take(r, about(r, "error"), after_queued_error);
 }
 
 /* ---- Those that have gone -------------------------------------------------------------------- */
@@ -559,6 +643,7 @@ void nst_client_submit(struct nst_client_conn *conn, struct nst_client_request *
         [NST_CLIENT_GETPEERNAME] = do_getpeername,
         [NST_CLIENT_SETSOCKOPT] = do_setsockopt,
         [NST_CLIENT_GETSOCKOPT] = do_getsockopt,
+        [NST_CLIENT_ERROR] = do_error,
         [NST_CLIENT_SWEEP] = do_sweep,
     };
 

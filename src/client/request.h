@@ -23,6 +23,7 @@
 #include "ipc/name.h"
 #include "netstack/loop.h"
 
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/types.h>
 
@@ -45,10 +46,17 @@ enum nst_client_op {
     NST_CLIENT_GETPEERNAME, /* fd -> addr, addrlen */
     NST_CLIENT_SETSOCKOPT,  /* fd, level, option, value, value_len */
     NST_CLIENT_GETSOCKOPT,  /* fd, level, option, value, value_len -> value, value_len */
+    NST_CLIENT_ERROR,       /* fd -> error, of what was sent to addr: value, value_len; -EAGAIN */
     NST_CLIENT_SWEEP,       /* a process has ended: its sockets are to be found dead soon */
 };
 
-#define NST_CLIENT_VALUE_MAX 512 /* bytes of an option */
+#define NST_CLIENT_VALUE_MAX 512 /* bytes of an option, or of what was sent */
+
+/* What recvmsg(MSG_ERRQUEUE) tells with IP_RECVERR. */
+struct nst_client_error {
+    struct sock_extended_err what;
+    struct sockaddr_in offender;
+};
 
 /* Fill in what the operation takes, `done`, and zero the rest. It must stay where it is, and the
  * descriptor must stay open, until `done` is called or the request is cancelled. */
@@ -64,6 +72,8 @@ struct nst_client_request {
     int level, option;
     uint8_t value[NST_CLIENT_VALUE_MAX];
     socklen_t value_len; /* getsockopt: the room on the way in, what there is on the way out */
+
+    struct nst_client_error error;
 
     nst_client_done *done;
     void *arg;  /* yours */

@@ -118,7 +118,7 @@ static void show_unsent(struct nst_capture *c, const struct nst_trace_event *eve
 {
     const struct nst_pkt *pkt = event->pkt;
     struct nst_eth eth = {.dst = pkt->mac, .src = c->daemon->mac, .type = pkt->ethertype};
-    bool framed = pkt->framed || pkt->ethertype == 0 || c->daemon->config.tun;
+    bool framed = pkt->framed || pkt->ethertype == 0 || c->daemon->config.kind == NST_DEVICE_TUN;
     struct nst_ipc_frame frame = frame_of(event, NST_IPC_OUT_DROPPED);
     struct nst_slice slices[1 + NST_PKT_SLICES];
     uint8_t header[NST_ETH_HLEN];
@@ -170,9 +170,13 @@ void nst_capture_trace(void *ctx, const struct nst_trace_event *event)
 
 static json_t *list_links(const struct nst_daemon *d)
 {
+    struct nst_link_info info;
+
+    nst_link_list(d->stack, &info, 1);
     return json_pack("[{s:I, s:s, s:s, s:I}]", "index", (json_int_t)d->link, "name",
-                     nst_device_name(d->device), "medium", d->config.tun ? "ip" : "ethernet", "mtu",
-                     (json_int_t)d->config.mtu);
+                     nst_device_name(d->device), "medium",
+                     info.config.medium == NST_MEDIUM_IP ? "ip" : "ethernet", "mtu",
+                     (json_int_t)info.config.mtu);
 }
 
 static json_t *list_drops(void)

@@ -153,6 +153,14 @@ int nst_config_parse(struct nst_up_config *config, int argc, char *const argv[],
     return r == 0 ? nst_settings_finish(&s, fault) : r;
 }
 
+const char *nst_config_kind(enum nst_device_kind kind)
+{
+    static const char *const kinds[] = {
+        [NST_DEVICE_TAP] = "tap", [NST_DEVICE_TUN] = "tun", [NST_DEVICE_PACKET] = "packet"};
+
+    return kinds[kind];
+}
+
 /* ---- Help ------------------------------------------------------------------------------ */
 
 #define HELP_COLUMN 32
@@ -172,7 +180,7 @@ static void print_help(FILE *out, const char *help)
 void nst_config_usage(FILE *out)
 {
     fputs("Usage: netstack up [flag ...]\n"
-          "Starts the stack on a TAP or TUN device.\n\n",
+          "Starts the stack on a network device.\n\n",
           out);
     for (size_t i = 0; i < nst_settings_count; i++) {
         const struct nst_setting *row = &nst_settings_table[i];

@@ -3,7 +3,7 @@
 #define NST_DAEMON_CONFIG_H
 
 #include "daemon/fault.h"
-#include "netstack/netstack.h"
+#include "netstack/device.h"
 
 #include <stdio.h>
 #include <sys/types.h>
@@ -60,8 +60,8 @@ struct nst_up_person {
 struct nst_up_config {
     char name[NST_UP_NAME_MAX + 1];
     char device[NST_UP_IFNAME_MAX + 1];
-    bool tun;            /* a TUN device: bare IP packets; else TAP */
-    bool offload;        /* use the virtio-net header */
+    enum nst_device_kind kind;
+    bool offload;        /* let the device compute checksums and cut segments */
     bool has_mac;        /* else the owner makes one up */
     struct nst_mac mac;  /* unicast */
     uint32_t mtu;        /* 68 to 65,521 */
@@ -108,6 +108,9 @@ struct nst_up_config {
  * calls for exit code 2; any other value means that the file could not be read. */
 int nst_config_parse(struct nst_up_config *config, int argc, char *const argv[],
                      struct nst_fault *fault);
+
+/* The word for a kind of device, as in `tap`. */
+const char *nst_config_kind(enum nst_device_kind kind);
 
 /* Writes the help text for all flags. */
 void nst_config_usage(FILE *out);

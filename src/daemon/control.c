@@ -52,7 +52,7 @@ static json_t *device_status(const struct nst_daemon *d)
 
     nst_link_list(d->stack, &info, 1);
     return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->device), "kind",
-                     d->config.tun ? "tun" : "tap", "mtu", (json_int_t)info.config.mtu, "mac",
+                     nst_config_kind(d->config.kind), "mtu", (json_int_t)info.config.mtu, "mac",
                      json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
                      d->config.offload);
 }
@@ -223,6 +223,7 @@ static const struct {
     {"name", false, NULL, nst_lent_call_name},
     {"setsockopt", false, NULL, nst_lent_call_setopt},
     {"getsockopt", false, NULL, nst_lent_call_getopt},
+    {"error", false, NULL, nst_lent_call_error},
     {"sweep", false, NULL, nst_lent_call_sweep},
     {"kill", false, NULL, nst_lent_call_kill},
     {"setopt", false, NULL, nst_session_setopt},

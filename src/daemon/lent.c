@@ -35,6 +35,7 @@ struct nst_lender {
     struct nst_lent **slots;
     uint32_t nslots, count, next_free;
     struct nst_list idle, accounts;
+    uint32_t naccounts;
     uint32_t nidle, soon; /* how many are idle, and to be looked at before the sweep slows down */
     struct nst_loop_timer sweep;
     int home_fd; /* the network namespace that the daemon came from; -1: it never left */
@@ -184,6 +185,7 @@ struct nst_account *nst_account_of(struct nst_lender *lender, const struct nst_i
     struct nst_account *account = calloc(1, sizeof *account);
     if (account) {
         account->uid = uid;
+        account->number = ++lender->naccounts;
         account->owner = nst_ipc_peer_is_owner(peer);
         account->person = nst_policy_of(&lender->daemon->config, uid);
         nst_list_push_back(&lender->accounts, &account->node);

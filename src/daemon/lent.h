@@ -19,7 +19,8 @@
 struct nst_account {
     struct nst_list node;
     uid_t uid;
-    bool owner; /* of the instance: no limits but the instance's */
+    uint32_t number; /* from 1 on */
+    bool owner;      /* of the instance: no limits but the instance's */
     const struct nst_up_person *person;
     uint32_t sockets, listeners, connecting;
 };
@@ -57,8 +58,10 @@ struct nst_lent_dgram {
     struct nst_loop_fd sink_fd, end_fd;
     struct nst_list sources; /* of struct source, the last used first */
     unsigned nsources;
-    uint8_t tell;          /* enum nst_ipc_name_flag */
-    uint64_t dropped;      /* for want of room in the program's queue */
+    bool errors;      /* kept in a queue, which the program asks for */
+    bool kept;        /* the end's first datagram has been sent, and stays: see raise_error() */
+    uint8_t tell;     /* enum nst_ipc_name_flag */
+    uint64_t dropped; /* for want of room in the program's queue */
     struct nst_held *held; /* read, but the stack had no room for it */
 };
 
@@ -168,6 +171,12 @@ void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready);
 /* Connects it, or with an unspecified address ends that. 0 or -errno. */
 int nst_lent_dgram_connect(struct nst_lent *lent, const struct nst_sockaddr *to);
 
+/* Keeps errors in a queue, or doesn't any more. */
+void nst_lent_dgram_keep_errors(struct nst_lent *lent, bool on);
+
+/* The first error of the queue, with what had been sent in `msg`: how long that was. -EAGAIN. */
+int64_t nst_lent_dgram_error(struct nst_lent *lent, struct nst_msg *msg);
+
 /* ---- lentopts.c -------------------------------------------------------------------------- */
 
 /* setsockopt() and getsockopt() with Linux' numbers and layouts. 0 or -errno; `*len` is the room,
@@ -179,6 +188,6 @@ int nst_lent_getopt(struct nst_lent *lent, int level, int option, uint8_t *value
 
 nst_session_call nst_lent_call_open, nst_lent_call_bind, nst_lent_call_connect, nst_lent_call_begin,
     nst_lent_call_listen, nst_lent_call_name, nst_lent_call_setopt, nst_lent_call_getopt,
-    nst_lent_call_sweep, nst_lent_call_kill;
+    nst_lent_call_error, nst_lent_call_sweep, nst_lent_call_kill;
 
 #endif

@@ -290,6 +290,36 @@ void nst_lent_call_getopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
     nst_ipc_reply_take(peer, id, json_pack("{s:s}", "value", digits));
 }
 
+/* ---- error ----------------------------------------------------------------------------------- */
+
+void nst_lent_call_error(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                         const json_t *args)
+{
+    struct nst_lent *lent = named(d, peer, id, args);
+    char sent[2 * VALUE_MAX + 1] = "", to[NST_ADDR_TEXT], offender[NST_ADDR_TEXT];
+    uint8_t value[VALUE_MAX];
+    struct nst_slice data = {value, sizeof value};
+    struct nst_msg msg = {.data = &data, .ndata = 1};
+
+    if (!lent)
+        return;
+    int64_t len = nst_lent_dgram_error(lent, &msg);
+    if (len < 0) {
+        nst_ipc_error(peer, id, (int)len, "there is no error");
+        return;
+    }
+    const struct nst_sock_error *e = &msg.error;
+    nst_ipc_hex_print(sent, value, nst_min((size_t)len, sizeof value));
+    nst_ipc_reply_take(
+        peer, id,
+        json_pack("{s:i, s:b, s:i, s:i, s:I, s:s?, s:s, s:i, s:i, s:s}", "errno", e->err, "icmp",
+                  e->icmp, "type", e->type, "code", e->code, "info", (json_int_t)e->info,
+                  "offender",
+                  nst_addr_is_set(&e->offender) ? nst_addr_print(offender, &e->offender) : NULL,
+                  "address", nst_addr_print(to, &msg.peer.addr), "port", msg.peer.port, "ttl",
+                  msg.ttl, "sent", sent));
+}
+
 /* ---- sweep, kill ----------------------------------------------------------------------------- */
 
 void nst_lent_call_sweep(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,

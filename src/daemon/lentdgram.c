@@ -9,8 +9,14 @@
  * and connected with the program's both ways. Then the kernel lets nothing else through, send()
  * needs no header, and getpeername() tells the peer.
  *
- * When the program doesn't read, its queue fills, and datagrams are dropped, as a network would. */
+ * When the program doesn't read, its queue fills, and datagrams are dropped, as a network would.
+ *
+ * A program that keeps a queue of errors (IP_RECVERR) asks for them by a call. That poll() tells of
+ * one takes a trick: when a socket with something unread turns away from the one it is connected
+ * with, the kernel gives that one an error. So the last datagram that came through the end stays
+ * there, though it has been sent, until the next one comes. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -87,6 +93,24 @@ static bool send_held(struct nst_lent *lent)
     return true;
 }
 
+/* Takes the next datagram from the end, which stays there, and the one before it goes. */
+static ssize_t take_but_keep(struct nst_lent *lent, struct msghdr *msg)
+{
+    struct msghdr nothing = {0};
+    ssize_t len = nst_ipc_datagram_peek(lent->dgram.end, msg);
+
+    if (len >= 0 && lent->dgram.kept)
+        (void)nst_ipc_datagram_take(lent->dgram.end, &nothing);
+    lent->dgram.kept |= len >= 0;
+    return len;
+}
+
+static ssize_t take_from(struct nst_lent *lent, int fd, struct msghdr *msg)
+{
+    return fd == lent->dgram.end && lent->dgram.errors ? take_but_keep(lent, msg)
+                                                       : nst_ipc_datagram_take(fd, msg);
+}
+
 /* Takes one datagram from the sink or the end. False when there is none, or no room for it. */
 static bool take_one(struct nst_lent *lent, int fd, bool has_header)
 {
@@ -97,7 +121,7 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
     struct msghdr msg = {
         .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1};
     size_t skip = has_header ? NST_IPC_SEND_HLEN : 0;
-    ssize_t len = send_held(lent) ? nst_ipc_datagram_take(fd, &msg) : -EAGAIN;
+    ssize_t len = send_held(lent) ? take_from(lent, fd, &msg) : -EAGAIN;
 
     if (len < 0)
         return false;
@@ -140,22 +164,28 @@ static void sources_free(struct nst_lent *lent)
         source_free(lent, source_of(e));
 }
 
+/* Connects a socket of ours with the program's. */
+static int join(int fd, const struct nst_lent *lent)
+{
+    struct sockaddr_un program;
+    socklen_t len = nst_lent_program(lent, &program);
+
+    return connect(fd, (const struct sockaddr *)&program, len) == 0 ? 0 : -errno;
+}
+
 /* A socket of that name, connected with the program's. A descriptor or -errno. */
 static int open_towards(const struct nst_lent *lent, const struct nst_ipc_sockname *name)
 {
     static const int buffer = BUFFER;
-    struct sockaddr_un program;
-    socklen_t len = nst_lent_program(lent, &program);
     int fd = nst_lent_socket(SOCK_DGRAM, name);
 
     if (fd < 0)
         return fd;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    if (connect(fd, (const struct sockaddr *)&program, len) == 0)
-        return fd;
-    int err = -errno;
-    close(fd);
-    return err;
+    int err = join(fd, lent);
+    if (err)
+        close(fd);
+    return err ? err : fd;
 }
 
 static int source_new(struct source **out, struct nst_lent *lent,
@@ -198,6 +228,52 @@ static int source_for(struct nst_lent *lent, const struct nst_ipc_sockname *name
     int err = source_new(&source, lent, name);
     return err ? err : source->fd;
 }
+
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+/* From now on reads of the end see what they have not seen, rather than the first. */
+static void look_behind(int fd, bool on)
+{
+    const int offset = on ? 0 : -1;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+}
+
+/* Makes poll() say that there is an error, if the program's socket is connected and has sent
+ * something since the last time. */
+static void raise_error(struct nst_lent *lent)
+{
+    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    struct nst_lent_dgram *d = &lent->dgram;
+
+    while (d->end >= 0 && take_one(lent, d->end, false))
+        ;
+    if (d->end < 0 || !d->kept || connect(d->end, &nobody, sizeof nobody) != 0)
+        return;
+    d->kept = false;
+    look_behind(d->end, true);
+    (void)join(d->end, lent);
+}
+
+void nst_lent_dgram_keep_errors(struct nst_lent *lent, bool on)
+{
+    struct nst_lent_dgram *d = &lent->dgram;
+
+    (void)nst_setopt(stack_of(lent), lent->sock, NST_OPT_RECVERR, on);
+    d->errors = on;
+    if (d->end >= 0)
+        look_behind(d->end, on);
+}
+
+int64_t nst_lent_dgram_error(struct nst_lent *lent, struct nst_msg *msg)
+{
+    if (lent->protocol == IPPROTO_TCP || !lent->sock)
+        return -EAGAIN;
+    lent->error = 0;
+    return nst_recv(stack_of(lent), lent->sock, msg, NST_RECV_ERROR);
+}
+
+/* ---- What comes ------------------------------------------------------------------------------ */
 
 /* What the program is told about a datagram, which is what it asked for. */
 static struct nst_ipc_sockname source_name(const struct nst_lent *lent, const struct nst_msg *msg)
@@ -257,6 +333,8 @@ void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready)
 
     if ((ready & (NST_READY_IN | NST_READY_ERR)) && !receive_all(lent))
         return;
+    if (ready & NST_READY_ERR && d->errors)
+        raise_error(lent);
     if (!(ready & NST_READY_OUT) || !d->held)
         return;
     while (take_one(lent, d->sink, true))
@@ -273,6 +351,7 @@ static void close_end(struct nst_lent *lent)
     if (lent->dgram.end >= 0)
         close(lent->dgram.end);
     lent->dgram.end = -1;
+    lent->dgram.kept = false;
 }
 
 static int open_end(struct nst_lent *lent)
@@ -290,6 +369,7 @@ static int open_end(struct nst_lent *lent)
         return fd;
     sources_free(lent);
     lent->dgram.end = fd;
+    look_behind(fd, lent->dgram.errors);
     return nst_loop_fd_add(lent->daemon->loop, &lent->dgram.end_fd, fd, NST_LOOP_IN);
 }
 

@@ -13,11 +13,13 @@
 #include "core/base/timer.h"
 #include "daemon/lent.h"
 
+#define DEFAULT_TTL 64
+
 /* How a value stands for the stack's. */
 enum form {
     FORM_NUMBER, /* an int, as it is */
     FORM_BOOL,   /* an int, 0 or not */
-    FORM_BYTE,   /* IP_MULTICAST_*: an int or a single byte */
+    FORM_BYTE,   /* of IP: an int or a single byte */
     FORM_BUFFER, /* an int, which Linux doubles */
     FORM_LINGER, /* struct linger */
 };
@@ -37,7 +39,7 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_KEEPALIVE, NST_OPT_KEEPALIVE, FORM_BOOL},
     {SOL_SOCKET, SO_OOBINLINE, NST_OPT_OOBINLINE, FORM_BOOL},
     {SOL_SOCKET, SO_LINGER, NST_OPT_LINGER, FORM_LINGER},
-    {IPPROTO_IP, IP_TTL, NST_OPT_TTL, FORM_NUMBER},
+    {IPPROTO_IP, IP_TTL, NST_OPT_TTL, FORM_BYTE},
     {IPPROTO_IP, IP_TOS, NST_OPT_TOS, FORM_BYTE},
     {IPPROTO_IP, IP_MULTICAST_TTL, NST_OPT_MULTICAST_TTL, FORM_BYTE},
     {IPPROTO_IP, IP_MULTICAST_LOOP, NST_OPT_MULTICAST_LOOP, FORM_BYTE},
@@ -64,13 +66,13 @@ static const struct {
 };
 
 /* What is on or off and changes nothing here, but programs want to set: a flag of each in
- * `remembered`. The stack has no groups of listeners, no queue of errors, and chooses ports late.
- */
+ * `remembered`. No datagram's IP options are told, and the stack chooses ports late. */
 static const struct {
     int level, option;
 } idle_options[] = {
-    {SOL_SOCKET, SO_REUSEPORT},
-    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_RECVERR}, /* but for datagrams: see keep() */
+    {IPPROTO_IP, IP_RECVOPTS},
+    {IPPROTO_IP, IP_RETOPTS},
     {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
 };
 
@@ -116,13 +118,33 @@ static int read_int(const uint8_t *value, size_t len, int *out)
     return 0;
 }
 
-/* IPPROTO_IP takes a byte where others want an int. */
+/* IPPROTO_IP takes a byte where others want an int, and nothing for 0. */
 static int read_byte(const uint8_t *value, size_t len, int *out)
 {
-    if (len >= sizeof *out || len == 0)
+    if (len >= sizeof *out)
         return read_int(value, len, out);
-    *out = value[0];
+    *out = len ? value[0] : 0;
     return 0;
+}
+
+/* What Linux makes of values that are none. */
+static int64_t forgiven(const struct option *o, int64_t number)
+{
+    switch (o->opt) {
+    case NST_OPT_TOS:
+        return number & UINT8_MAX;
+    case NST_OPT_TTL:
+        return number == -1 ? DEFAULT_TTL : number;
+    case NST_OPT_MULTICAST_TTL:
+        return number == -1 ? 1 : number;
+    case NST_OPT_MULTICAST_LOOP:
+        return number != 0;
+    case NST_OPT_SNDBUF:
+    case NST_OPT_RCVBUF:
+        return number < 0 ? INT32_MAX : number;
+    default:
+        return number;
+    }
 }
 
 static int read_value(enum form form, const uint8_t *value, size_t len, int64_t *out)
@@ -195,6 +217,17 @@ static int change_membership(struct nst_lent *lent, bool join, const uint8_t *va
                 : nst_leave(stack_of(lent), lent->sock, link, &group, NULL);
 }
 
+/* Sockets of one user may share a port: the user's number tells the stack so. */
+static int share_port(struct nst_lent *lent, const uint8_t *value, size_t len)
+{
+    int on = 0;
+    int err = read_int(value, len, &on);
+
+    return err ? err
+               : nst_setopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT,
+                            on ? lent->account->number : 0);
+}
+
 static int change_source(struct nst_lent *lent, bool join, const uint8_t *value, size_t len)
 {
     struct ip_mreq_source request;
@@ -220,6 +253,8 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     int number = 0;
 
     if (level == IPPROTO_TCP && option == TCP_CONGESTION) {
+        if (len == 0)
+            return -EINVAL;
         memcpy(name, value, nst_min(len, sizeof name - 1));
         return nst_set_congestion(stack_of(lent), lent->sock, name);
     }
@@ -231,6 +266,8 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     }
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
+    if (level == SOL_SOCKET && option == SO_REUSEPORT)
+        return share_port(lent, value, len);
     if (level != IPPROTO_IP || stream)
         return -ENOPROTOOPT;
     switch (option) {
@@ -243,7 +280,7 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     case IP_MULTICAST_IF:
         return nst_setopt(stack_of(lent), lent->sock, NST_OPT_MULTICAST_LINK, lent->daemon->link);
     case IP_MTU_DISCOVER:
-        if (read_int(value, len, &number) != 0 || number < IP_PMTUDISC_DONT ||
+        if (read_byte(value, len, &number) != 0 || number < IP_PMTUDISC_DONT ||
             number > IP_PMTUDISC_OMIT)
             return -EINVAL;
         return nst_setopt(stack_of(lent), lent->sock, NST_OPT_DONTFRAG,
@@ -251,6 +288,20 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     default:
         return -ENOPROTOOPT;
     }
+}
+
+/* Remembers what is on or off. */
+static int keep(struct nst_lent *lent, uint8_t flag, const uint8_t *value, size_t len)
+{
+    int on = 0;
+    int err = read_byte(value, len, &on);
+
+    if (err)
+        return err;
+    lent->remembered = (uint8_t)(on ? lent->remembered | flag : lent->remembered & ~flag);
+    if (flag == idle_flag(IPPROTO_IP, IP_RECVERR) && lent->protocol != IPPROTO_TCP)
+        nst_lent_dgram_keep_errors(lent, on);
+    return 0;
 }
 
 int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t *value, size_t len)
@@ -262,11 +313,8 @@ int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t 
 
     if (!lent->sock)
         return 0; /* it has ended, and there is nothing that would do otherwise */
-    if (idle) {
-        if ((err = read_byte(value, len, &on)) == 0)
-            lent->remembered = (uint8_t)(on ? lent->remembered | idle : lent->remembered & ~idle);
-        return err;
-    }
+    if (idle)
+        return keep(lent, idle, value, len);
     if (flag) {
         if ((err = read_byte(value, len, &on)) == 0)
             lent->dgram.tell = (uint8_t)(on ? lent->dgram.tell | flag : lent->dgram.tell & ~flag);
@@ -276,7 +324,7 @@ int nst_lent_setopt(struct nst_lent *lent, int level, int option, const uint8_t 
         return set_special(lent, level, option, value, len);
     if ((err = read_value(o->form, value, len, &number)))
         return err;
-    return nst_setopt(stack_of(lent), lent->sock, o->opt, number);
+    return nst_setopt(stack_of(lent), lent->sock, o->opt, forgiven(o, number));
 }
 
 /* ---- TCP_INFO -------------------------------------------------------------------------------- */
@@ -408,7 +456,19 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
         write_value(value, len, name, sizeof name);
         return 0;
     }
-    if (level != IPPROTO_IP || option != IP_MTU_DISCOVER || stream || !lent->sock)
+    if (level == SOL_SOCKET && option == SO_REUSEPORT) {
+        err = lent->sock ? nst_getopt(stack_of(lent), lent->sock, NST_OPT_REUSEPORT, &number) : 0;
+        write_number(FORM_NUMBER, number != 0, value, len);
+        return err;
+    }
+    if (level != IPPROTO_IP || stream || !lent->sock)
+        return -ENOPROTOOPT;
+    if (option == IP_MTU) {
+        err = nst_getopt(stack_of(lent), lent->sock, NST_OPT_MTU, &number);
+        write_number(FORM_NUMBER, number, value, len);
+        return err;
+    }
+    if (option != IP_MTU_DISCOVER)
         return -ENOPROTOOPT;
     if ((err = nst_getopt(stack_of(lent), lent->sock, NST_OPT_DONTFRAG, &number)) == 0)
         write_number(FORM_NUMBER, number ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, value, len);

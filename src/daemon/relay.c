@@ -131,7 +131,7 @@ static int send_on(struct nst_relay *r)
     struct nst_slice room[NST_SEND_SLICES];
     size_t waiting;
 
-    while ((waiting = unsent(r)) > 0) {
+    while (!r->dry && (waiting = unsent(r)) > 0) {
         int n = nst_send_reserve(stack_of(r), r->sock, nst_min(waiting, BATCH), room);
         if (n < 0)
             return n;
@@ -145,6 +145,7 @@ static int send_on(struct nst_relay *r)
         if (got < 0)
             return (int)got;
     }
+    r->dry = true; /* until the next edge */
     if (r->no_more && !r->fin_sent) {
         r->fin_sent = true;
         (void)nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR);
@@ -189,14 +190,23 @@ static int receive_on(struct nst_relay *r)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-/* Ends it in order: with the sentinel out, the program sees no reset. */
-static void finish(struct nst_relay *r)
+/* Ends it with the sentinel out: the program sees no reset. */
+static void finish(struct nst_relay *r, int err)
 {
     char sentinel;
 
     if (r->sentinel)
         (void)recv(r->fd, &sentinel, 1, MSG_DONTWAIT);
-    r->ended(r, 0);
+    r->ended(r, err);
+}
+
+/* Whether a reset came after all that there was to read: who writes is to have EPIPE for it. */
+static bool is_reset_after_end(const struct nst_relay *r)
+{
+    struct nst_sock_info info;
+
+    return r->eof_given && !r->fin_sent && nst_info(stack_of(r), r->sock, &info) == 0 &&
+           info.state == NST_TCP_CLOSED;
 }
 
 /* Whether the program has closed it and wants a reset for that. */
@@ -219,7 +229,9 @@ static void carry(struct nst_relay *r)
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
-        finish(r);
+        finish(r, 0);
+    else if (is_reset_after_end(r))
+        finish(r, -EPIPE);
 }
 
 void nst_relay_ready(struct nst_relay *r)
@@ -232,6 +244,7 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
     struct nst_relay *r = NST_CONTAINER(fd, struct nst_relay, end);
 
     (void)loop, (void)budget; /* the send queue is the bound */
+    r->dry &= !(events & ~(unsigned)NST_LOOP_OUT);
     r->no_more |= (events & (NST_LOOP_RDHUP | NST_LOOP_HUP)) != 0;
     r->gone |= (events & NST_LOOP_HUP) != 0;
     r->broken |= (events & NST_LOOP_ERR) != 0;

@@ -15,6 +15,7 @@ struct nst_relay {
     struct nst_loop_timer retry; /* after there was no memory */
     bool sentinel;               /* the first byte in the socket has been sent already */
     bool amid;                   /* what is in the socket is the rest of more */
+    bool dry;                    /* all was sent that was in the socket when it was last readable */
     bool maybe_marked;           /* ... or is a mark: nothing was read yet */
     bool no_more, gone, broken;  /* RDHUP, HUP and ERR were seen */
     bool fin_sent, eof_given;

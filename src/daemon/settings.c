@@ -121,8 +121,15 @@ static const char *set_ifname(char *field, const char *value)
     return NULL;
 }
 
+/* A device of ours; or packet:IFNAME, somebody else's. */
 static const char *set_device(struct nst_settings *s, const char *value)
 {
+    static const char packet[] = "packet:";
+
+    if (strncmp(value, packet, strlen(packet)) == 0) {
+        s->config->kind = NST_DEVICE_PACKET;
+        value += strlen(packet);
+    }
     return set_ifname(s->config->device, value);
 }
 
@@ -133,12 +140,13 @@ static const char *set_nat(struct nst_settings *s, const char *value)
 
 static const char *set_kind(struct nst_settings *s, const char *value)
 {
-    static const struct word kinds[] = {{"tap", false}, {"tun", true}};
-    int tun;
+    static const struct word kinds[] = {
+        {"tap", NST_DEVICE_TAP}, {"tun", NST_DEVICE_TUN}, {"packet", NST_DEVICE_PACKET}};
+    int kind;
 
-    if (!parse_word(kinds, NST_ARRAY_LEN(kinds), value, &tun))
-        return "tap or tun";
-    s->config->tun = tun;
+    if (!parse_word(kinds, NST_ARRAY_LEN(kinds), value, &kind))
+        return "tap, tun or packet";
+    s->config->kind = (enum nst_device_kind)kind;
     return NULL;
 }
 
@@ -171,6 +179,7 @@ static const char *set_mtu(struct nst_settings *s, const char *value)
     if (mtu < MTU_MIN || mtu > MTU_MAX)
         return accepted;
     s->config->mtu = mtu;
+    s->has_link = true;
     return NULL;
 }
 
@@ -182,6 +191,7 @@ static const char *set_queue(struct nst_settings *s, const char *value)
     if (!parse_number(value, 1000000, &packets, &end) || *end || packets == 0)
         return "a number of packets from 1 to 1000000";
     s->config->queue_pkts = packets;
+    s->has_link = true;
     return NULL;
 }
 
@@ -573,12 +583,13 @@ const struct nst_setting nst_settings_table[] = {
     {FLAG("name", "NAME"), KEY("Netstack", "Name"), .set = set_name,
      .help = "this instance's name (default: $NETSTACK_NAME, or \"default\")"},
     {FLAG("config", "FILE"), .set = set_file, .help = "read FILE first; flags override it"},
-    {FLAG("device", "IFNAME"), KEY("Match", "Name"), .letter = 'd', .set = set_device,
-     .help = "the device to make or attach to (default: tun0)"},
+    {FLAG("device", "[packet:]IFNAME"), KEY("Match", "Name"), .letter = 'd', .set = set_device,
+     .help = "the device to make or attach to (default: tun0);\n"
+             "packet: be a station more on the Ethernet interface IFNAME"},
     {SWITCH("tun", "tun"), KEY("Netstack", "Kind"), .set = set_kind,
      .help = "a TUN device (bare IP packets) instead of TAP"},
     {SWITCH("no-offload", "no"), KEY("Netstack", "Offload"), .set = set_offload,
-     .help = "use the device without the virtio-net header"},
+     .help = "use the device without its offloads: plain frames"},
     {FLAG("mac", "MAC"), KEY("Link", "MACAddress"), .set = set_mac,
      .help = "the stack's MAC address (default: made up)"},
     {FLAG("mtu", "BYTES"), KEY("Link", "MTUBytes"), .set = set_mtu,

@@ -14,6 +14,7 @@ struct nst_settings {
     const char *file; /* --config, or NULL */
     bool help;
     bool has_host, has_gateway, has_acd;
+    bool has_link;                  /* an MTU or a queue, for a device of ours */
     enum nst_acd acd;               /* --acd: for every address */
     bool addresses_are_flags;       /* so the file's are forgotten already */
     bool dns_are_flags;             /* likewise */

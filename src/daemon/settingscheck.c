@@ -60,7 +60,7 @@ static void fill_in(struct nst_settings *s)
             .prefix = {.addr = nst_addr_v4(10, 0, 0, 2), .len = 24}, .acd = NST_ACD_ANNOUNCE};
     for (size_t i = 0; s->has_acd && i < c->naddresses; i++)
         c->addresses[i].acd = s->acd;
-    if (!s->has_host)
+    if (!s->has_host && c->kind != NST_DEVICE_PACKET)
         c->host = first_host(c);
     if (!s->has_gateway)
         c->gateway = c->host.addr;
@@ -105,7 +105,7 @@ static int check_host(const struct nst_settings *s, struct nst_fault *fault)
 
     nst_prefix_print(own, &c->addresses[0].prefix);
     if (!nst_addr_is_set(&c->host.addr)) {
-        if (s->has_host)
+        if (s->has_host || c->kind == NST_DEVICE_PACKET)
             return 0;
         return nst_fault_set(fault, -EINVAL,
                              "%s leaves no address for the host: choose a larger network with "
@@ -158,9 +158,40 @@ static int check_gateways(const struct nst_up_config *c, struct nst_fault *fault
     return r;
 }
 
+/* Somebody else's interface stays as it is, and nobody but the user knows the network there. */
+static int check_packet(const struct nst_settings *s, struct nst_fault *fault)
+{
+    const struct nst_up_config *c = s->config;
+    const char *device = c->device;
+
+    if (c->kind != NST_DEVICE_PACKET)
+        return 0;
+    if (c->naddresses == 0)
+        return nst_fault_set(fault, -EINVAL,
+                             "packet:%s is a network that exists: give an address of it that "
+                             "nobody has, with --address or Address=",
+                             device);
+    if (nst_addr_is_set(&c->host.addr))
+        return nst_fault_set(fault, -EINVAL,
+                             "packet:%s is not changed, so --host-address (HostAddress=) can't be "
+                             "given with it",
+                             device);
+    if (s->has_link)
+        return nst_fault_set(fault, -EINVAL,
+                             "packet:%s is not changed, so --mtu and --queue-length (MTUBytes=, "
+                             "TransmitQueueLength=) can't be given with it",
+                             device);
+    if (c->nat[0])
+        return nst_fault_set(fault, -EINVAL,
+                             "--nat is for a device whose neighbour is the host: with packet:%s "
+                             "give the network's --gateway",
+                             device);
+    return 0;
+}
+
 static int check_device(const struct nst_up_config *c, struct nst_fault *fault)
 {
-    if (c->tun && c->has_mac)
+    if (c->kind == NST_DEVICE_TUN && c->has_mac)
         return nst_fault_set(fault, -EINVAL,
                              "a TUN device has no MAC address: leave out --mac (MACAddress=) or "
                              "--tun (Kind=tun)");
@@ -174,8 +205,11 @@ static int check_device(const struct nst_up_config *c, struct nst_fault *fault)
 
 int nst_settings_finish(struct nst_settings *s, struct nst_fault *fault)
 {
+    int r = check_packet(s, fault);
+
     fill_in(s);
-    int r = check_addresses(s->config, fault);
+    if (r == 0)
+        r = check_addresses(s->config, fault);
     if (r == 0)
         r = check_host(s, fault);
     if (r == 0)

@@ -182,7 +182,7 @@ static bool may_open(struct nst_session *session, uint32_t id, const struct wish
     if (packet && !nst_ipc_peer_is_owner(peer))
         nst_ipc_error(peer, id, -EPERM,
                       "packet sockets are for root and for the user who started the instance");
-    else if (packet && d->config.tun)
+    else if (packet && d->config.kind == NST_DEVICE_TUN)
         nst_ipc_error(peer, id, -EOPNOTSUPP, "%s is a TUN device, which has no Ethernet and no ARP",
                       nst_device_name(d->device));
     else if (wish->ethertype < 0 || wish->ethertype > UINT16_MAX)

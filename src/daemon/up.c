@@ -25,7 +25,7 @@
 static void choose_mac(struct nst_daemon *d)
 {
     d->mac = d->config.mac;
-    if (d->config.has_mac || d->config.tun)
+    if (d->config.has_mac || d->config.kind == NST_DEVICE_TUN)
         return;
     if (getrandom(d->mac.bytes, sizeof d->mac.bytes, 0) < 0)
         abort(); /* cannot fail for six bytes once the system has booted */
@@ -52,7 +52,8 @@ static int make_stack(struct nst_daemon *d)
 {
     const struct nst_up_config *c = &d->config;
     struct nst_config config = {.trace = nst_capture_trace};
-    struct nst_link_config link = {.medium = c->tun ? NST_MEDIUM_IP : NST_MEDIUM_ETHERNET,
+    struct nst_link_config link = {.medium = c->kind == NST_DEVICE_TUN ? NST_MEDIUM_IP
+                                                                       : NST_MEDIUM_ETHERNET,
                                    .mtu = c->mtu,
                                    .offloads = nst_device_offloads(d->device),
                                    .down = true};
@@ -60,7 +61,6 @@ static int make_stack(struct nst_daemon *d)
 
     if (err)
         return err;
-    choose_mac(d);
     link.mac = d->mac;
     memcpy(link.name, nst_device_name(d->device), sizeof link.name);
     config.trace_ctx = d->capture;
@@ -216,14 +216,30 @@ static void stop_ping(struct nst_daemon *d)
 /* ---- Set-up -----------------------------------------------------------------------------------
  */
 
+static int tell_packet_fault(const char *name, int err, struct nst_fault *fault)
+{
+    switch (err) {
+    case -ENODEV:
+        return nst_fault_set(fault, err, "there is no interface %s", name);
+    case -EINVAL:
+        return nst_fault_set(fault, err, "%s is not an Ethernet interface", name);
+    case -EPERM:
+        return nst_fault_set(fault, err, "a packet socket on %s needs the right CAP_NET_RAW", name);
+    default:
+        return nst_fault_system(fault, err, "cannot open a packet socket on %s", name);
+    }
+}
+
 static int open_device(struct nst_daemon *d, struct nst_fault *fault)
 {
-    struct nst_device_config config = {.kind = d->config.tun ? NST_DEVICE_TUN : NST_DEVICE_TAP,
-                                       .plain = !d->config.offload};
+    struct nst_device_config config = {
+        .kind = d->config.kind, .plain = !d->config.offload, .mac = d->mac};
     const char *name = d->config.device;
 
     memcpy(config.name, name, sizeof config.name);
     int err = nst_device_open(&d->device, &config);
+    if (err && config.kind == NST_DEVICE_PACKET)
+        return tell_packet_fault(name, err, fault);
     switch (err) {
     case 0:
         return 0;
@@ -240,7 +256,7 @@ static int open_device(struct nst_daemon *d, struct nst_fault *fault)
     case -EINVAL:
         return nst_fault_set(fault, err,
                              "%s exists and is not a %s device: choose another with --device", name,
-                             d->config.tun ? "TUN" : "TAP");
+                             config.kind == NST_DEVICE_TUN ? "TUN" : "TAP");
     default:
         return nst_fault_system(fault, err, "cannot open the device %s", name);
     }
@@ -292,6 +308,7 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
     int err = nst_loop_new(&d->loop, &config);
 
     raise_limit();
+    choose_mac(d);
     if (!err)
         err = catch_signals(d);
     if (err)
@@ -340,30 +357,62 @@ static void take_down(struct nst_daemon *d)
 /* ---- Words -------------------------------------------------------------------------------------
  */
 
+static void print_stack(const struct nst_daemon *d)
+{
+    const struct nst_up_config *c = &d->config;
+    char text[NST_PREFIX_TEXT], addr[NST_ADDR_TEXT], mac[NST_MAC_TEXT];
+    bool bare = c->kind == NST_DEVICE_TUN, gateway = nst_addr_is_set(&c->gateway);
+    struct nst_link_info link;
+
+    nst_link_list(d->stack, &link, 1);
+    printf("  stack   %s%s%s, MTU %u%s%s\n", nst_prefix_print(text, &c->addresses[0].prefix),
+           bare ? "" : " at ", bare ? "" : nst_mac_print(mac, &d->mac), link.config.mtu,
+           gateway ? ", gateway " : "", gateway ? nst_addr_print(addr, &c->gateway) : "");
+}
+
+static void print_device(const struct nst_daemon *d)
+{
+    const struct nst_up_config *c = &d->config;
+    const char *name = nst_device_name(d->device);
+    const char *how = c->offload ? "with offloads" : "plain";
+    char text[NST_PREFIX_TEXT];
+
+    if (c->kind == NST_DEVICE_PACKET)
+        printf("  device  %s (a packet socket, %s)\n", name, how);
+    else
+        printf("  host    %s on %s (%s, %s)\n",
+               nst_addr_is_set(&c->host.addr) ? nst_prefix_print(text, &c->host) : "no address",
+               name, c->kind == NST_DEVICE_TUN ? "TUN" : "TAP", how);
+}
+
+/* The host answers, or else the gateway, or else nobody but ourselves. */
+static const struct nst_addr *someone_to_ping(const struct nst_up_config *c)
+{
+    if (nst_addr_is_set(&c->host.addr))
+        return &c->host.addr;
+    return nst_addr_is_set(&c->gateway) ? &c->gateway : &c->addresses[0].prefix.addr;
+}
+
 static void print_banner(const struct nst_daemon *d, const char *program)
 {
     const struct nst_up_config *c = &d->config;
-    const struct nst_prefix *own = &c->addresses[0].prefix;
-    char text[NST_PREFIX_TEXT], addr[NST_ADDR_TEXT], peer[NST_ADDR_TEXT], mac[NST_MAC_TEXT];
+    char own[NST_ADDR_TEXT], peer[NST_ADDR_TEXT];
     const char *name = strcmp(c->name, "default") == 0 ? "" : c->name;
     const char *flag = *name ? " --name " : "";
 
     printf("netstack %s: instance '%s' is up\n", NST_VERSION, c->name);
-    printf("  stack   %s%s%s, MTU %u%s%s\n", nst_prefix_print(text, own), c->tun ? "" : " at ",
-           c->tun ? "" : nst_mac_print(mac, &d->mac), c->mtu,
-           nst_addr_is_set(&c->gateway) ? ", gateway " : "",
-           nst_addr_is_set(&c->gateway) ? nst_addr_print(addr, &c->gateway) : "");
-    printf("  host    %s on %s (%s%s)\n",
-           nst_addr_is_set(&c->host.addr) ? nst_prefix_print(text, &c->host) : "no address",
-           nst_device_name(d->device), c->tun ? "TUN" : "TAP",
-           c->offload ? ", with offloads" : ", plain");
+    print_stack(d);
+    print_device(d);
     if (c->nat[0])
         printf("  nat     what the host reaches through %s\n", c->nat);
     if (c->services)
         puts("  serves  echo 7, discard 9, daytime 13, chargen 19 (TCP and UDP)");
-    nst_addr_print(peer, nst_addr_is_set(&c->host.addr) ? &c->host.addr : &own->addr);
-    printf("Try, in another terminal:\n  ping %s\n  %s ping%s%s %s\n  %s stats%s%s\n",
-           nst_addr_print(addr, &own->addr), program, flag, name, peer, program, flag, name);
+    nst_addr_print(own, &c->addresses[0].prefix.addr);
+    nst_addr_print(peer, someone_to_ping(c));
+    puts(c->kind == NST_DEVICE_PACKET ? "Try, from another host of that network and from here:"
+                                      : "Try, in another terminal:");
+    printf("  ping %s\n  %s ping%s%s %s\n  %s stats%s%s\n", own, program, flag, name, peer, program,
+           flag, name);
     printf(c->daemon ? "'%s down%s%s' ends it.\n" : "Ctrl-C ends it.\n", program, flag, name);
     fflush(stdout);
 }

@@ -1,18 +1,14 @@
-/* TAP and TUN.
+/* Devices: frames to packets and back.
  *
- * Each read or write is one frame behind a virtio-net header of ten bytes (none in plain mode).
- * A frame is read into a packet with room for the largest there is; the packet is trimmed to what
- * came, which gives the memory behind a small frame back at once. */
-#include "netstack/device.h"
+ * Each read or write is one frame, behind a virtio-net header of ten bytes where the device has
+ * one. A frame is read into a packet with room for the largest there is; the packet is trimmed to
+ * what came, which gives the memory behind a small frame back at once. How a device is opened, and
+ * what else is peculiar to its kind, is in device_tun.c and device_packet.c. */
+#include "io/device_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <linux/virtio_net.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,10 +16,6 @@
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* since Linux 6.2 */
-#endif
-#ifndef TUN_F_USO4
-#define TUN_F_USO4 0x20 /* of the same age */
-#define TUN_F_USO6 0x40
 #endif
 
 /* The largest IP packet with its Ethernet header and a VLAN tag. */
@@ -33,56 +25,8 @@ _Static_assert(sizeof(struct nst_slice) == sizeof(struct iovec) &&
                    offsetof(struct nst_slice, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(struct nst_slice, len) == offsetof(struct iovec, iov_len),
                "a slice is an iovec");
-_Static_assert(NST_LINK_NAME_MAX == IFNAMSIZ, "interface names have one length");
-
-struct nst_device {
-    int fd;
-    bool plain;
-    uint32_t offloads;
-    char name[IFNAMSIZ];
-    uint64_t no_memory, refused;
-};
 
 /* ---- Opening -------------------------------------------------------------------------------- */
-
-/* What the kernel may hand us. What older kernels refuse is asked for less and less; that governs
- * only the way in, and the kernel takes from us what the header describes. */
-static const unsigned tun_offloads[] = {
-    TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | TUN_F_USO4 | TUN_F_USO6,
-    TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
-    TUN_F_CSUM,
-    0,
-};
-
-static int set_offloads(int fd)
-{
-    int size = sizeof(struct virtio_net_hdr);
-
-    if (ioctl(fd, TUNSETVNETHDRSZ, &size) != 0)
-        return -errno;
-    for (size_t i = 0; i < NST_ARRAY_LEN(tun_offloads); i++)
-        if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)tun_offloads[i]) == 0)
-            return 0;
-    return -errno;
-}
-
-static int attach(struct nst_device *d, const struct nst_device_config *config)
-{
-    int kind = config->kind == NST_DEVICE_TUN ? IFF_TUN : IFF_TAP;
-    struct ifreq request = {0};
-
-    request.ifr_flags = (short)(kind | IFF_NO_PI | (config->plain ? 0 : IFF_VNET_HDR));
-    memcpy(request.ifr_name, config->name, sizeof request.ifr_name);
-    request.ifr_name[sizeof request.ifr_name - 1] = '\0';
-    if (ioctl(d->fd, TUNSETIFF, &request) != 0)
-        return -errno;
-    memcpy(d->name, request.ifr_name, sizeof d->name);
-    /* An interface that was here before may have kept those of its last owner. */
-    if (config->plain)
-        return ioctl(d->fd, TUNSETOFFLOAD, 0UL) == 0 ? 0 : -errno;
-    d->offloads = NST_LINK_CSUM | NST_LINK_TSO4 | NST_LINK_TSO6 | NST_LINK_USO;
-    return set_offloads(d->fd);
-}
 
 int nst_device_open(struct nst_device **out, const struct nst_device_config *config)
 {
@@ -91,9 +35,10 @@ int nst_device_open(struct nst_device **out, const struct nst_device_config *con
 
     if (!d)
         return -ENOMEM;
-    d->plain = config->plain;
-    d->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    err = d->fd < 0 ? -errno : attach(d, config);
+    d->fd = -1;
+    d->kind = config->kind;
+    err = d->kind == NST_DEVICE_PACKET ? nst_device_open_packet(d, config)
+                                       : nst_device_open_tun(d, config);
     if (err) {
         nst_device_close(d);
         return err;
@@ -184,7 +129,7 @@ static struct virtio_net_hdr offload_emit(const struct nst_offload *o)
 
 /* ---- Frames ---------------------------------------------------------------------------------- */
 
-/* A packet's slices with the virtio-net header in front, or without in plain mode. */
+/* A packet's slices with the virtio-net header in front, if the device has one. */
 struct frame_iov {
     struct virtio_net_hdr header;
     struct nst_slice slices[1 + NST_PKT_SLICES];
@@ -198,21 +143,28 @@ static void frame_iov_init(struct frame_iov *v, const struct nst_device *d,
 {
     size_t n = nst_pkt_slices(pkt, v->slices + 1, NST_PKT_SLICES);
 
-    v->header_len = d->plain ? 0 : sizeof v->header;
+    v->header_len = d->header ? sizeof v->header : 0;
     v->slices[0] = (struct nst_slice){&v->header, sizeof v->header};
-    v->first = (struct iovec *)(void *)&v->slices[d->plain ? 1 : 0];
-    v->n = (int)n + (d->plain ? 0 : 1);
+    v->first = (struct iovec *)(void *)&v->slices[d->header ? 0 : 1];
+    v->n = (int)n + (d->header ? 1 : 0);
 }
 
-/* Reads and forgets a frame. */
-static ssize_t lose_frame(struct nst_device *d)
+/* The negative errno value of a read that failed. A packet socket says once that its interface went
+ * down, which is not its end: frames will come again. */
+static int read_error(const struct nst_device *d)
+{
+    return d->kind == NST_DEVICE_PACKET && errno == ENETDOWN ? -EAGAIN : -errno;
+}
+
+/* Reads and forgets a frame: 0 or a negative errno value. */
+static int lose_frame(struct nst_device *d)
 {
     uint8_t scratch[64];
-    ssize_t n = read(d->fd, scratch, sizeof scratch);
 
-    if (n >= 0)
-        d->no_memory++;
-    return n;
+    if (read(d->fd, scratch, sizeof scratch) < 0)
+        return read_error(d);
+    d->no_memory++;
+    return 0;
 }
 
 /* One frame: 1 read, 0 lost for want of memory, or a negative errno value. */
@@ -223,17 +175,17 @@ static int read_frame(struct nst_device *d, struct nst_stack *stack, struct nst_
     ssize_t n;
 
     if (!pkt)
-        return lose_frame(d) < 0 ? -errno : 0;
+        return lose_frame(d);
     frame_iov_init(&v, d, pkt);
     n = readv(d->fd, v.first, v.n);
     if (n < (ssize_t)v.header_len) {
-        int err = n < 0 ? -errno : -EIO;
+        int err = n < 0 ? read_error(d) : -EIO;
         nst_pkt_free(pkt);
         return err;
     }
     size_t len = (size_t)n - v.header_len;
     nst_pkt_trim(pkt, len);
-    if (!d->plain)
+    if (d->header)
         *nst_pkt_offload(pkt) = offload_parse(&v.header, len);
     *out = pkt;
     return 1;
@@ -258,6 +210,15 @@ int nst_device_read(struct nst_device *device, struct nst_stack *stack, struct n
     return (int)n;
 }
 
+/* The errno value of a write that failed, in a TAP's terms. A packet socket whose queue has no room
+ * has dropped the frame, and its interface is gone when it has none. */
+static int write_error(const struct nst_device *d)
+{
+    if (d->kind == NST_DEVICE_PACKET && errno == ENOBUFS)
+        return EIO;
+    return d->kind == NST_DEVICE_PACKET && errno == ENXIO ? EBADFD : errno;
+}
+
 /* True when the frame is done with, written or refused. */
 static bool write_frame(struct nst_device *d, struct nst_pkt *pkt, int *err)
 {
@@ -268,7 +229,7 @@ static bool write_frame(struct nst_device *d, struct nst_pkt *pkt, int *err)
     do
         n = writev(d->fd, v.first, v.n);
     while (n < 0 && errno == EINTR);
-    *err = n < 0 ? errno : 0;
+    *err = n < 0 ? write_error(d) : 0;
     if (*err == EAGAIN || *err == EBADFD || *err == ENOBUFS)
         return false;
     if (*err)

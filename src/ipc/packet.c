@@ -98,7 +98,8 @@ static void forget(int *passed)
 }
 
 /* One packet. Returns its length, 0 at the end, -EPROTO for one that was too long or came with
- * descriptors that weren't expected, or what recvmsg() says. */
+ * descriptors that weren't expected, or what recvmsg() says. One that came with a descriptor for
+ * which this process has no room has come without. */
 static ssize_t receive(int fd, void *buf, size_t size, int *passed)
 {
     struct iovec iov = {buf, size};
@@ -115,8 +116,10 @@ static ssize_t receive(int fd, void *buf, size_t size, int *passed)
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;
-    if (take_rights(&msg, passed, expected) <= expected &&
-        !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+    size_t rights_taken = take_rights(&msg, passed, expected);
+    bool no_room = passed && rights_taken == 0 && msg.msg_flags & MSG_CTRUNC;
+    if (rights_taken <= expected && !(msg.msg_flags & MSG_TRUNC) &&
+        (no_room || !(msg.msg_flags & MSG_CTRUNC)))
         return got;
     forget(passed);
     return -EPROTO;
@@ -169,6 +172,11 @@ ssize_t nst_ipc_stream_recv(int fd, struct iovec *iov, size_t n, int flags)
 ssize_t nst_ipc_datagram_take(int fd, struct msghdr *msg)
 {
     return receive_bare(fd, msg, 0);
+}
+
+ssize_t nst_ipc_datagram_peek(int fd, struct msghdr *msg)
+{
+    return receive_bare(fd, msg, MSG_PEEK);
 }
 
 int nst_ipc_stream_marked(int fd)

@@ -91,6 +91,7 @@ static void hand_over_take(struct nst_run_call *call, int fd, bool cloexec)
     socklen_t len = sizeof addr;
     struct nst_run_supervisor *supervisor = call->supervisor;
     struct nst_ipc_token listener = call->name.token;
+    pid_t tid = call->tid;
     int err = nst_client_accepted(fd, (struct sockaddr *)&addr, &len);
 
     if (!err && call->args[1])
@@ -99,7 +100,7 @@ static void hand_over_take(struct nst_run_call *call, int fd, bool cloexec)
         close(fd);
         nst_run_call_return(call, err);
     } else if (nst_run_call_give(call, fd, cloexec) != 0) {
-        nst_run_keep_take(supervisor, &listener, fd);
+        nst_run_keep_take(supervisor, &listener, tid, fd);
     }
 }
 

@@ -131,20 +131,22 @@ static ssize_t send_stream(const struct nst_run_call *call, int flags)
     if (!nst_run_call_stands(call))
         return -EINTR;
     ssize_t n = send(call->fd, work.data, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL)) {
-        syscall(SYS_tkill, call->tid, SIGPIPE);
-        return -EPIPE;
-    }
     return n < 0 ? -errno : n;
 }
 
-/* Ends the call, or parks it. */
+/* Ends the call, or parks it. The signal comes after the answer: it would end the call before,
+ * which would begin again, and bring the signal again. */
 static void finish_sending(struct nst_run_call *call, ssize_t n, int flags, nst_run_handler *again)
 {
+    bool pipe = n == -EPIPE && is_stream(call) && !(flags & MSG_NOSIGNAL);
+    pid_t tid = call->tid;
+
     if (n == -EAGAIN && may_wait(call, flags))
         nst_run_call_wait(call, NST_LOOP_OUT, again, -EAGAIN);
     else
         nst_run_call_return(call, n);
+    if (pipe)
+        syscall(SYS_tkill, tid, SIGPIPE);
 }
 
 void nst_run_sendto(struct nst_run_call *call)
@@ -155,7 +157,7 @@ void nst_run_sendto(struct nst_run_call *call)
     make_message(call, m);
     m->there.msg_name = (void *)(uintptr_t)call->args[4];
     m->there.msg_namelen = (socklen_t)call->args[5];
-    if (call->args[5] > INT32_MAX)
+    if (call->args[5] > sizeof(struct sockaddr_storage))
         nst_run_call_return(call, -EINVAL);
     else
         finish_sending(call,
@@ -212,7 +214,7 @@ static ssize_t receive_datagram(const struct nst_run_call *call, int flags)
         .msg_control = work.control,
         .msg_controllen = control < sizeof work.control ? control : sizeof work.control,
     };
-    if (flags & MSG_ERRQUEUE) /* which would be the data to AF_UNIX */
+    if (flags & MSG_ERRQUEUE) /* in a plural; to AF_UNIX it would be the data */
         return -EAGAIN;
     ssize_t n = nst_client_recvmsg(call->fd, &here, flags | MSG_DONTWAIT);
     if (n < 0)
@@ -235,13 +237,30 @@ static void finish_receiving(struct nst_run_call *call, ssize_t n, int flags,
         nst_run_call_return(call, n);
 }
 
+/* Lets the kernel receive from a stream, and write no name of AF_UNIX' where TCP would write none:
+ * the room for it, of which the length stands at `room_at`, is nothing. (How long the name would
+ * have been it tells all the same. To receive here instead would be to lose bytes when a signal
+ * ends the call.) */
+static void receive_nameless(struct nst_run_call *call, uint64_t room_at)
+{
+    const socklen_t room = 0;
+    int err = nst_run_call_stands(call)
+                  ? nst_run_target_write(call->tid, room_at, &room, sizeof room)
+                  : -EINTR;
+
+    if (err)
+        nst_run_call_return(call, err);
+    else
+        nst_run_call_continue(call);
+}
+
 void nst_run_recvfrom(struct nst_run_call *call)
 {
     struct msghdr *there = &work.message.there;
     int flags = (int)call->args[3];
 
     if (is_stream(call)) {
-        nst_run_call_continue(call);
+        receive_nameless(call, call->args[5]);
         return;
     }
     make_message(call, &work.message);
@@ -260,12 +279,52 @@ static int write_head(const struct nst_run_call *call, uint64_t to)
     return nst_run_target_write(call->tid, to, &work.message.there, sizeof work.message.there);
 }
 
+/* Copies what came back, and why, to where the caller wants it: the number of bytes, or -errno. */
+static ssize_t write_error(struct nst_run_call *call, const struct nst_client_request *r)
+{
+    struct message *m = &work.message;
+    int err = read_message(call, call->args[1], m);
+    size_t room = m->there.msg_control ? m->there.msg_controllen : 0;
+    struct msghdr here = {.msg_name = (void *)(uintptr_t)&r->addr,
+                          .msg_namelen = m->there.msg_name ? r->addrlen : 0,
+                          .msg_control = work.control,
+                          .msg_flags = MSG_ERRQUEUE};
+
+    if (err || !nst_run_call_stands(call))
+        return err ? err : -EINTR;
+    nst_client_put_control(&here, room < sizeof work.control ? room : sizeof work.control,
+                           IPPROTO_IP, IP_RECVERR, &r->error, sizeof r->error);
+    size_t len = r->value_len < m->total ? r->value_len : m->total;
+    here.msg_flags |= len < r->value_len ? MSG_TRUNC : 0;
+    err = nst_run_target_scatter(call->tid, m->iov, m->there.msg_iovlen, r->value, len);
+    if (!err)
+        err = write_ancillary(call, &m->there, &here);
+    if (!err)
+        err = write_head(call, call->args[1]);
+    return err ? err : (ssize_t)len;
+}
+
+static void on_error(struct nst_client_request *r)
+{
+    struct nst_run_call *call = nst_run_call_of(r);
+
+    nst_run_call_return(call, r->result ? r->result : write_error(call, r));
+}
+
 void nst_run_recvmsg(struct nst_run_call *call)
 {
     int flags = (int)call->args[2], err = read_message(call, call->args[1], &work.message);
 
+    if (!err && !is_stream(call) && flags & MSG_ERRQUEUE) {
+        call->request.op = NST_CLIENT_ERROR;
+        nst_run_call_ask(call, on_error);
+        return;
+    }
     if (!err && is_stream(call) && !(flags & MSG_ERRQUEUE)) {
-        nst_run_call_continue(call);
+        if (work.message.there.msg_name)
+            receive_nameless(call, call->args[1] + offsetof(struct msghdr, msg_namelen));
+        else
+            nst_run_call_continue(call);
         return;
     }
     ssize_t n = err ? err : receive_datagram(call, flags);

@@ -48,6 +48,8 @@ void nst_run_bind(struct nst_run_call *call)
     call->request.op = NST_CLIENT_BIND;
     if (err)
         nst_run_call_return(call, err);
+    else if (nst_run_is_for_host(call))
+        nst_run_pass_to_host(call);
     else
         nst_run_call_ask(call, on_done);
 }
@@ -68,6 +70,10 @@ void nst_run_connect(struct nst_run_call *call)
     call->request.nonblock = nst_run_call_nonblocking(call);
     if (err) {
         nst_run_call_return(call, err);
+        return;
+    }
+    if (nst_run_is_for_host(call)) {
+        nst_run_pass_to_host(call);
         return;
     }
     nst_run_call_limit(call, SO_SNDTIMEO, -EINPROGRESS);

@@ -69,7 +69,7 @@ static int fetch(pid_t launcher, struct hello *hello)
     return hello->notify < 0 ? hello->notify : hello->place < 0 ? hello->place : 0;
 }
 
-_Noreturn static void supervise(pid_t launcher, int door, const char *instance)
+_Noreturn static void supervise(pid_t launcher, int door, const struct nst_run_launch *launch)
 {
     struct hello hello;
 
@@ -80,12 +80,13 @@ _Noreturn static void supervise(pid_t launcher, int door, const char *instance)
     if (write(door, &err, sizeof err) != sizeof err || err)
         _exit(NST_RUN_FAILED);
     close(door);
-    _exit(nst_run_supervise(hello.notify, hello.place, instance) == 0 ? 0 : NST_RUN_FAILED);
+    err = nst_run_supervise(hello.notify, hello.place, launch->instance, launch->host_loopback);
+    _exit(err == 0 ? 0 : NST_RUN_FAILED);
 }
 
 /* Starts it by way of a child that ends at once: so it is nobody the program could wait for.
  * Returns our end of the door, or -errno. */
-static int start_supervisor(const char *instance)
+static int start_supervisor(const struct nst_run_launch *launch)
 {
     pid_t launcher = getpid(), child;
     int door[2], status;
@@ -97,7 +98,7 @@ static int start_supervisor(const char *instance)
     if (child == 0) {
         pid_t supervisor = fork();
         if (supervisor == 0)
-            supervise(launcher, door[1], instance);
+            supervise(launcher, door[1], launch);
         _exit(supervisor < 0);
     }
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
@@ -170,7 +171,7 @@ static int preload(const char *shim)
 
 int nst_run_launch(const struct nst_run_launch *launch)
 {
-    int door = start_supervisor(launch->instance), status;
+    int door = start_supervisor(launch), status;
 
     if (door < 0)
         return nst_run_fail(NST_RUN_FAILED, "cannot start a supervisor: %s", strerror(-door));

@@ -13,6 +13,7 @@ struct nst_run_launch {
     const char *instance;              /* whose sockets */
     const struct nst_run_place *place; /* NULL: the program stays where we are */
     const char *shim;                  /* to be preloaded; NULL: none */
+    bool host_loopback;                /* 127.0.0.0/8 is the host's */
     bool verbose;
     char *const *argv; /* the program */
 };

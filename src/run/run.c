@@ -17,7 +17,7 @@
 
 struct options {
     const char *instance;
-    bool shim, namespaces, verbose;
+    bool shim, namespaces, host_loopback, verbose;
     char **up;  /* the flags of `netstack up`, from here ... */
     size_t nup; /* ... so many; `up` is NULL without --up */
     char **argv;
@@ -27,6 +27,7 @@ enum {
     OPT_NAME = 256,
     OPT_NO_SHIM,
     OPT_NO_NAMESPACES,
+    OPT_HOST_LOOPBACK,
     OPT_UP,
 };
 
@@ -34,6 +35,7 @@ static const struct option LONGS[] = {
     {"name", required_argument, NULL, OPT_NAME},
     {"no-shim", no_argument, NULL, OPT_NO_SHIM},
     {"no-namespaces", no_argument, NULL, OPT_NO_NAMESPACES},
+    {"host-loopback", no_argument, NULL, OPT_HOST_LOOPBACK},
     {"up", no_argument, NULL, OPT_UP},
     {"verbose", no_argument, NULL, 'v'},
     {"help", no_argument, NULL, 'h'},
@@ -47,6 +49,7 @@ static const char USAGE[] =
     "\n"
     "      --name NAME      use the instance NAME\n"
     "      --up             start a stack for this program, and end it afterwards\n"
+    "      --host-loopback  127.0.0.0/8 is the host's, for TCP and UDP\n"
     "      --no-namespaces  leave the program in the host's network namespace, where it sees\n"
     "                       the host's interfaces and name servers\n"
     "      --no-shim        do not preload the library that makes some calls faster\n"
@@ -86,6 +89,9 @@ static struct options parse(int argc, char **argv)
             break;
         case OPT_NO_NAMESPACES:
             o.namespaces = false;
+            break;
+        case OPT_HOST_LOOPBACK:
+            o.host_loopback = true;
             break;
         case OPT_UP:
             o.argv = split_up(&o, argv + optind);
@@ -197,7 +203,8 @@ int nst_run_main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
     struct nst_run_place place;
-    struct nst_run_launch launch = {.verbose = o.verbose, .argv = o.argv};
+    struct nst_run_launch launch = {
+        .host_loopback = o.host_loopback, .verbose = o.verbose, .argv = o.argv};
     int status;
 
     launch.instance = nst_ipc_name(o.instance);

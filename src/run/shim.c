@@ -130,7 +130,7 @@ static ssize_t receive_one(int fd, struct msghdr *msg, int flags)
     ssize_t n;
 
     if (flags & MSG_ERRQUEUE && nst_client_identify(fd, &name) == 0)
-        return -EAGAIN; /* it is empty; to AF_UNIX this would be the data */
+        return negated(syscall(SYS_recvmsg, fd, msg, flags));
     WAITING(n, nst_client_recvmsg(fd, msg, flags));
     if (n == -ENOTSOCK)
         WAITING(n, negated(nst_run_recvmsg(fd, msg, flags)));

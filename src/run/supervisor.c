@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -26,6 +27,7 @@ enum {
 
 struct kept {
     struct nst_ipc_token listener;
+    pid_t process; /* that it was accepted for */
     int fd;
 };
 
@@ -34,6 +36,7 @@ struct nst_run_supervisor {
     struct nst_client_conn *conn;
     struct nst_loop_fd notify;
     int place;
+    bool host_loopback;
     struct seccomp_notif *notif; /* of the size that the kernel wants */
     size_t notif_len;
     struct nst_run_pidfds pidfds;
@@ -160,11 +163,65 @@ int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
     return 0;
 }
 
+int nst_run_call_replace(struct nst_run_call *call, int fd)
+{
+    const int number = (int)call->args[0];
+    struct seccomp_notif_addfd add = {
+        .id = call->id,
+        .flags = SECCOMP_ADDFD_FLAG_SETFD,
+        .srcfd = (uint32_t)fd,
+        .newfd = (uint32_t)number,
+        .newfd_flags = nst_run_target_cloexec(call->tid, number) ? O_CLOEXEC : 0,
+    };
+
+    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
+}
+
 bool nst_run_call_stands(const struct nst_run_call *call)
 {
     uint64_t id = call->id;
 
     return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* ---- Kept connections --------------------------------------------------------------------- */
+
+/* Takes it off the list. */
+static int forget_kept(struct nst_run_supervisor *s, size_t i)
+{
+    int fd = s->kept[i].fd;
+
+    memmove(&s->kept[i], &s->kept[i + 1], (--s->nkept - i) * sizeof s->kept[0]);
+    return fd;
+}
+
+static void sweep_soon(struct nst_run_supervisor *s)
+{
+    if (!s->sweep.loop)
+        nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
+}
+
+void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener,
+                       pid_t tid, int fd)
+{
+    pid_t process = nst_run_target_process(&s->pidfds, tid);
+
+    if (process == 0) {
+        close(fd);
+        return;
+    }
+    if (s->nkept == KEPT_MAX)
+        close(forget_kept(s, 0));
+    s->kept[s->nkept++] = (struct kept){*listener, process, fd};
+    sweep_soon(s);
+}
+
+int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
+{
+    for (size_t i = 0; i < s->nkept; i++)
+        if (memcmp(&s->kept[i].listener, listener, sizeof *listener) == 0)
+            return forget_kept(s, i);
+    return -1;
 }
 
 /* Drops what nobody waits for any more: a killed process's sockets end with it. */
@@ -177,7 +234,10 @@ static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
         if (!nst_run_call_stands(call))
             call_free(call);
     }
-    if (!nst_list_empty(&s->calls))
+    for (size_t i = s->nkept; i-- > 0;)
+        if (kill(s->kept[i].process, 0) != 0 && errno == ESRCH)
+            close(forget_kept(s, i));
+    if (!nst_list_empty(&s->calls) || s->nkept > 0)
         nst_loop_timer_after(loop, timer, SWEEP_NS);
 }
 
@@ -280,32 +340,9 @@ int nst_run_call_put_name(struct nst_run_call *call, uint64_t to, uint64_t to_le
     return nst_run_target_write(call->tid, to_len, &len, sizeof len);
 }
 
-/* ---- Kept connections --------------------------------------------------------------------- */
-
-static void forget_kept(struct nst_run_supervisor *s, size_t i)
+bool nst_run_host_loopback(const struct nst_run_supervisor *s)
 {
-    memmove(&s->kept[i], &s->kept[i + 1], (--s->nkept - i) * sizeof s->kept[0]);
-}
-
-void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener, int fd)
-{
-    if (s->nkept == KEPT_MAX) {
-        close(s->kept[0].fd);
-        forget_kept(s, 0);
-    }
-    s->kept[s->nkept++] = (struct kept){*listener, fd};
-}
-
-int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
-{
-    for (size_t i = 0; i < s->nkept; i++) {
-        if (memcmp(&s->kept[i].listener, listener, sizeof *listener) == 0) {
-            int fd = s->kept[i].fd;
-            forget_kept(s, i);
-            return fd;
-        }
-    }
-    return -1;
+    return s->host_loopback;
 }
 
 int nst_run_place_socket(const struct nst_run_supervisor *s)
@@ -378,8 +415,7 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     nst_list_push_back(&s->calls, &call->node);
     nst_list_push_back(bucket, &call->by_tid);
     nst_list_init(&call->in_line);
-    if (!s->sweep.loop)
-        nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
+    sweep_soon(s);
     begin(call);
 }
 
@@ -441,7 +477,7 @@ static void tear_down(struct nst_run_supervisor *s)
     free(s->notif);
 }
 
-int nst_run_supervise(int notify, int place, const char *name)
+int nst_run_supervise(int notify, int place, const char *name, bool host_loopback)
 {
     static struct nst_run_supervisor s;
     struct rlimit files;
@@ -456,6 +492,7 @@ int nst_run_supervise(int notify, int place, const char *name)
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     s.place = place;
+    s.host_loopback = host_loopback;
     int err = set_up(&s, notify, name);
     if (!err)
         err = nst_loop_run(s.loop);

@@ -47,8 +47,9 @@ struct nst_run_call {
 
 /* Answers the calls that come from `notify`, until no process is left that could call. Sockets are
  * those of the instance `name`, interfaces those that `place`, an Internet socket of the kernel's,
- * sees. 0, or -errno when it can't even begin. */
-int nst_run_supervise(int notify, int place, const char *name);
+ * sees; with `host_loopback`, 127.0.0.0/8 is the kernel's. 0, or -errno when it can't even begin.
+ */
+int nst_run_supervise(int notify, int place, const char *name, bool host_loopback);
 
 /* ---- For handlers: the answers; each ends the call ---- */
 
@@ -62,6 +63,10 @@ void nst_run_call_continue(struct nst_run_call *call);
  * descriptor is still ours: the call has gone (-ENOENT), and has been ended; or it can't be given,
  * as when the caller has too many, which it was told. */
 int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec);
+
+/* Puts another file under the number that is argument 0; the call goes on. `fd` is borrowed.
+ * -EBADF; -ENOENT: the call has gone. */
+int nst_run_call_replace(struct nst_run_call *call, int fd);
 
 /* ---- For handlers: parking ---- */
 
@@ -99,16 +104,27 @@ int nst_run_call_get_name(struct nst_run_call *call, uint64_t from, uint64_t len
 
 /* ---- Connections that were accepted for nobody ---- */
 
-/* Keeps one for the next accept() on the listener: the caller has gone meanwhile, or had no place
- * for it. Takes `fd`. */
+/* Keeps one for the next accept() on the listener, as long as the process of the thread that it
+ * was accepted for lives: the call was given up meanwhile, or there was no place for it. Takes
+ * `fd`. */
 void nst_run_keep_take(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener,
-                       int fd);
+                       pid_t tid, int fd);
 
 /* One that was kept for the listener, the caller's; -1: none. */
 int nst_run_kept(struct nst_run_supervisor *supervisor, const struct nst_ipc_token *listener);
 
 /* A socket of the kernel's, to be asked for interfaces. */
 int nst_run_place_socket(const struct nst_run_supervisor *supervisor);
+
+/* ---- The host's loopback (loopback.c) ---- */
+
+bool nst_run_host_loopback(const struct nst_run_supervisor *supervisor);
+
+/* Whether the call's socket, whose address is in the request, is to be the host's. */
+bool nst_run_is_for_host(const struct nst_run_call *call);
+
+/* Makes it the host's, and lets the kernel go on. */
+void nst_run_pass_to_host(struct nst_run_call *call);
 
 /* ---- The handlers ---- */
 

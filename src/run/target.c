@@ -98,6 +98,21 @@ static pid_t process_of(pid_t tid)
     return tgid;
 }
 
+bool nst_run_target_cloexec(pid_t tid, int fd)
+{
+    char path[64], line[256];
+    unsigned flags = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)tid, fd);
+    FILE *info = fopen(path, "re");
+    while (info && fgets(line, sizeof line, info))
+        if (sscanf(line, "flags: %o", &flags) == 1)
+            break;
+    if (info)
+        fclose(info);
+    return flags & O_CLOEXEC;
+}
+
 /* Fills a slot for the thread. Older kernels know pidfds of whole processes only. */
 static int open_slot(struct nst_run_pidfds *pidfds, unsigned i, pid_t tid)
 {

@@ -6,6 +6,7 @@
 #ifndef NST_RUN_TARGET_H
 #define NST_RUN_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -36,6 +37,9 @@ struct nst_run_pidfds {
 /* A duplicate of a descriptor of the thread's, close-on-exec, the caller's. -EBADF, -EMFILE,
  * -ESRCH; -EPERM where this process may not look into that one. */
 int nst_run_target_fd(struct nst_run_pidfds *pidfds, pid_t tid, int fd);
+
+/* Whether the thread's descriptor is closed by execve(). */
+bool nst_run_target_cloexec(pid_t tid, int fd);
 
 /* The process that the thread belongs to; 0 if it isn't known. */
 pid_t nst_run_target_process(struct nst_run_pidfds *pidfds, pid_t tid);

@@ -81,9 +81,9 @@ class Process:
             if data == b"":
                 self.selector.unregister(key.fileobj)
 
-    def wait_for(self, pattern, stream="out", count=1):
+    def wait_for(self, pattern, stream="out", count=1, patience=None):
         """Reads until the regular expression has matched `count` times; returns the last match."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + (patience or PATIENCE)
         while True:
             text = self.bytes[stream].decode(errors="replace")
             matches = list(re.finditer(pattern, text, re.MULTILINE))

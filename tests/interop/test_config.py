@@ -123,7 +123,7 @@ def test_point_to_point(host):
     ("[Link]\nMTUBytes=1500x\n", 2, "expected a number of bytes"),
     ("[Link]\nMACAddress=ff:ff:ff:ff:ff:ff\n", 2, "expected a unicast MAC address"),
     ("[Match]\nName=a-name-that-is-too-long\n", 2, "expected an interface name"),
-    ("[Netstack]\nKind=tup\n", 2, "expected tap or tun"),
+    ("[Netstack]\nKind=tup\n", 2, "expected tap, tun or packet"),
     ("[Netstack]\nUser=nobody-of-that-name\n", 2, "expected the name of a user"),
     ("Address=10.0.0.2/24\n", 1, ""),
     ("[Network\nAddress=10.0.0.2/24\n", 1, ""),

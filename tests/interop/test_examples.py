@@ -1,13 +1,18 @@
 """The examples that talk TCP do what their first lines promise."""
 import os
 import pathlib
+import random
+import re
 import socket
+import time
 
 import pytest
 
 import netns
 from conftest import NETSTACK
+from streams import sending
 
+FORGOTTEN = 4.0  # seconds; a TUN device remembers a silent flow for three
 EXAMPLES = pathlib.Path(os.environ.get("EXAMPLES", pathlib.Path(NETSTACK).parent / "examples"))
 
 
@@ -54,6 +59,30 @@ def test_many(tap):
         assert sock.recv(100) == b"%d bytes\n" % i
         sock.close()
     assert server.stop(2) == 0, server
+
+
+def test_queues(host):
+    """Each connection stays on its queue, or the wrong stack would reset it; idle ones, too, when
+    the kernel has forgotten them."""
+    server, n, size = host.spawn(EXAMPLES / "queues", "tun7", 2), 40, 200_000
+    server.wait_for("on 2 queues")
+    host.run("ip", "address", "add", "10.7.0.1/24", "dev", "tun7")
+    host.run("ip", "link", "set", "tun7", "up")
+    socks = [host.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(n)]
+    for sock in socks:
+        sock.settimeout(netns.PATIENCE)
+        sock.connect(("10.7.0.2", 7))
+    time.sleep(FORGOTTEN)  # the kernel's clock, which no event tells
+    texts = [random.Random(i).randbytes(size) for i in range(n)]
+    for sock, text in zip(socks, texts):
+        with sending(sock, [text]):
+            assert b"".join(iter(lambda: sock.recv(65536), b"")) == text
+        sock.close()
+    assert server.stop(2) == 0, server
+    queues = [(int(c), int(b)) for c, b in
+              re.findall(r"queue \d: (\d+) connections, (\d+) bytes", server.out)]
+    assert [sum(column) for column in zip(*queues)] == [n, n * size]
+    assert all(connections and bytes == connections * size for connections, bytes in queues)
 
 
 def test_http_get(tap, tmp_path):

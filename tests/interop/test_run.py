@@ -112,6 +112,89 @@ def test_two_programs_talk(stack, program):
         finish(server)
 
 
+def test_streams_have_no_addresses(program):
+    """recvfrom() and recvmsg() leave the address alone, as TCP does."""
+    finish(program(*script("""
+        import ctypes, socket
+        libc = ctypes.CDLL(None, use_errno=True)
+        s = socket.create_server(("127.0.0.1", 5000))
+        c = socket.create_connection(("127.0.0.1", 5000))
+        a, _ = s.accept()
+        a.sendall(b"abcdef")
+        class Vector(ctypes.Structure):
+            _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+        class Message(ctypes.Structure):
+            _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint32),
+                        ("iov", ctypes.POINTER(Vector)), ("iovlen", ctypes.c_size_t),
+                        ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t),
+                        ("flags", ctypes.c_int)]
+        name, data = ctypes.create_string_buffer(b"?" * 128, 128), ctypes.create_string_buffer(3)
+        room = ctypes.c_uint32(128)
+        assert libc.recvfrom(c.fileno(), data, 3, 0, name, ctypes.byref(room)) == 3
+        assert (data.raw, name.raw) == (b"abc", b"?" * 128)
+        vector = Vector(ctypes.addressof(data), 3)
+        message = Message(ctypes.addressof(name), 128, ctypes.pointer(vector), 1)
+        assert libc.recvmsg(c.fileno(), ctypes.byref(message), 0) == 3
+        assert (data.raw, name.raw) == (b"def", b"?" * 128)
+    """)))
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-shim"], ["--no-namespaces"]],
+                         ids=["shim", "traps", "no-namespaces"])
+def test_host_loopback(stack, flags):
+    """127.0.0.0/8 is the host's, both ways; other addresses are the stack's all the same."""
+    stack.run("ip", "link", "set", "lo", "up")
+    run = lambda *argv: stack.start("run", "--host-loopback", *flags, "--", *argv)
+    echo = stack.spawn(*script(f"""
+        import socket
+        t, u = socket.create_server(("127.0.0.1", 5000)), socket.socket(socket.AF_INET, 2)
+        u.bind(("127.0.0.1", 5000))
+        o = socket.create_server(("{HOST}", 5000))
+        print("ready")
+        c, peer = t.accept()
+        c.sendall(b"%d" % peer[1])
+        data, peer = u.recvfrom(10)
+        u.sendto(data.upper(), peer)
+        c, peer = o.accept()
+        c.sendall(peer[0].encode())
+        assert c.recv(10) == b"it listens"
+        c = socket.create_connection(("127.0.0.2", 6000))
+        assert c.recv(10) == b"served"
+    """))
+    echo.wait_for("ready")
+    finish(run(*script(f"""
+        import fcntl, os, socket
+        c = socket.socket()
+        c.settimeout(30)
+        c.connect(("127.0.0.1", 5000))
+        assert c.recv(10) == b"%d" % c.getsockname()[1]
+        assert c.getpeername() == ("127.0.0.1", 5000)
+        assert not os.get_inheritable(c.fileno()) and not os.get_blocking(c.fileno())
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        os.set_inheritable(u.fileno(), True)
+        u.connect(("127.0.0.1", 5000))
+        assert os.get_inheritable(u.fileno())
+        u.send(b"x")
+        assert u.recvfrom(10) == (b"X", ("127.0.0.1", 5000))
+        o = socket.create_connection(("{HOST}", 5000))
+        assert o.recv(20) == b"{STACK}"
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.2", 6000))
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
+        s.listen()
+        o.sendall(b"it listens")
+        a, peer = s.accept()
+        assert peer[0] == "127.0.0.1"
+        a.sendall(b"served")
+        stray = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stray.connect(("127.0.0.1", 9))
+        device = stray.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+        assert device == b"lo\\0", "no way to the host's network"
+    """)))
+    finish(echo)
+
+
 # ---- UDP -----------------------------------------------------------------------------------------
 
 def test_udp(stack, program):
@@ -170,6 +253,147 @@ def test_udp_server(stack, program):
             assert data.decode() == f"{i} {client.getsockname()[1]}"
             assert peer == (STACK, 5000)
     finish(server)
+
+
+# ---- Ports that several share --------------------------------------------------------------------
+
+def test_reuseport(stack, program):
+    """Listeners and datagram sockets on one port: each gets its flows, and nobody else may join."""
+    out = finish(program(*script(f"""
+        import errno, selectors, socket
+        def share(kind, port, on=1):
+            s = socket.socket(socket.AF_INET, kind)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, on)
+            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == on
+            s.bind(("{STACK}", port))
+            if kind == socket.SOCK_STREAM:
+                s.listen()
+            s.setblocking(False)
+            return s
+        for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+            group = [share(kind, 5000) for _ in range(4)]
+            try:
+                share(kind, 5000, 0)
+                assert False
+            except OSError as error:
+                assert error.errno == errno.EADDRINUSE
+            ready = selectors.DefaultSelector()
+            for s in group:
+                ready.register(s, selectors.EVENT_READ)
+            share_of = dict.fromkeys(group, 0)
+            clients = []
+            for i in range(64):
+                c = socket.socket(socket.AF_INET, kind)
+                c.connect(("{STACK}", 5000))
+                for j in range(1 if kind == socket.SOCK_STREAM else 2):
+                    c.send(b"x")
+                    (key, _), = ready.select(10)
+                    if kind == socket.SOCK_STREAM:
+                        clients.append(key.fileobj.accept()[0])
+                        assert j == 0
+                    else:
+                        assert key.fileobj.recvfrom(10) == (b"x", c.getsockname())
+                        assert j == 0 or key.fileobj is last
+                    last = key.fileobj
+                    share_of[last] += 1
+                clients.append(c)
+            assert all(share_of.values()), share_of
+    """)))
+    assert out == ""
+
+
+def test_reuseport_processes(stack, program):
+    """Servers of several processes; when one ends, the others go on."""
+    server = script("""
+        import os, socket
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        s.bind(("", 5000))
+        s.listen(64)
+        print("ready")
+        while True:
+            c, _ = s.accept()
+            c.sendall(b"%d" % os.getpid())
+            c.close()
+    """)
+    servers = [program(*server) for _ in range(3)]
+    for each in servers:
+        each.wait_for("ready")
+
+    def ask():
+        with stack.socket() as client:
+            client.settimeout(netns.PATIENCE)
+            client.connect((STACK, 5000))
+            return int(client.recv(100))
+
+    assert {ask() for _ in range(60)} == {each.popen.pid for each in servers}
+    servers[0].stop(signal.SIGKILL)
+    netns.until(lambda: [s["state"] for s in stack.view("sockets")["sockets"]].count("listen") == 2,
+                "the daemon has noticed")
+    assert {ask() for _ in range(60)} == {each.popen.pid for each in servers[1:]}
+
+
+# ---- Errors that come back -----------------------------------------------------------------------
+
+def test_error_queue(stack, program):
+    """IP_RECVERR: poll() tells of an error, and the queue what it was and for what."""
+    finish(program(*script(f"""
+        import errno, select, socket, struct
+        IP_RECVERR, MSG_ERRQUEUE, IP_MTU_DISCOVER, IP_MTU = 11, 0x2000, 10, 14
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        assert s.getsockopt(socket.IPPROTO_IP, IP_RECVERR) == 1
+        s.connect(("{HOST}", 9))
+        assert s.getsockopt(socket.IPPROTO_IP, IP_MTU) == 1500
+        p = select.poll()
+        p.register(s, select.POLLIN)
+        for text in b"one", b"two", b"three":
+            try:
+                s.recvmsg(100, 100, MSG_ERRQUEUE)
+                assert False
+            except BlockingIOError:
+                pass
+            s.send(text)
+            (_, events), = p.poll(10000)
+            assert events == select.POLLERR, events
+            data, control, flags, to = s.recvmsg(100, 100, MSG_ERRQUEUE)
+            assert (data, to, flags) == (text, ("{HOST}", 9), MSG_ERRQUEUE), (data, to, flags)
+            (level, kind, value), = control
+            number, origin, type_, code, _, info, _ = struct.unpack("IBBBBII", value[:16])
+            assert (level, kind) == (socket.IPPROTO_IP, IP_RECVERR)
+            assert (number, origin, type_, code) == (errno.ECONNREFUSED, 2, 3, 3)
+            assert socket.inet_ntoa(value[20:24]) == "{HOST}"
+            assert p.poll(0) == []
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+        u.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, 2)
+        u.sendto(bytes(2000), ("{HOST}", 9))
+        while True:
+            try:
+                data, control, flags, to = u.recvmsg(100, 100, MSG_ERRQUEUE)
+                break
+            except BlockingIOError:
+                select.select([], [], [], 0.01)
+        number, origin, _, _, _, info, _ = struct.unpack("IBBBBII", control[0][2][:16])
+        assert (number, origin, info, to) == (errno.EMSGSIZE, 1, 1500, ("{HOST}", 9))
+    """)))
+
+
+def test_datagram_times(stack, program):
+    """SO_TIMESTAMP: when a datagram came."""
+    finish(program(*script("""
+        import socket, struct, time
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("127.0.0.1", 5000))
+        s.setsockopt(socket.SOL_SOCKET, 29, 1)
+        before = time.time()
+        s.sendto(b"x", ("127.0.0.1", 5000))
+        data, control, flags, peer = s.recvmsg(10, 100)
+        (level, kind, value), = control
+        seconds, micros = struct.unpack("ll", value)
+        assert (level, kind) == (socket.SOL_SOCKET, 29)
+        assert before - 1 <= seconds + micros / 1e6 <= time.time() + 1
+    """)))
 
 
 # ---- What is not there ---------------------------------------------------------------------------
@@ -449,6 +673,75 @@ def test_nested(stack):
 
 
 # ---- The daemon's life ---------------------------------------------------------------------------
+
+# Makes the calls of these numbers fail with EPERM, in this process and all that come from it.
+FORBID = """
+import ctypes, struct
+def forbid(*numbers, flags=0):
+    load, jeq, ret = 0x20, 0x15, 0x06
+    code = [(load, 0, 0, 0)]
+    for n in numbers:
+        code += [(jeq, 0, 1, n), (ret, 0, 0, 0x50001)]
+    code.append((ret, 0, 0, 0x7fff0000))
+    text = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *c) for c in code))
+    program = struct.pack("HxxxxxxQ", len(code), ctypes.addressof(text))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)
+    result = libc.syscall(SECCOMP, 1, flags, program)
+    return ctypes.get_errno() if result < 0 else 0
+"""
+NUMBERS = {"x86_64": {"seccomp": 317, "mkdirat": 258, "process_vm_readv": 310, "pidfd_getfd": 438},
+           "aarch64": {"seccomp": 277, "mkdirat": 34, "process_vm_readv": 270, "pidfd_getfd": 438}}
+NUMBER = NUMBERS[os.uname().machine]
+FORBID = FORBID.replace("SECCOMP", str(NUMBER["seccomp"]))
+
+
+@pytest.mark.parametrize("call", ["process_vm_readv", "pidfd_getfd"])
+def test_no_look_into_the_program(stack, call):
+    """Where one process may not look into another, as Yama can have it: a sentence, no program."""
+    process = stack.spawn("/usr/bin/python3", "-c", FORBID + f"""
+import os
+assert forbid({NUMBER[call]}) == 0
+os.execv("{NETSTACK}", ["netstack", "run", "--", "echo", "it runs"])
+""")
+    assert process.wait() == 125
+    assert process.out == ""
+    assert re.fullmatch(r"netstack: the supervisor may not look into the program \(Operation not "
+                        r"permitted\); this host allows .*ptrace_scope=0\n", process.err), process.err
+
+
+def test_program_with_filters(stack, program):
+    """A program that filters its own calls, as sandboxes do; only a listener it can't have."""
+    finish(program("/usr/bin/python3", "-c", FORBID + f"""
+import errno, os, socket, tempfile
+server = socket.create_server(("127.0.0.1", 5000))
+assert forbid({NUMBER["mkdirat"]}, 83) == 0
+assert forbid(flags=8) == errno.EBUSY
+try:
+    os.mkdir(tempfile.gettempdir() + "/forbidden")
+    assert False
+except PermissionError:
+    pass
+client = socket.create_connection(("127.0.0.1", 5000))
+accepted, peer = server.accept()
+assert peer == client.getsockname()
+"""))
+
+
+def test_program_that_moves(stack, program):
+    """Into namespaces of its own, where its sockets are the stack's still."""
+    finish(program(*script("""
+        import ctypes, os, socket
+        libc = ctypes.CDLL(None, use_errno=True)
+        server = socket.create_server(("127.0.0.1", 5000))
+        assert libc.unshare(0x10000000 | 0x40000000) == 0, os.strerror(ctypes.get_errno())
+        client = socket.create_connection(("127.0.0.1", 5000))
+        accepted, peer = server.accept()
+        assert peer == client.getsockname()
+        late = socket.create_server(("10.0.0.2", 6000))
+        assert late.getsockname() == ("10.0.0.2", 6000)
+    """)))
+
 
 def test_no_daemon(host):
     done = host.netstack("run", "--", "true", check=False)

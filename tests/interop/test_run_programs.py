@@ -1,10 +1,13 @@
-"""netstack run: well-known programs do real work on the stack, unmodified, with the shim and without."""
+"""netstack run: well-known programs do real work on the stack, unmodified, with the shim and without.
+
+$NETSTACK_RUN_MIB says how large the files are that they transfer (64).
+"""
 import hashlib
 import json
 import os
-import pathlib
+import random
 import re
-import shutil
+import subprocess
 import textwrap
 
 import pytest
@@ -13,18 +16,23 @@ import netns
 from conftest import PYTHON, finish, script
 
 STACK, HOST = "10.0.0.2", "10.0.0.1"
-MEGABYTES = 64
+MEBIBYTES = int(os.environ.get("NETSTACK_RUN_MIB", "64"))
 
 
 @pytest.fixture
 def big_file(tmp_path):
-    path = tmp_path / "big"
-    path.write_bytes(os.urandom(1 << 20) * MEGABYTES)
-    return path
+    """No two of its blocks are alike."""
+    block = os.urandom(1 << 20)
+    with open(tmp_path / "big", "wb") as file:
+        for i in range(MEBIBYTES):
+            file.write(i.to_bytes(8, "big") + block[8:])
+    tmp_path.chmod(0o755)  # for servers that give up their rights
+    return tmp_path / "big"
 
 
 def digest(path):
-    return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def listens(host, port, protocol="t"):
@@ -38,12 +46,61 @@ def answers(host, port):
     netns.until(connects, f"port {port} of the stack is open")
 
 
-def test_curl(stack, program, big_file, tmp_path):
-    server = stack.spawn(PYTHON, "-u", "-m", "http.server", "--bind", HOST, "--directory", tmp_path,
-                         "8000")
-    server.wait_for("Serving")
+WEB = """
+daemon off;
+user root;
+master_process off;
+pid {dir}/web.pid;
+error_log stderr notice;
+events {{ }}
+http {{
+    access_log off;
+    client_max_body_size 0;
+    client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;
+    fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s;
+    sendfile on;
+    server {{ listen {address}:8000; root {dir}; dav_methods PUT; }}
+}}
+"""
+
+
+@pytest.fixture
+def web(stack, big_file, tmp_path):
+    """web(ADDRESS, start): a server from which files can be had, and which takes them."""
+    def serve(address, start):
+        config = tmp_path / "web.conf"
+        config.write_text(WEB.format(dir=tmp_path, address=address))
+        server = start("nginx", "-c", str(config))
+        netns.until(lambda: stack.run("curl", "-s", "-I", f"http://{address}:8000/",
+                                      check=False).returncode == 0, "nginx serves")
+        return server
+    return serve
+
+
+def test_curl(stack, web, program, big_file, tmp_path):
+    """Down and up, and up to a server on the stack."""
+    web(HOST, stack.spawn)
     finish(program("curl", "-sSf", "-o", str(tmp_path / "copy"), f"http://{HOST}:8000/big"))
     assert digest(tmp_path / "copy") == digest(big_file)
+    finish(program("curl", "-sSf", "-T", str(big_file), f"http://{HOST}:8000/up"))
+    assert digest(tmp_path / "up") == digest(big_file)
+
+
+def test_upload_to_nginx(stack, web, program, big_file, tmp_path):
+    server = web(STACK, program)
+    stack.run("curl", "-sSf", "-T", big_file, f"http://{STACK}:8000/up", timeout=300)
+    assert digest(tmp_path / "up") == digest(big_file)
+    assert server.stop() == 0
+
+
+def test_wget(stack, web, program, big_file, tmp_path):
+    """It takes up a transfer where another ended."""
+    web(HOST, stack.spawn)
+    copy = tmp_path / "copy"
+    with open(big_file, "rb") as file:
+        copy.write_bytes(file.read(12345678))
+    finish(program("wget", "-q", "-c", "-O", str(copy), f"http://{HOST}:8000/big"))
+    assert digest(copy) == digest(big_file)
 
 
 def test_http_server(stack, program, big_file, tmp_path):
@@ -140,23 +197,45 @@ def test_musl_program(stack, program, tmp_path):
     finish(server)
 
 
-@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
-@pytest.mark.parametrize("reverse", [False, True], ids=["forth", "back"])
-def test_iperf3_client(stack, program, udp, reverse):
+def test_socat_server(stack, program, big_file):
+    """It forks for each connection, whose half it must see ended before it can answer."""
+    server = program("socat", "TCP-LISTEN:5000,fork", "SYSTEM:sha256sum")
+    answers(stack, 5000)
+    for _ in range(3):
+        out = stack.run("sh", "-c", f"nc -N {STACK} 5000 <{big_file}").stdout
+        assert digest(big_file) in out
+    server.stop()
+
+
+BOTH_WAYS = [pytest.param(udp, back, id=f"{'udp' if udp else 'tcp'}-{'back' if back else 'forth'}")
+             for udp in (False, True) for back in (False, True)]
+
+
+def iperf3_bytes(report, udp):
+    report = json.loads(report)
+    assert "error" not in report
+    return report["end"]["sum" if udp else "sum_received"]["bytes"]
+
+
+def iperf3_flags(udp, back):
+    return ["-n", "20M"] + (["-u", "-b", "100M"] if udp else []) + (["-R"] if back else [])
+
+
+@pytest.mark.parametrize("udp, back", BOTH_WAYS)
+def test_iperf3_client(stack, program, udp, back):
     server = stack.spawn("iperf3", "-s", "-1", "-B", HOST)
     listens(stack, 5201)
-    flags = (["-u", "-b", "100M"] if udp else []) + (["-R"] if reverse else [])
-    report = json.loads(finish(program("iperf3", "-J", "-c", HOST, "-n", "20M", *flags)))
-    assert "error" not in report
-    assert report["end"]["sum" if udp else "sum_received"]["bytes"] >= 10_000_000
+    report = finish(program("iperf3", "-J", "-c", HOST, *iperf3_flags(udp, back)))
+    assert iperf3_bytes(report, udp) >= 10_000_000
     server.wait()
 
 
-def test_iperf3_server(stack, program):
+@pytest.mark.parametrize("udp, back", BOTH_WAYS)
+def test_iperf3_server(stack, program, udp, back):
     server = program("iperf3", "-s", "-1", "--forceflush")
     server.wait_for("Server listening")
-    report = json.loads(stack.run("iperf3", "-J", "-c", STACK, "-n", "50M").stdout)
-    assert report["end"]["sum_received"]["bytes"] >= 40_000_000
+    report = stack.run("iperf3", "-J", "-c", STACK, *iperf3_flags(udp, back)).stdout
+    assert iperf3_bytes(report, udp) >= 10_000_000
     finish(server)
 
 
@@ -179,8 +258,8 @@ http {{
 
 
 def test_nginx(stack, program, big_file, tmp_path):
-    """Two workers with a listener each, sendfile, a proxy to itself, reload, an orderly end."""
-    tmp_path.chmod(0o755)
+    """Workers that share a listener, sendfile, a proxy to itself, connections kept alive, load, reload,
+    an orderly end."""
     (tmp_path / "small").write_text("small\n")
     config = tmp_path / "nginx.conf"
     config.write_text("user root;\n" + NGINX.format(dir=tmp_path))
@@ -190,7 +269,13 @@ def test_nginx(stack, program, big_file, tmp_path):
         stack.run("curl", "-sSf", "-o", tmp_path / "copy", f"http://{STACK}:8000/{path}")
         assert digest(tmp_path / "copy") == digest(big_file)
     many = ["-o", "/dev/null", f"http://{STACK}:8000/small"] * 200
-    assert stack.run("curl", "-sSf", "-w", "%{http_code} ", *many).stdout.split() == ["200"] * 200
+    told = stack.run("curl", "-sSf", "-w", "%{http_code}/%{num_connects} ", *many).stdout.split()
+    assert told == ["200/1"] + ["200/0"] * 199
+    for header in "Connection: keep-alive", "Connection: close":
+        load = stack.run("wrk", "-t", "1", "-c", "32", "-d", "1", "-H", header,
+                         f"http://{STACK}:8000/small").stdout
+        assert "Socket errors" not in load and "Non-2xx" not in load, load
+        assert int(re.search(r"(\d+) requests in", load)[1]) > 100, load
     server.send(1)  # SIGHUP: new workers on the same listeners
     server.wait_for("reconfiguring", "err")
     stack.run("curl", "-sSf", "-o", "/dev/null", "--retry", "5", "--retry-all-errors",
@@ -199,19 +284,103 @@ def test_nginx(stack, program, big_file, tmp_path):
     assert server.wait() == 0
 
 
+def test_nginx_reuseport(stack, program, tmp_path):
+    """Each of three workers has a listener of its own on one port, also after a reload."""
+    (tmp_path / "nginx.conf").write_text(f"""
+daemon off; worker_processes 3; user root; error_log stderr notice; pid {tmp_path}/pid;
+events {{ worker_connections 64; }}
+http {{ access_log off; server {{ listen 8000 reuseport; return 200 "$pid\\n"; }} }}
+""")
+    server = program("nginx", "-c", str(tmp_path / "nginx.conf"))
+    answers(stack, 8000)
+    one = ["-o", "-", "-H", "Connection: close", f"http://{STACK}:8000/"]
+
+    def workers():
+        return set(stack.run("curl", "-sSf", *one * 60).stdout.split())
+
+    first = workers()
+    assert len(first) == 3
+    server.send(1)  # SIGHUP
+    netns.until(lambda: len(workers() - first) == 3, "the new workers serve")
+    server.send(3)  # SIGQUIT
+    assert server.wait() == 0
+
+
+class Redis:
+    """A client that sends many commands at once, and compares what comes back."""
+
+    def __init__(self, sock):
+        self.sock, self.file = sock, sock.makefile("rb")
+
+    def send(self, *commands):
+        self.sock.sendall(b"".join(
+            b"*%d\r\n" % len(c) + b"".join(b"$%d\r\n%s\r\n" % (len(a), a) for a in c)
+            for c in commands))
+
+    def reply(self):
+        line = self.file.readline().rstrip()
+        if not line.startswith(b"$"):
+            return line
+        return self.file.read(int(line[1:]) + 2)[:-2]
+
+
 def test_redis(stack, program):
+    """Every answer is the right one, also while redis-benchmark keeps the server busy."""
     server = program("redis-server", "--save", "", "--port", "6379", "--protected-mode", "no")
     server.wait_for("Ready to accept connections")
-    redis = ["redis-cli", "-h", STACK]
-    for i in range(20):
-        assert stack.run(*redis, "set", f"key{i}", f"value{i}").stdout == "OK\n"
-    assert stack.run(*redis, "get", "key7").stdout == "value7\n"
-    out = stack.run("redis-benchmark", "-h", STACK, "-q", "-n", "5000", "-c", "20", "-P", "4",
-                    "-t", "ping,set,get", "-e").stdout
-    assert "Error" not in out and len(re.findall(r"requests per second", out)) >= 3
-    assert stack.run(*redis, "dbsize").stdout.strip().isdigit()
-    stack.run(*redis, "shutdown", "nosave", check=False)
+    load = stack.spawn("redis-benchmark", "-h", STACK, "-q", "-n", "10000", "-c", "20", "-P", "4",
+                       "-t", "ping,set,get,lpush,lrange_100", "-e")
+    seeded = random.Random(1)
+    values = {b"key%d" % i: seeded.randbytes(seeded.choice((1, 100, 5_000, 300_000)))
+              for i in range(200)}
+    with stack.socket() as sock:
+        sock.settimeout(netns.PATIENCE)
+        sock.connect((STACK, 6379))
+        redis = Redis(sock)
+        redis.send(*((b"SET", *item) for item in values.items()))
+        assert [redis.reply() for _ in values] == [b"+OK"] * len(values)
+        for _ in range(3):
+            keys = seeded.sample(sorted(values), 20)
+            redis.send(*((b"GET", key) for key in keys))
+            for key in keys:
+                assert redis.reply() == values[key]
+    out = finish(load)
+    assert "Error" not in out and len(re.findall(r"requests per second", out)) >= 5, out
+    stack.run("redis-cli", "-h", STACK, "shutdown", "nosave", check=False)
     assert server.wait() == 0
+
+
+@pytest.fixture
+def certificate(stack, tmp_path):
+    """The files of a key and of its certificate, for both addresses."""
+    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    stack.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+              "-nodes", "-days", "2", "-subj", "/CN=netstack", "-addext",
+              f"subjectAltName=IP:{STACK},IP:{HOST}", "-keyout", key, "-out", cert)
+    return key, cert
+
+
+def test_openssl(stack, program, big_file, certificate, tmp_path):
+    """TLS both ways round: s_server on the stack for the host's curl, then s_client on the stack."""
+    key, cert = certificate
+
+    def serve(start, address):
+        server = start("sh", "-c", f"cd {tmp_path} && exec openssl s_server -WWW -naccept 1 -key {key} "
+                                   f"-cert {cert} -accept {address}:4433")
+        server.wait_for("ACCEPT")
+        return server
+
+    server = serve(program, STACK)
+    stack.run("curl", "-sSf", "--cacert", cert, "-o", tmp_path / "copy", f"https://{STACK}:4433/big")
+    assert digest(tmp_path / "copy") == digest(big_file)
+    server.wait()
+    server = serve(stack.spawn, HOST)
+    finish(program("sh", "-c", f"printf 'GET /big HTTP/1.0\\r\\n\\r\\n' | openssl s_client -quiet "
+                               f"-connect {HOST}:4433 -CAfile {cert} -verify_return_error "
+                               f">{tmp_path}/answer"))
+    answer = (tmp_path / "answer").read_bytes().partition(b"\r\n\r\n")[2]
+    assert hashlib.sha256(answer).hexdigest() == digest(big_file)
+    server.wait()
 
 
 def test_ssh(stack, program, tmp_path):
@@ -285,31 +454,188 @@ func main() {
 """
 
 
-@pytest.mark.skipif(not shutil.which("go"), reason="needs Go")
-def test_go(stack, program, tmp_path):
+@pytest.fixture(scope="module")
+def go_program(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("go")
+    (directory / "main.go").write_text(GO)
+    subprocess.run(["go", "build", "-o", directory / "program", directory / "main.go"], check=True,
+                   env={**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(directory / "cache"),
+                        "GO111MODULE": "off", "HOME": str(directory)})
+    return str(directory / "program")
+
+
+def test_go(stack, program, go_program):
     """Static programs with a scheduler and a poller of their own."""
-    (tmp_path / "main.go").write_text(GO)
-    stack.run("go", "build", "-o", tmp_path / "program", tmp_path / "main.go", timeout=300,
-              env={**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(tmp_path / "cache"),
-                   "GO111MODULE": "off", "HOME": str(tmp_path)})
-    server = program(str(tmp_path / "program"), "serve")
+    server = program(go_program, "serve")
     server.wait_for("ready")
     assert stack.run("curl", "-sSf", f"http://{STACK}:8000/").stdout.startswith(HOST + ":")
-    out = finish(program(str(tmp_path / "program"), f"http://{STACK}:8000/"))
+    out = finish(program(go_program, f"http://{STACK}:8000/"))
     assert re.match(rf"({STACK}|127.0.0.1):\d+", out)
     server.stop()
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="needs Node.js")
 def test_node(stack, program):
-    out = finish(program("node", "-e", """
+    """A server on the stack, for the host's curl and for fetch() in the same program."""
+    server = program("node", "-e", f"""
         const http = require("http");
-        const server = http.createServer((q, a) => q.pipe(a)).listen(8000, "127.0.0.1", async () => {
+        const server = http.createServer((q, a) => q.pipe(a)).listen(8000, async () => {{
             const body = "x".repeat(1000000);
-            const r = await fetch("http://127.0.0.1:8000/", {method: "POST", body});
-            console.log((await r.text()) === body);
-            server.close();
-            process.exit(0);
-        });
+            for (const address of ["127.0.0.1", "{STACK}"]) {{
+                const r = await fetch(`http://${{address}}:8000/`, {{method: "POST", body}});
+                console.log((await r.text()) === body);
+            }}
+            console.log("ready");
+        }});
+        process.on("SIGTERM", () => process.exit(0));
+    """)
+    server.wait_for("true\ntrue\nready")
+    assert stack.run("curl", "-sSf", "-d", "from outside", f"http://{STACK}:8000/").stdout == \
+        "from outside"
+    assert server.stop() == 0
+
+
+def test_mixed_readiness(stack, program):
+    """One epoll instance for sockets, pipes, timers and signals, level- and edge-triggered."""
+    server = program(*script("""
+        import errno, os, select, signal, socket, sys
+        poll, chunk = select.epoll(), 100000
+        listener = socket.create_server(("", 5000))
+        listener.setblocking(False)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("", 5000))
+        ear, mouth = os.pipe()
+        os.set_blocking(mouth, False)
+        signal.set_wakeup_fd(mouth)
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+        for thing in listener, udp, ear:
+            poll.register(thing, select.EPOLLIN)
+        try:
+            poll.register(open("/etc/passwd"), select.EPOLLIN)
+            assert False
+        except PermissionError:
+            pass
+        print("ready")
+        streams, beats, ended = {}, 0, 0
+        while ended < 5 or beats < 3:
+            for fd, events in poll.poll():
+                if fd == listener.fileno():
+                    c, _ = listener.accept()
+                    c.setblocking(False)
+                    streams[c.fileno()] = [c, bytearray(), False]
+                    poll.register(c, select.EPOLLIN | select.EPOLLOUT | select.EPOLLET)
+                elif fd == udp.fileno():
+                    data, peer = udp.recvfrom(100)
+                    udp.sendto(data + b"!", peer)
+                elif fd == ear:
+                    beats += len(os.read(ear, 100))
+                else:
+                    c, todo, over = streams[fd]
+                    try:
+                        while not over:
+                            data = c.recv(chunk)
+                            over = streams[fd][2] = not data
+                            todo += data
+                    except BlockingIOError:
+                        pass
+                    try:
+                        while todo:
+                            del todo[:c.send(todo)]
+                        if over:
+                            poll.unregister(fd)
+                            c.close()
+                            ended += 1
+                    except BlockingIOError:
+                        pass
+        signal.setitimer(signal.ITIMER_REAL, 0)
     """))
-    assert out == "true\n"
+    server.wait_for("ready")
+    finish(stack.spawn(*script(f"""
+        import os, socket, threading
+        def echo(i):
+            data = os.urandom(3000000)
+            c = socket.create_connection(("{STACK}", 5000))
+            sender = threading.Thread(target=lambda: (c.sendall(data), c.shutdown(1)))
+            sender.start()
+            back = b"".join(iter(lambda: c.recv(65536), b""))
+            assert back == data, (len(back), i)
+        threads = [threading.Thread(target=echo, args=(i,)) for i in range(5)]
+        for t in threads:
+            t.start()
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.settimeout(30)
+        u.sendto(b"hello", ("{STACK}", 5000))
+        assert u.recv(100) == b"hello!"
+        for t in threads:
+            t.join()
+    """)))
+    finish(server)
+
+
+def test_handed_to_another_program(stack, program, tmp_path):
+    """A connection and a listener go to a program that was started apart, with its own supervisor."""
+    taker = program(*script(f"""
+        import socket
+        door = socket.socket(socket.AF_UNIX)
+        door.bind("{tmp_path}/door")
+        door.listen()
+        print("ready")
+        way, _ = door.accept()
+        _, fds, _, _ = socket.recv_fds(way, 1, 2)
+        c, listener = (socket.socket(fileno=fd) for fd in fds)
+        c.sendall(b"%d" % c.getpeername()[1])
+        c.close()
+        c, peer = listener.accept()
+        assert c.getsockname() == ("{STACK}", 5000)
+        c.sendall(b"%d" % peer[1])
+    """))
+    taker.wait_for("ready")
+    giver = program(*script(f"""
+        import socket
+        listener = socket.create_server(("", 5000))
+        print("ready")
+        c, _ = listener.accept()
+        way = socket.socket(socket.AF_UNIX)
+        way.connect("{tmp_path}/door")
+        socket.send_fds(way, [b"x"], [c.fileno(), listener.fileno()])
+    """))
+    giver.wait_for("ready")
+    for who in giver, taker:
+        with stack.socket() as client:
+            client.settimeout(netns.PATIENCE)
+            client.connect((STACK, 5000))
+            assert int(client.recv(100)) == client.getsockname()[1]
+        finish(who)
+
+
+@pytest.fixture(params=["shim", "traps"])
+def far_program(request, internet):
+    """(host, start): as `program`, on a stack whose host routes it to a server three hops away."""
+    host = internet[0]
+    host.up("--nat", "wan0")
+    flags = [] if request.param == "shim" else ["--no-shim"]
+    return host, lambda *argv: host.start("run", *flags, "--", *argv)
+
+
+HOPS = ["10.0.0.1", "198.51.100.1", "8.8.8.8"]
+
+
+@pytest.mark.parametrize("flags", [[], ["-I", "-N", "1"]], ids=["udp", "icmp"])
+def test_traceroute(far_program, flags):
+    _, start = far_program
+    out = finish(start("traceroute", "-n", "-q", "1", *flags, "8.8.8.8"))
+    assert re.findall(r"^ *\d+  (\S+)", out, re.M) == HOPS, out
+
+
+def test_tracepath(far_program):
+    _, start = far_program
+    out = finish(start("tracepath", "-n", "8.8.8.8"))
+    assert list(dict.fromkeys(re.findall(r"^ *\d+:  (\d\S+)", out, re.M))) == HOPS, out
+    assert "pmtu 1500" in out and "reached" in out
+
+
+def test_ping_warns_of_nothing(far_program):
+    _, start = far_program
+    process = start("ping", "-n", "-c", "2", "-i", "0.2", "8.8.8.8")
+    assert "2 received" in finish(process)
+    assert process.err == "" and "arning" not in process.out

@@ -19,15 +19,32 @@ STACK = "10.0.0.2"
 ECHO, DISCARD, DAYTIME, CHARGEN = 7, 9, 13, 19
 UDP_SEGMENT, UDP_GRO = 103, 104
 BULK = int(os.environ.get("NETSTACK_TCP_MIB", "256")) * MIB
+PACKET = ("--device", "packet:stack0", "--address", "10.0.0.2/24", "--gateway", "10.0.0.1")
 MODES = {"tap": (), "tap-plain": ("--no-offload",), "tun": ("--tun",),
-         "tun-plain": ("--tun", "--no-offload")}
+         "tun-plain": ("--tun", "--no-offload"), "packet": PACKET,
+         "packet-plain": (*PACKET, "--no-offload")}
+
+
+def make_veth(host, mtu, plain):
+    """The host's end has the address, the other one is for the stack."""
+    host.run("ip", "link", "add", "host0", "mtu", mtu, "type", "veth",
+             "peer", "name", "stack0", "mtu", mtu)
+    host.run("ip", "addr", "add", "10.0.0.1/24", "dev", "host0")
+    for link in ("host0", "stack0"):
+        host.run("ip", "link", "set", link, "up")
+    if plain:  # the kernel sends what would be on a wire, too
+        host.run("ethtool", "-K", "host0", "tx", "off")
 
 
 @pytest.fixture
 def served(host):
-    """Starts a stack with services: served(*flags)."""
-    def start(*flags):
-        host.daemon = host.up("--services", *flags)
+    """Starts a stack with services: served(*flags, mode, mtu)."""
+    def start(*flags, mode="tap", mtu=1500):
+        link = ("--mtu", mtu)
+        if mode.startswith("packet"):
+            make_veth(host, mtu, "plain" in mode)
+            link = ()
+        host.daemon = host.up("--services", *MODES[mode], *link, *flags)
         host.assert_answers()
         return host
     return start
@@ -83,7 +100,7 @@ def test_bulk_both_ways_at_once(served, cc):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_bulk_in_every_mode(served, mode):
-    host = served(*MODES[mode])
+    host = served(mode=mode)
     assert_echoes(host, 32 * MIB)
     assert_forgotten(host)
 
@@ -101,11 +118,12 @@ def test_bbr(served):
     assert_forgotten(host)
 
 
-@pytest.mark.parametrize("mode", ["tap", "tun-plain"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("mtu", [576, 1500, 9000, 65521])
 def test_mtu(served, mtu, mode):
-    host = served("--mtu", mtu, *MODES[mode])
+    host = served(mode=mode, mtu=mtu)
     assert_echoes(host, 8 * MIB)
+    assert host.view("status")["device"]["mtu"] == mtu
 
 
 def test_nc_sends_and_receives_in_bulk(served, tmp_path):
@@ -378,7 +396,7 @@ def udp_packets(host):
 def test_udp_segmentation(served, mode, joined):
     """Thirty datagrams in one send of the kernel's are one packet both ways, if the device is able
     to; whether they are received as one is up to each socket."""
-    host = served(*MODES[mode])
+    host = served(mode=mode)
     data = random.Random(1).randbytes(29 * 1400 + 700)
     before = udp_packets(host)
     sizes, answer = [], b""

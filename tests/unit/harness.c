@@ -6,7 +6,8 @@
 #include "core/base/bytes.h"
 #include "core/stack/stack.h"
 
-#define PULL 32
+#define PULL      32
+#define BATCH_MAX 64
 
 /* ---- The stack --------------------------------------------------------------------------- */
 
@@ -160,6 +161,22 @@ bool harness_input_on(struct harness *h, nst_link link, const struct frame *f)
 bool harness_input(struct harness *h, const struct frame *f)
 {
     return harness_input_on(h, h->link, f);
+}
+
+void harness_input_batches(struct harness *h, const struct frame *frames, size_t n, size_t each)
+{
+    struct nst_pkt *pkts[BATCH_MAX];
+    size_t now;
+
+    assert_true(each <= BATCH_MAX);
+    for (size_t i = 0; i < n; i += now) {
+        now = nst_min(n - i, each);
+        for (size_t j = 0; j < now; j++)
+            assert_non_null(pkts[j] = pkt_of(h, &frames[i + j]));
+        nst_input(h->stack, h->link, pkts, now, h->now);
+        check(h);
+    }
+    harness_pull(h);
 }
 
 void harness_run(struct harness *h, nst_time duration)

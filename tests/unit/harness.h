@@ -35,6 +35,8 @@ nst_link harness_link(struct harness *h, const char *name, const char *mac, cons
  */
 bool harness_input(struct harness *h, const struct frame *f);
 bool harness_input_on(struct harness *h, nst_link link, const struct frame *f);
+/* Frames that come in at one time, in batches of `each`; then `tx` is pulled. All must be taken. */
+void harness_input_batches(struct harness *h, const struct frame *frames, size_t n, size_t each);
 void harness_run(struct harness *h, nst_time duration);
 void harness_pull(struct harness *h);
 

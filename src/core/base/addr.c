@@ -1,4 +1,5 @@
-/* Addresses are classified by the prefixes that RFCs 1122, 5771 and 6890 set aside.
+/* Addresses are classified by the prefixes that RFCs 1122, 5771 and 6890 set aside. Those of
+ * IPv4 are told by the first byte.
  *
  * Text is read by a cursor that moves through the string: each take_*() consumes what it knows and
  * leaves the cursor behind it, or returns false; the caller of the outermost one asks whether the
@@ -14,10 +15,9 @@
 
 /* ---- Classes ----------------------------------------------------------------------------- */
 
-static const struct nst_prefix V4_LOOPBACK = {{NST_AF_INET, {127}}, 8};
-static const struct nst_prefix V4_MULTICAST = {{NST_AF_INET, {224}}, 4};
-static const struct nst_prefix V6_LOOPBACK = {{NST_AF_INET6, {[15] = 1}}, 128};
-static const struct nst_prefix V6_MULTICAST = {{NST_AF_INET6, {0xff}}, 8};
+enum { V4_THIS_NETWORK = 0, V4_LOOPBACK = 127, V4_MULTICAST = 224, V4_RESERVED = 240 };
+
+static const struct nst_addr V6_LOOPBACK = {NST_AF_INET6, {[15] = 1}};
 static const struct nst_prefix V6_MAPPED = {{NST_AF_INET6, {[10] = 0xff, [11] = 0xff}}, 96};
 
 const struct nst_mac nst_mac_broadcast = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
@@ -31,12 +31,16 @@ bool nst_addr_is_any(const struct nst_addr *a)
 
 bool nst_addr_is_multicast(const struct nst_addr *a)
 {
-    return nst_prefix_has(&V4_MULTICAST, a) || nst_prefix_has(&V6_MULTICAST, a);
+    if (a->family == NST_AF_INET)
+        return a->bytes[0] >= V4_MULTICAST && a->bytes[0] < V4_RESERVED;
+    return a->family == NST_AF_INET6 && a->bytes[0] == 0xff;
 }
 
 bool nst_addr_is_loopback(const struct nst_addr *a)
 {
-    return nst_prefix_has(&V4_LOOPBACK, a) || nst_prefix_has(&V6_LOOPBACK, a);
+    if (a->family == NST_AF_INET)
+        return a->bytes[0] == V4_LOOPBACK;
+    return nst_addr_eq(a, &V6_LOOPBACK);
 }
 
 bool nst_addr_is_limited_broadcast(const struct nst_addr *a)
@@ -46,27 +50,21 @@ bool nst_addr_is_limited_broadcast(const struct nst_addr *a)
 
 bool nst_addr_is_subnet_broadcast(const struct nst_addr *a, const struct nst_prefix *net)
 {
-    if (a->family != NST_AF_INET || net->len > 30 || !nst_prefix_has(net, a))
+    if (a->family != NST_AF_INET || net->len > 30)
         return false;
 
     uint32_t host_mask = UINT32_MAX >> net->len;
     uint32_t host = nst_load32(a->bytes) & host_mask;
-    return host == host_mask || host == 0;
+    return (host == host_mask || host == 0) && nst_prefix_has(net, a);
 }
 
 bool nst_addr_is_host(const struct nst_addr *a)
 {
-    static const struct nst_prefix no_host[] = {
-        {{NST_AF_INET, {0}}, 8},    /* this network */
-        {{NST_AF_INET, {224}}, 3},  /* multicast, reserved, limited broadcast */
-        {{NST_AF_INET6, {0}}, 128}, /* unspecified */
-    };
-
-    for (size_t i = 0; i < NST_ARRAY_LEN(no_host); i++)
-        if (nst_prefix_has(&no_host[i], a))
-            return false;
-    return nst_addr_is_set(a) && !nst_addr_is_loopback(a) && !nst_addr_is_multicast(a) &&
-           !nst_prefix_has(&V6_MAPPED, a);
+    if (a->family == NST_AF_INET)
+        return a->bytes[0] != V4_THIS_NETWORK && a->bytes[0] != V4_LOOPBACK &&
+               a->bytes[0] < V4_MULTICAST;
+    return nst_addr_is_set(a) && !nst_addr_is_any(a) && !nst_addr_is_loopback(a) &&
+           !nst_addr_is_multicast(a) && !nst_prefix_has(&V6_MAPPED, a);
 }
 
 /* The first `bits` bits of a byte, from the most significant. */
@@ -75,12 +73,21 @@ static uint8_t byte_mask(unsigned bits)
     return (uint8_t)(0xff00 >> bits);
 }
 
+static bool v4_prefix_has(const struct nst_prefix *net, const struct nst_addr *a)
+{
+    uint64_t differ = nst_load32(net->addr.bytes) ^ nst_load32(a->bytes);
+
+    return differ >> (32 - net->len) == 0; /* 64 bits, so that 32 of them can be shifted out */
+}
+
 bool nst_prefix_has(const struct nst_prefix *net, const struct nst_addr *a)
 {
     unsigned whole = net->len / 8, rest = net->len % 8;
 
     if (net->addr.family != a->family || net->len > nst_addr_bits(a->family))
         return false;
+    if (a->family == NST_AF_INET)
+        return v4_prefix_has(net, a);
     if (memcmp(net->addr.bytes, a->bytes, whole) != 0)
         return false;
     return rest == 0 || ((net->addr.bytes[whole] ^ a->bytes[whole]) & byte_mask(rest)) == 0;

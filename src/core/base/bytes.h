@@ -36,13 +36,12 @@ static inline void nst_store32(uint8_t *p, uint32_t v)
     p[3] = (uint8_t)v;
 }
 
+/* Written out, since compilers make one load of that, and eight of a loop. */
 static inline uint64_t nst_load_le64(const uint8_t *p)
 {
-    uint64_t v = 0;
-
-    for (unsigned i = 0; i < 8; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    return (uint64_t)p[0] | (uint64_t)p[1] << 8 | (uint64_t)p[2] << 16 | (uint64_t)p[3] << 24 |
+           (uint64_t)p[4] << 32 | (uint64_t)p[5] << 40 | (uint64_t)p[6] << 48 |
+           (uint64_t)p[7] << 56;
 }
 
 static inline void nst_store_le64(uint8_t *p, uint64_t v)

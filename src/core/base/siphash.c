@@ -6,31 +6,30 @@ struct state {
     uint64_t v0, v1, v2, v3;
 };
 
-static uint64_t rotl(uint64_t x, unsigned n)
+static inline uint64_t rotl(uint64_t x, unsigned n)
 {
     return x << n | x >> (64 - n);
 }
 
-static void rounds(struct state *s, int n)
+static inline void sip_round(struct state *s)
 {
-    while (n-- > 0) {
-        s->v0 += s->v1;
-        s->v1 = rotl(s->v1, 13) ^ s->v0;
-        s->v0 = rotl(s->v0, 32);
-        s->v2 += s->v3;
-        s->v3 = rotl(s->v3, 16) ^ s->v2;
-        s->v0 += s->v3;
-        s->v3 = rotl(s->v3, 21) ^ s->v0;
-        s->v2 += s->v1;
-        s->v1 = rotl(s->v1, 17) ^ s->v2;
-        s->v2 = rotl(s->v2, 32);
-    }
+    s->v0 += s->v1;
+    s->v1 = rotl(s->v1, 13) ^ s->v0;
+    s->v0 = rotl(s->v0, 32);
+    s->v2 += s->v3;
+    s->v3 = rotl(s->v3, 16) ^ s->v2;
+    s->v0 += s->v3;
+    s->v3 = rotl(s->v3, 21) ^ s->v0;
+    s->v2 += s->v1;
+    s->v1 = rotl(s->v1, 17) ^ s->v2;
+    s->v2 = rotl(s->v2, 32);
 }
 
-static void absorb(struct state *s, uint64_t word)
+static inline void absorb(struct state *s, uint64_t word)
 {
     s->v3 ^= word;
-    rounds(s, 2);
+    sip_round(s);
+    sip_round(s);
     s->v0 ^= word;
 }
 
@@ -52,6 +51,7 @@ uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t
         last |= (uint64_t)p[i] << (8 * i);
     absorb(&s, last);
     s.v2 ^= 0xff;
-    rounds(&s, 4);
+    for (int i = 0; i < 4; i++)
+        sip_round(&s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }

@@ -33,6 +33,7 @@
     X(udp_in, "udp.in")                               \
     X(udp_out, "udp.out")                             \
     X(tcp_in, "tcp.in")                               \
+    X(tcp_joined, "tcp.joined")                       \
     X(tcp_out, "tcp.out")                             \
     X(tcp_retransmitted, "tcp.retransmitted")         \
     X(tcp_active_opens, "tcp.active_opens")           \

@@ -97,7 +97,8 @@ static void describe(struct nst_pkt *pkt, const struct nst_ipv4 *header)
                                   .df = header->df,
                                   .hlen = (uint8_t)nst_ipv4_hlen(header),
                                   .options_len = header->options_len};
-    memcpy(pkt->ip.options, header->options, sizeof pkt->ip.options);
+    if (header->options_len > 0)
+        memcpy(pkt->ip.options, header->options, sizeof pkt->ip.options);
     pkt->frag_off = header->frag_off;
 }
 

@@ -4,7 +4,7 @@
 
 /* Worth copying: the packet keeps more than four times its length from other use. The largest copy
  * is that of a small buffer, so its cost has a limit however large the buffers are. */
-static bool wasteful(const struct nst_pkt *pkt)
+bool nst_pkt_is_wasteful(const struct nst_pkt *pkt)
 {
     return pkt->len <= NST_BUF_SMALL && pkt->len < nst_pkt_truesize(pkt) / 4;
 }
@@ -41,7 +41,7 @@ static void repack(struct nst_pkt *pkt)
 struct nst_pkt *nst_pkt_compact_take(struct nst_pkt *last, struct nst_pkt *pkt)
 {
     nst_pkt_consume(pkt, 0); /* the headers' buffer, if they had one */
-    if (!wasteful(pkt))
+    if (!nst_pkt_is_wasteful(pkt))
         return pkt;
     if (last && pkt->len <= tail_room(last)) {
         struct nst_pkt_slice *s = &last->slices[last->nslices - 1];

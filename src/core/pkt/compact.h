@@ -6,6 +6,9 @@
 
 #include "core/pkt/pkt.h"
 
+/* Whether the packet keeps so much memory for so few bytes that they are worth copying. */
+bool nst_pkt_is_wasteful(const struct nst_pkt *pkt);
+
 /* Payload, at least a byte, that is about to be queued behind `last`; NULL: first. Returns what to
  * queue: `pkt`, perhaps in less memory, or NULL if its bytes were copied behind those of `last`,
  * whose nst_pkt_truesize() does not change by that. It never fails. */

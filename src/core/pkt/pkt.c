@@ -313,6 +313,15 @@ bool nst_pkt_checksum_ok(const struct nst_pkt *pkt, size_t off, size_t len, uint
     return nst_csum_join(pseudo, nst_pkt_sum(pkt, off, len), 0) == 0xffff;
 }
 
+bool nst_pkt_transport_ok(const struct nst_pkt *pkt, size_t off, size_t len)
+{
+    const struct nst_pkt_ip *ip = &pkt->ip;
+
+    return pkt->offload.csum != NST_CSUM_NONE ||
+           nst_pkt_checksum_ok(pkt, off, len,
+                               nst_csum_pseudo(&ip->src, &ip->dst, ip->proto, (uint32_t)len));
+}
+
 int nst_pkt_checksum_complete(struct nst_pkt *pkt)
 {
     struct nst_offload *o = &pkt->offload;

@@ -119,6 +119,9 @@ uint16_t nst_pkt_sum(const struct nst_pkt *pkt, size_t off, size_t len);
  * sum of a pseudo-header. True without looking when the device vouches for it. */
 bool nst_pkt_checksum_ok(const struct nst_pkt *pkt, size_t off, size_t len, uint16_t pseudo);
 
+/* The same of TCP or UDP, `len` bytes from `off`, by the pseudo-header that pkt->ip tells. */
+bool nst_pkt_transport_ok(const struct nst_pkt *pkt, size_t off, size_t len);
+
 /* Finishes a partial checksum in software. -ENOMEM (the head is shared and cannot be copied). */
 int nst_pkt_checksum_complete(struct nst_pkt *pkt);
 

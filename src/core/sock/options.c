@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/sock/socket.h"
 
@@ -19,6 +20,8 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:
         return true;
+    case NST_OPT_MTU:
+        return s->type != NST_SOCK_PACKET;
     case NST_OPT_REUSEADDR:
         return s->type == NST_SOCK_STREAM || s->type == NST_SOCK_DGRAM;
     case NST_OPT_BROADCAST:
@@ -31,6 +34,8 @@ static bool has_option(const struct nst_socket *s, enum nst_opt opt)
     case NST_OPT_MULTICAST_LOOP:
     case NST_OPT_MULTICAST_LINK:
         return s->type == NST_SOCK_DGRAM || s->type == NST_SOCK_RAW;
+    case NST_OPT_REUSEPORT:
+        return s->type == NST_SOCK_STREAM || s->type == NST_SOCK_DGRAM;
     case NST_OPT_UDP_SEGMENT:
     case NST_OPT_UDP_GRO:
         return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_UDP;
@@ -45,6 +50,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
 {
     switch (opt) {
     case NST_OPT_ERROR:
+    case NST_OPT_MTU:
         return false; /* cannot be set */
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:
@@ -62,6 +68,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_UDP_GRO:
         return value == 0 || value == 1;
     case NST_OPT_UDP_SEGMENT:
+    case NST_OPT_REUSEPORT:
         return value >= 0 && value <= UINT16_MAX;
     case NST_OPT_MULTICAST_LINK:
         return value >= 0 && value <= NST_IFACES_MAX;
@@ -161,10 +168,26 @@ int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt 
     case NST_OPT_UDP_GRO:
         s->dgram->gro = value;
         break;
+    case NST_OPT_REUSEPORT:
+        s->group = (uint16_t)value;
+        break;
     default:
         break;
     }
     return 0;
+}
+
+/* Of the way to whom the socket is connected with. */
+static int path_mtu(const struct nst_socks *socks, const struct nst_socket *s, int64_t *mtu)
+{
+    const struct nst_sockaddr peer = s->dgram ? s->dgram->peer : nst_stream_peer(s);
+    struct nst_path path;
+
+    if (!nst_addr_is_set(&peer.addr))
+        return -ENOTCONN;
+    int err = nst_ip_path(socks->ip, &peer.addr, peer.link, &path);
+    *mtu = err ? 0 : path.mtu;
+    return err;
 }
 
 int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
@@ -220,6 +243,11 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
     case NST_OPT_UDP_GRO:
         *value = s->dgram->gro;
         break;
+    case NST_OPT_REUSEPORT:
+        *value = s->group;
+        break;
+    case NST_OPT_MTU:
+        return path_mtu(socks, s, value);
     default:
         return -ENOPROTOOPT;
     }

@@ -125,6 +125,20 @@ static int finish_echo(const struct nst_socket *s, struct nst_pkt *pkt)
     return 0;
 }
 
+/* What is too long for the way comes back through the error queue, with what the way allows: a
+ * socket that looks for the path MTU learns it so. */
+static void tell_too_long(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg,
+                          const struct nst_sockaddr *to, const struct nst_path *path)
+{
+    const struct nst_sock_error error = {.err = EMSGSIZE, .info = path->mtu};
+    struct nst_pkt *pkt = NULL;
+
+    if (!s->recverr || nst_sock_tx_copy(socks, s, msg, &pkt) != 0)
+        return;
+    describe(pkt, s, msg, to, path);
+    nst_sock_error_push_take(socks, s, pkt, &error);
+}
+
 int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
     struct nst_sockaddr to;
@@ -132,8 +146,11 @@ int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struc
     struct nst_pkt *pkt;
     int err = nst_sock_error_take(s);
 
-    if (err || (err = find_way(socks, s, msg, &to, &path)) ||
-        (err = find_source(socks, s, msg, &path)))
+    if (err)
+        return err;
+    if ((err = find_way(socks, s, msg, &to, &path)) == -EMSGSIZE)
+        tell_too_long(socks, s, msg, &to, &path);
+    if (err || (err = find_source(socks, s, msg, &path)))
         return err;
     if (s->type == NST_SOCK_DGRAM && !s->local.port &&
         (err = nst_sock_bind_port(socks, s, &s->local)))

@@ -57,6 +57,7 @@ struct nst_socket {
     bool local_by_connect : 1; /* the local address was chosen by connect */
     bool connected : 1;        /* stream: a connection was begun */
     bool bound : 1;            /* stream: it has a struct nst_tcp_name */
+    uint16_t group;            /* those with the same number may share `local`; 0: none may */
 };
 
 struct nst_sock_slot {

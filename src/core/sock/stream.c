@@ -65,8 +65,10 @@ int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct 
         return -EINVAL;
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
+    const struct nst_tcp_name want = {
+        .owner = owner_of(s), .local = *local, .reuse = s->reuseaddr, .group = s->group};
     s->local = *local;
-    err = nst_tcp_bind(socks->tcps, owner_of(s), local, s->reuseaddr, &s->local.port);
+    err = nst_tcp_bind(socks->tcps, &want, &s->local.port);
     if (err)
         s->local = (struct nst_sockaddr){.port = 0};
     s->bound = err == 0;
@@ -136,6 +138,7 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
         return NULL;
     l->owner = owner_of(s);
     l->local = s->local;
+    l->member = s->handle;
     l->opt = s->tcb->opt;
     l->cc = s->tcb->cc.ops;
     return l;

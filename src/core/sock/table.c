@@ -3,6 +3,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/base/share.h"
 #include "core/sock/socket.h"
 
 /* The range of a current Linux (6056-1); identifiers of echo sockets may be any but 0. */
@@ -168,13 +169,19 @@ static struct nst_socket *socket_of(struct nst_list *e)
     return NST_CONTAINER(e, struct nst_dgram, place)->socket;
 }
 
-/* Two may share a name if both have SO_REUSEADDR. */
+/* Whether two that are bound may have one name: both have SO_REUSEADDR, or are of one group. */
+static bool may_share(const struct nst_socket *a, const struct nst_socket *b)
+{
+    return (a->reuseaddr && b->reuseaddr) || (a->group && a->group == b->group);
+}
+
+/* By a socket that won't share it with `for_whom` (NULL: with anybody). */
 static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct nst_addr *addr,
-                          uint16_t port, bool reuse)
+                          uint16_t port, const struct nst_socket *for_whom)
 {
     NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
         const struct nst_socket *s = socket_of(e);
-        if (s->proto == proto && s->local.port == port && !(reuse && s->reuseaddr) &&
+        if (s->proto == proto && s->local.port == port && !(for_whom && may_share(s, for_whom)) &&
             (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->local.addr) ||
              nst_addr_eq(addr, &s->local.addr)))
             return true;
@@ -192,7 +199,7 @@ static uint16_t port_choose(struct nst_socks *socks, uint8_t proto, const struct
 
     for (uint32_t i = 0; i < n; i++) {
         uint16_t port = (uint16_t)(first + (start + i) % n);
-        if (!port_is_taken(socks, proto, addr, port, false))
+        if (!port_is_taken(socks, proto, addr, port, NULL))
             return port;
     }
     return 0;
@@ -206,7 +213,7 @@ int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr) &&
         !nst_ip_is_group(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    if (port && port_is_taken(socks, s->proto, &local->addr, port, s->reuseaddr))
+    if (port && port_is_taken(socks, s->proto, &local->addr, port, s))
         return -EADDRINUSE;
     if (!port && !(port = port_choose(socks, s->proto, &local->addr)))
         return -EADDRINUSE;
@@ -242,6 +249,21 @@ static unsigned score(const struct nst_socket *s, uint8_t proto, const struct ns
     return points;
 }
 
+/* Of two that suit a packet equally well, the one that was bound last, as in Linux; or, in a group,
+ * the flow's own. */
+static bool goes_before(const struct nst_socks *socks, const struct nst_sockaddr *local,
+                        const struct nst_sockaddr *peer, const struct nst_socket *a,
+                        const struct nst_socket *b)
+{
+    const struct nst_flow_id id = {local->addr, peer->addr, local->port, peer->port};
+
+    if (!a->group || a->group != b->group)
+        return true;
+    uint64_t flow = nst_siphash(&socks->key, &id, sizeof id);
+
+    return nst_share_weight(flow, a->handle) > nst_share_weight(flow, b->handle);
+}
+
 struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
                                    const struct nst_sockaddr *local,
                                    const struct nst_sockaddr *peer)
@@ -250,10 +272,12 @@ struct nst_socket *nst_sock_lookup(struct nst_socks *socks, uint8_t proto,
     unsigned most = 0;
 
     NST_LIST_FOREACH (e, bucket_of(socks, proto, local->port)) {
-        unsigned points = score(socket_of(e), proto, local, peer);
-        if (points && points >= most) { /* the last that was bound, as in Linux */
+        struct nst_socket *s = socket_of(e);
+        unsigned points = score(s, proto, local, peer);
+        if (points > most ||
+            (points && points == most && goes_before(socks, local, peer, s, best))) {
             most = points;
-            best = socket_of(e);
+            best = s;
         }
     }
     return best;

@@ -9,6 +9,7 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/link/arp.h"
+#include "core/pkt/coalesce.h"
 #include "core/stack/stack.h"
 #include "core/udp/udp.h"
 #include "core/wire/eth.h"
@@ -53,10 +54,28 @@ static enum nst_drop deliver_icmp(struct nst_stack *stack, struct nst_iface *ifa
     return v.drop;
 }
 
-/* TCP answers for itself, and takes every segment. */
+static void release_held(struct nst_stack *stack)
+{
+    struct nst_pkt *held = stack->held;
+
+    stack->held = NULL;
+    if (held)
+        nst_tcp_input_take(&stack->tcps, held);
+}
+
+/* TCP answers for itself, and takes every segment; but where the device doesn't join those of a
+ * batch, each waits for the next one first. */
 static enum nst_drop deliver_tcp(struct nst_stack *stack, struct nst_pkt *pkt)
 {
-    nst_tcp_input_take(&stack->tcps, pkt);
+    if (stack->held && nst_pkt_join_take(stack->held, pkt)) {
+        NST_COUNT(&stack->env, tcp_joined);
+        return NST_DROP_NONE;
+    }
+    release_held(stack);
+    if (!pkt->looped && nst_pkt_is_joinable(pkt))
+        stack->held = pkt;
+    else
+        nst_tcp_input_take(&stack->tcps, pkt);
     return NST_DROP_NONE;
 }
 
@@ -78,10 +97,13 @@ static enum nst_drop deliver_igmp(struct nst_stack *stack, struct nst_iface *ifa
     return drop;
 }
 
-/* To whom the protocol belongs. Takes the packet unless it gives a drop reason. */
+/* To whom the protocol belongs, in the order of arrival. Takes the packet unless it gives a drop
+ * reason. */
 static enum nst_drop demultiplex(struct nst_stack *stack, struct nst_iface *iface,
                                  struct nst_pkt *pkt)
 {
+    if (pkt->ip.proto != NST_IPPROTO_TCP)
+        release_held(stack);
     switch (pkt->ip.proto) {
     case NST_IPPROTO_ICMP:
         return deliver_icmp(stack, iface, pkt);
@@ -271,5 +293,6 @@ void nst_input(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts, si
         else
             nst_pkt_drop(pkts[i], NST_DROP_no_link);
     }
+    release_held(stack);
     nst_stack_drain(stack);
 }

@@ -21,8 +21,9 @@ struct nst_stack {
     struct nst_igmp igmp;
     struct nst_tcps tcps;
     struct nst_socks socks;
-    bool streams_next; /* whose turn it is to send: connections', or datagram sockets' */
-    uint64_t frames;   /* received so far: the number of the last */
+    bool streams_next;    /* whose turn it is to send: connections', or datagram sockets' */
+    uint64_t frames;      /* received so far: the number of the last */
+    struct nst_pkt *held; /* inside nst_input(): a segment that the next one may be joined to */
     struct nst_list ready[NST_IFACES_MAX]; /* finished frames that wait to be pulled, by link */
 };
 

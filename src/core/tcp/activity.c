@@ -84,6 +84,12 @@ void nst_tcb_deactivate(struct nst_tcb *t)
     t->act = NULL;
 }
 
+/* A FIN came before its turn, and is remembered until that comes. */
+static bool awaits_fin(const struct nst_tcb *t)
+{
+    return t->fin_known && !t->fin_received;
+}
+
 /* Nothing waits for the peer, for the owner, or for its time. */
 static bool is_at_rest(const struct nst_tcb *t)
 {
@@ -93,8 +99,7 @@ static bool is_at_rest(const struct nst_tcb *t)
         if (i != NST_TCP_DL_REST && act->deadlines[i] != NST_TIME_NEVER)
             return false;
     return t->state >= NST_TCP_ESTABLISHED && !nst_tcb_waits(t) && !act->recvq.bytes && !act->ooo &&
-           (t->fin_received || !t->fin_known) && !t->dsack_due && !t->rcv_urgent &&
-           !act->urgent_byte;
+           !awaits_fin(t) && !t->dsack_due && !t->rcv_urgent && !act->urgent_byte;
 }
 
 void nst_tcb_rest(struct nst_tcb *t)

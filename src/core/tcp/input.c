@@ -4,7 +4,6 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
-#include "core/wire/checksum.h"
 
 #define PAWS_IDLE_S (24 * 24 * 3600u) /* 7323-10 */
 #define DELACK_MIN  (40 * NST_MS)     /* what peers are tuned to; MUST-40: below 500 ms */
@@ -160,15 +159,18 @@ static bool is_between(nst_seq seq, nst_seq first, nst_seq end)
     return nst_seq_ge(seq, first) && nst_seq_lt(seq, end);
 }
 
-/* First: the sequence number. The four cases of RFC 9293 table 6. */
+/* First: the sequence number. The four cases of RFC 9293 table 6; and a segment that is larger than
+ * the window, which has neither its first nor its last number there, is in order as well. */
 bool nst_tcp_in_window(const struct nst_tcp_seg *seg, nst_seq nxt, nst_seq adv)
 {
     uint32_t space = seg_space(seg);
-    nst_seq seq = seg->h.seq, last = nst_seq_add(seq, space - 1);
+    nst_seq seq = seg->h.seq;
 
     if (nst_seq_eq(nxt, adv))
         return space == 0 && nst_seq_eq(seq, nxt);
-    return is_between(seq, nxt, adv) || (space && is_between(last, nxt, adv));
+    if (space == 0)
+        return is_between(seq, nxt, adv);
+    return nst_seq_lt(seq, adv) && nst_seq_gt(nst_seq_add(seq, space), nxt);
 }
 
 /* Says what of an unacceptable segment was here before (2883-1), and what is expected. */
@@ -285,15 +287,29 @@ static void check_urgent(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 
 /* ---- Seventh: the segment text ----------------------------------------------------------- */
 
+/* Of the payload, as it was sent: a packet may be a run of segments that the device joined, or
+ * nst_pkt_join_take(). */
+static uint32_t segment_size(const struct nst_tcp_seg *seg)
+{
+    return seg->pkt->offload.gso ? seg->pkt->offload.gso_size : seg->len;
+}
+
+/* How many were sent that are one packet here. */
+static uint32_t segments(const struct nst_tcp_seg *seg)
+{
+    uint32_t size = segment_size(seg);
+
+    return seg->len > size ? (seg->len + size - 1) / size : 1;
+}
+
 /* When the acknowledgement is due: at once at the start of a connection, for more than one full
  * segment, and whenever something was missing; otherwise the owner gets the time to answer
  * (SHLD-18, SHLD-19, 5681-11, MUST-58, MUST-59: it is built when everything that came has been
  * seen). */
-static void schedule_ack(struct nst_tcb *t, uint32_t len, bool fills_gap)
+static void schedule_ack(struct nst_tcb *t, bool fills_gap)
 {
     uint32_t unacked = (uint32_t)nst_seq_diff(t->rcv.nxt, t->last_ack_sent);
 
-    t->rcv_mss = (uint16_t)nst_max32(t->rcv_mss, nst_min32(len, t->snd_mss));
     if (unacked > t->rcv_mss || fills_gap || (t->quick && !t->pingpong)) {
         t->ack_now = true;
         nst_tcb_wants_output(t);
@@ -326,6 +342,7 @@ static void input_in_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
         t->act->dsack = again;
         t->dsack_due = true;
     }
+    t->rcv_mss = (uint16_t)nst_max32(t->rcv_mss, nst_min32(segment_size(seg), t->snd_mss));
     nst_recvq_push_take(&t->act->recvq, seg->pkt);
     seg->pkt = NULL;
     if (t->act->ooo) {
@@ -336,7 +353,7 @@ static void input_in_order(struct nst_tcb *t, struct nst_tcp_seg *seg)
     t->rcv.nxt = nst_seq_add(t->rcv.nxt, gained);
     t->count.bytes_received += gained;
     nst_tcb_changed(t);
-    schedule_ack(t, gained, fills_gap);
+    schedule_ack(t, fills_gap);
 }
 
 /* How much may wait out of order: twice the receive buffer, and of all connections together a
@@ -406,7 +423,7 @@ static enum nst_drop input_text(struct nst_tcb *t, struct nst_tcp_seg *seg)
         return NST_DROP_NONE;
     if (!nst_tcb_activate(t))
         return NST_DROP_no_memory;
-    t->count.data_segs_in++;
+    t->count.data_segs_in += segments(seg);
     t->last_rcv_ms = nst_tcp_ms(t->tcps);
     if (!trim_to_window(t, seg)) {
         t->ack_now = true;
@@ -462,7 +479,7 @@ static void note_fin(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 /* Any sign of life starts the keep-alive's clock anew (MUST-26, MUST-29). */
 static void hear(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 {
-    t->count.segs_in++;
+    t->count.segs_in += segments(seg);
     t->rcv_tos = seg->pkt->ip.tos;
     t->probes = 0;
     if (t->opt.keepalive)
@@ -553,9 +570,7 @@ static enum nst_drop input_closed(struct nst_tcps *tcps, const struct nst_tcp_se
 static enum nst_drop input_unknown(struct nst_tcps *tcps, const struct nst_flow_id *id,
                                    struct nst_tcp_seg *seg)
 {
-    const struct nst_sockaddr local = {
-        .addr = id->local, .port = id->lport, .link = seg->pkt->link};
-    struct nst_tcp_listener *l = nst_listener_find(tcps, &local);
+    struct nst_tcp_listener *l = nst_listener_find(tcps, id, seg->pkt->link);
 
     return l ? nst_listen_input(l, id, seg) : input_closed(tcps, seg);
 }
@@ -596,8 +611,7 @@ static enum nst_drop read_segment(struct nst_pkt *pkt, struct nst_tcp_seg *seg)
         return drop;
     if (pkt->ip.dst_group || pkt->l2_group) /* MUST-57 */
         return NST_DROP_tcp_group;
-    uint16_t pseudo = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_TCP, (uint32_t)len);
-    if (!nst_pkt_checksum_ok(pkt, off, len, pseudo)) /* MUST-3 */
+    if (!nst_pkt_transport_ok(pkt, off, len)) /* MUST-3 */
         return NST_DROP_tcp_checksum;
     seg->pkt = pkt;
     seg->len = (uint32_t)(len - seg->h.hlen);

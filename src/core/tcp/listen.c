@@ -9,6 +9,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/base/share.h"
 #include "core/tcp/tcb.h"
 
 #define COOKIE_TIME (120 * NST_SEC) /* so long after the last cookie was sent they are believed */
@@ -32,15 +33,29 @@ static bool suits(const struct nst_tcp_listener *l, const struct nst_sockaddr *l
            (!l->local.link || l->local.link == local->link);
 }
 
-/* One bound to the very address goes before one bound to all (MUST-42). Connections stand in
- * another table (MUST-41). */
-struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_sockaddr *local)
+/* One bound to the very address goes before one bound to all (MUST-42). Of several that share it,
+ * each flow has its own. */
+static bool goes_before(const struct nst_tcps *tcps, const struct nst_flow_id *id,
+                        const struct nst_tcp_listener *a, const struct nst_tcp_listener *b)
 {
+    bool exact = nst_addr_is_set(&a->local.addr);
+
+    if (exact != nst_addr_is_set(&b->local.addr))
+        return exact;
+    uint64_t flow = nst_siphash(&tcps->flow_key, id, sizeof *id);
+    return nst_share_weight(flow, a->member) > nst_share_weight(flow, b->member);
+}
+
+/* Connections stand in another table (MUST-41). */
+struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_flow_id *id,
+                                           nst_link link)
+{
+    const struct nst_sockaddr local = {id->local, id->lport, link};
     struct nst_tcp_listener *found = NULL;
 
-    NST_LIST_FOREACH (e, port_bucket(tcps, local->port)) {
+    NST_LIST_FOREACH (e, port_bucket(tcps, local.port)) {
         struct nst_tcp_listener *l = listener_of(e);
-        if (suits(l, local) && (!found || nst_addr_is_set(&l->local.addr)))
+        if (suits(l, &local) && (!found || goes_before(tcps, id, l, found)))
             found = l;
     }
     return found;

@@ -1,9 +1,9 @@
 /* Local ports: which are taken, and which one a connection gets.
  *
  * bind() reserves a name for its socket until that is closed, in a small record of its own: whether
- * another may have the same is Linux's rule for SO_REUSEADDR. Connections hold no port: they are
- * told apart by both ends, so a port serves as many of them as there are far ends, and one that is
- * in TIME-WAIT keeps nobody from binding to its port again.
+ * another may have the same are Linux's rules for SO_REUSEADDR and SO_REUSEPORT. Connections hold
+ * no port: they are told apart by both ends, so a port serves as many of them as there are far
+ * ends, and one that is in TIME-WAIT keeps nobody from binding to its port again.
  *
  * A search for a free port goes round the range once. When it found none, none is free for these
  * ends until something gives one back, so that is remembered, and asking again costs nothing
@@ -45,30 +45,33 @@ static bool overlap(const struct nst_sockaddr *a, const struct nst_sockaddr *b)
            (!a->link || !b->link || a->link == b->link);
 }
 
-/* Two may share a name if both say so, unless one of them listens. */
-static bool is_taken(struct nst_tcps *tcps, const struct nst_sockaddr *local, uint64_t owner,
-                     bool reuse)
+/* Two may share a name if both say so, unless one of them listens; those of a group even then. */
+static bool may_share(const struct nst_tcp_name *a, const struct nst_tcp_name *b)
 {
-    NST_LIST_FOREACH (e, bucket_of(tcps, local->port)) {
+    return (a->reuse && b->reuse && !b->listening) || (a->group && a->group == b->group);
+}
+
+static bool is_taken(struct nst_tcps *tcps, const struct nst_tcp_name *want)
+{
+    NST_LIST_FOREACH (e, bucket_of(tcps, want->local.port)) {
         const struct nst_tcp_name *n = name_of(e);
-        if (n->owner != owner && overlap(&n->local, local) && !(reuse && n->reuse && !n->listening))
+        if (n->owner != want->owner && overlap(&n->local, &want->local) && !may_share(want, n))
             return true;
     }
     return false;
 }
 
-int nst_tcp_bind(struct nst_tcps *tcps, uint64_t owner, const struct nst_sockaddr *local,
-                 bool reuse, uint16_t *port)
+int nst_tcp_bind(struct nst_tcps *tcps, const struct nst_tcp_name *want, uint16_t *port)
 {
-    const struct nst_flow_id id = {.local = local->addr};
+    const struct nst_flow_id id = {.local = want->local.addr};
     struct nst_tcp_name *n;
 
-    *port = local->port ? local->port : nst_tcp_port_choose(tcps, &id);
-    if (*port == 0 || (local->port && is_taken(tcps, local, owner, reuse)))
+    *port = want->local.port ? want->local.port : nst_tcp_port_choose(tcps, &id);
+    if (*port == 0 || (want->local.port && is_taken(tcps, want)))
         return -EADDRINUSE;
     if (!(n = nst_env_alloc(tcps->env, sizeof *n)))
         return -ENOMEM;
-    *n = (struct nst_tcp_name){.owner = owner, .local = *local, .reuse = reuse};
+    *n = *want;
     n->local.port = *port;
     nst_list_push_back(bucket_of(tcps, *port), &n->place);
     return 0;
@@ -76,7 +79,7 @@ int nst_tcp_bind(struct nst_tcps *tcps, uint64_t owner, const struct nst_sockadd
 
 int nst_tcp_name_listen(struct nst_tcps *tcps, struct nst_tcp_name *n)
 {
-    if (is_taken(tcps, &n->local, n->owner, n->reuse))
+    if (is_taken(tcps, n))
         return -EADDRINUSE;
     n->listening = true;
     return 0;
@@ -120,10 +123,10 @@ void nst_tcp_port_freed(struct nst_tcps *tcps, const struct nst_flow_id *id)
 
 static bool is_free(struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
-    const struct nst_sockaddr local = {.addr = id->local, .port = id->lport};
+    const struct nst_tcp_name want = {.local = {.addr = id->local, .port = id->lport}};
 
     NST_COUNT(tcps->env, tcp_port_tries);
-    return !nst_flow_find(tcps, id) && !is_taken(tcps, &local, 0, false);
+    return !nst_flow_find(tcps, id) && !is_taken(tcps, &want);
 }
 
 /* RFC 6056 §3.3.3 (6056-2) with a random start each time (CVE-2022-32296): the search begins

@@ -98,8 +98,8 @@ size_t nst_sendq_reserve(struct nst_sendq *q, struct nst_pool *pool, size_t len,
 
     if (last && (out[0] = room_of(last, len)).len > 0)
         len -= out[n++].len;
-    if (len > 0 && (last = chunk_new(q, pool, len)))
-        out[n++] = room_of(last, len);
+    for (; len > 0 && n < NST_SENDQ_ROOM && (last = chunk_new(q, pool, len)); len -= out[n++].len)
+        out[n] = room_of(last, len);
     return n;
 }
 
@@ -114,7 +114,7 @@ void nst_sendq_commit(struct nst_sendq *q, struct nst_pool *pool, size_t len)
         q->end = nst_seq_add(q->end, (uint32_t)n);
         len -= n;
     }
-    if (q->n > 0 && chunk(q, q->n - 1)->len == 0)
+    while (q->n > 0 && chunk(q, q->n - 1)->len == 0)
         pop_back(q, pool);
 }
 

@@ -28,9 +28,9 @@ void nst_sendq_free(struct nst_sendq *q, struct nst_pool *pool);
 /* Appends up to `len` bytes; returns how many there was memory for. */
 size_t nst_sendq_push(struct nst_sendq *q, struct nst_pool *pool, const void *data, size_t len);
 
-/* Room for up to `len` further bytes, to be written in place: fills in up to two slices, returns
- * how many. Nothing else may be asked of the queue before the commit. */
-#define NST_SENDQ_ROOM 2
+/* Room for up to `len` further bytes, to be written in place: fills in slices, returns how many.
+ * Nothing else may be asked of the queue before the commit. */
+#define NST_SENDQ_ROOM 9
 size_t nst_sendq_reserve(struct nst_sendq *q, struct nst_pool *pool, size_t len,
                          struct nst_slice out[NST_SENDQ_ROOM]);
 

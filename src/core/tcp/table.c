@@ -109,9 +109,23 @@ void nst_tcp_fini(struct nst_tcps *tcps)
 
 /* ---- Flows ----------------------------------------------------------------------------------- */
 
+/* Of IPv4 only what is in use of an address is hashed: every segment passes here. */
+static uint64_t hash_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
+{
+    uint8_t block[12];
+
+    if (id->local.family != NST_AF_INET)
+        return nst_siphash(&tcps->flow_key, id, sizeof *id);
+    memcpy(block, id->local.bytes, 4);
+    memcpy(block + 4, id->peer.bytes, 4);
+    memcpy(block + 8, &id->lport, 2);
+    memcpy(block + 10, &id->pport, 2);
+    return nst_siphash(&tcps->flow_key, block, sizeof block);
+}
+
 static struct nst_flow **bucket_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
-    return &tcps->buckets[nst_siphash(&tcps->flow_key, id, sizeof *id) & tcps->mask];
+    return &tcps->buckets[hash_of(tcps, id) & tcps->mask];
 }
 
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id)

@@ -316,6 +316,7 @@ struct nst_tcp_listener {
     struct nst_tcps *tcps;
     uint64_t owner;
     struct nst_sockaddr local;
+    uint64_t member; /* what tells it from all others that share `local` */
     uint32_t backlog;
     struct nst_list reqs; /* of struct nst_tcp_req, oldest first */
     uint32_t nreqs;
@@ -362,7 +363,8 @@ struct nst_tcp_name {
     struct nst_list place; /* in its port's bucket */
     uint64_t owner;
     struct nst_sockaddr local;
-    bool reuse; /* SO_REUSEADDR, as it is now */
+    uint16_t group; /* those of the same one may share it; 0: SO_REUSEADDR decides */
+    bool reuse;     /* SO_REUSEADDR, as it is now */
     bool listening;
 };
 
@@ -471,10 +473,9 @@ uint32_t nst_tcp_ts_at(nst_time at, uint32_t offset);
 
 /* ---- port.c: local ports ----------------------------------------------------------------- */
 
-/* Reserves a local name for a socket; port 0: a random free one. `*port` is which. -EADDRINUSE,
- * -ENOMEM. */
-int nst_tcp_bind(struct nst_tcps *tcps, uint64_t owner, const struct nst_sockaddr *local,
-                 bool reuse, uint16_t *port);
+/* Reserves what is wanted, but for `place`; port 0: a random free one. `*port` is which.
+ * -EADDRINUSE, -ENOMEM. */
+int nst_tcp_bind(struct nst_tcps *tcps, const struct nst_tcp_name *want, uint16_t *port);
 void nst_tcp_unbind(struct nst_tcps *tcps, struct nst_tcp_name *n);
 /* What a socket reserved; NULL if it didn't. */
 struct nst_tcp_name *nst_tcp_name_find(struct nst_tcps *tcps, uint16_t port, uint64_t owner);
@@ -749,8 +750,9 @@ void nst_tcb_window_opened(struct nst_tcb *t);
 
 /* ---- listen.c, syncookie.c --------------------------------------------------------------- */
 
-/* The listener for a packet to `local`; NULL if there is none. */
-struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_sockaddr *local);
+/* The listener for a flow that comes in over `link`; NULL if there is none. */
+struct nst_tcp_listener *nst_listener_find(struct nst_tcps *tcps, const struct nst_flow_id *id,
+                                           nst_link link);
 /* A segment for a listener. */
 enum nst_drop nst_listen_input(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                                struct nst_tcp_seg *seg);

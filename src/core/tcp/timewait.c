@@ -196,10 +196,7 @@ static bool begins_anew(const struct nst_tcp_timewait *w, const struct nst_tcp_s
 static bool is_listened_to(struct nst_tcps *tcps, const struct nst_pkt *pkt,
                            const struct nst_tcp_timewait *w)
 {
-    const struct nst_sockaddr local = {
-        .addr = w->flow.id.local, .port = w->flow.id.lport, .link = pkt->link};
-
-    return nst_listener_find(tcps, &local) != NULL;
+    return nst_listener_find(tcps, &w->flow.id, pkt->link) != NULL;
 }
 
 /* The peer's FIN again: our last ACK was lost. */

@@ -476,8 +476,8 @@ uint32_t nst_tcb_readiness(const struct nst_tcb *t)
     if (nst_tcb_unread(t) || t->fin_received || t->rcv_shutdown || ended)
         ready |= NST_READY_IN;
     if (ended || t->fin_queued || nst_fastopen_waits(t) ||
-        (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked && nst_tcb_send_room(t) > 0))
-        ready |= NST_READY_OUT; /* to be told EPIPE, too */
+        (t->state >= NST_TCP_ESTABLISHED && !t->tx_blocked))
+        ready |= NST_READY_OUT; /* to be told EPIPE, too; and if memory has become scarce, EAGAIN */
     if (t->error)
         ready |= NST_READY_ERR;
     if (ended || (t->fin_received && t->fin_queued))

@@ -29,8 +29,7 @@ enum nst_drop nst_udp_input(struct nst_env *env, struct nst_pkt *pkt)
     NST_COUNT(env, udp_in);
     nst_pkt_trim(pkt, off + udp.len);
     /* Zero: the sender made no checksum, which IPv4 allows (RFC 1122 §4.1.3.4). */
-    uint16_t pseudo = nst_csum_pseudo(&pkt->ip.src, &pkt->ip.dst, NST_IPPROTO_UDP, udp.len);
-    if (udp.checksum != 0 && !nst_pkt_checksum_ok(pkt, off, udp.len, pseudo)) /* 1122-176 */
+    if (udp.checksum != 0 && !nst_pkt_transport_ok(pkt, off, udp.len)) /* 1122-176 */
         return NST_DROP_udp_checksum;
     pkt->sport = udp.sport;
     pkt->dport = udp.dport;

@@ -89,6 +89,8 @@ uint16_t nst_csum_pseudo(const struct nst_addr *src, const struct nst_addr *dst,
 {
     size_t addr_len = nst_addr_bits(src->family) / 8;
 
+    if (src->family == NST_AF_INET)
+        return fold((uint64_t)nst_load32(src->bytes) + nst_load32(dst->bytes) + proto + len);
     return fold((uint64_t)nst_csum_sum(src->bytes, addr_len) + nst_csum_sum(dst->bytes, addr_len) +
                 proto + len);
 }

@@ -351,6 +351,8 @@ static const char *const option_names[] = {
     [NST_OPT_FASTOPEN] = "fastopen",
     [NST_OPT_MTU_PROBING] = "mtu-probing",
     [NST_OPT_FASTOPEN_CONNECT] = "fastopen-connect",
+    [NST_OPT_REUSEPORT] = "reuseport",
+    [NST_OPT_MTU] = "mtu",
 };
 
 /* setopt NAME OPTION N|off, or setopt NAME congestion ALGORITHM */

@@ -51,7 +51,7 @@ static const char *describe(const struct nst_up_config *c)
     char a[NST_PREFIX_TEXT], b[NST_PREFIX_TEXT];
     FILE *out = fmemopen(text, sizeof text, "w");
 
-    fprintf(out, "%s %s %s%s", c->name, c->device, c->tun ? "tun" : "tap",
+    fprintf(out, "%s %s %s%s", c->name, c->device, nst_config_kind(c->kind),
             c->offload ? " offload" : "");
     if (c->has_mac)
         fprintf(out, " mac=%s", nst_mac_print(a, &c->mac));
@@ -123,6 +123,10 @@ static void test_flags(void **state)
         {"-dtap7", "default tap7 tap offload" LIMITS ADDRESS REST},
         {"--device 0123456789abcde", "default 0123456789abcde tap offload" LIMITS ADDRESS REST},
         {"--tun", "default tun0 tun offload" LIMITS ADDRESS REST},
+        {"--device packet:veth0 --address 192.0.2.9/24",
+         "default veth0 packet offload" LIMITS " 192.0.2.9/24/acd1 host=none via=none" REST},
+        {"-dpacket:veth0 --address 192.0.2.9/24 --gateway 192.0.2.1 --host-address none",
+         "default veth0 packet offload" LIMITS " 192.0.2.9/24/acd1 host=none via=192.0.2.1" REST},
         {"--no-offload", "default tun0 tap" LIMITS ADDRESS REST},
         {"--mac 02:00:00:00:00:0a", DEVICE " mac=02:00:00:00:00:0a" LIMITS ADDRESS REST},
         {"--mtu 68", DEVICE " mtu=68 queue=1000" ADDRESS REST},
@@ -288,6 +292,7 @@ static void test_bad_flags(void **state)
         {"-d 0123456789abcdef", "-d 0123456789abcdef: " IFNAME_RULE},
         {"--device tun\"0", "--device tun\"0: " IFNAME_RULE},
         {"--device ..", "--device ..: " IFNAME_RULE},
+        {"--device packet:", "--device packet:: " IFNAME_RULE},
         {"--nat eth*", "--nat eth*: " IFNAME_RULE},
         {"--mac 01:00:00:00:00:01", "--mac 01:00:00:00:00:01: " MAC_RULE},
         {"--mac 00:00:00:00:00:00", "--mac 00:00:00:00:00:00: " MAC_RULE},
@@ -359,7 +364,7 @@ static void test_bad_files(void **state)
          "test.conf:2: Destination=192.0.2.0: expected an IPv4 network such as 192.0.2.0/24"},
         {"[Route]\nGateway=none\n",
          "test.conf:2: Gateway=none: expected an IPv4 address such as 10.0.0.1"},
-        {"[Netstack]\nKind=tape\n", "test.conf:2: Kind=tape: expected tap or tun"},
+        {"[Netstack]\nKind=tape\n", "test.conf:2: Kind=tape: expected tap, tun or packet"},
         {"[Netstack]\nOffload=maybe\n", "test.conf:2: Offload=maybe: expected yes or no"},
         {"[Netstack]\nLogJSON=\n", "test.conf:2: LogJSON=: expected yes or no"},
         {"[Netstack]\nHostAddress=\n", "test.conf:2: HostAddress=: " HOST_RULE},
@@ -408,6 +413,11 @@ static void test_what_does_not_fit_together(void **state)
     "Address="
 #define HOST(text)    "the host's address " text ": choose another with --host-address or HostAddress="
 #define GATEWAY(text) "the gateway " text ": choose another with --gateway or Gateway="
+#define PACKET        "-d packet:veth0 --address 192.0.2.9/24"
+#define NO_LINK_RULE                                                                          \
+    "is not changed, so --mtu and --queue-length (MTUBytes=, TransmitQueueLength=) can't be " \
+    "given "                                                                                  \
+    "with it"
     static const struct bad rows[] = {
         {"--address 10.0.0.0/24", NOT_A_HOST("10.0.0.0/24")},
         {"--address 10.0.0.255/24", NOT_A_HOST("10.0.0.255/24")},
@@ -432,6 +442,15 @@ static void test_what_does_not_fit_together(void **state)
         {"--gateway 10.0.0.255", GATEWAY("10.0.0.255 is not an address that a host can have")},
         {"--tun --mac 02:00:00:00:00:01",
          "a TUN device has no MAC address: leave out --mac (MACAddress=) or --tun (Kind=tun)"},
+        {"-d packet:veth0", "packet:veth0 is a network that exists: give an address of it that "
+                            "nobody has, with --address or Address="},
+        {PACKET " --host-address 192.0.2.1/24",
+         "packet:veth0 is not changed, so --host-address (HostAddress=) can't be given with it"},
+        {PACKET " --mtu 1400", "packet:veth0 " NO_LINK_RULE},
+        {PACKET " --queue-length 9", "packet:veth0 " NO_LINK_RULE},
+        {PACKET " --nat eth0",
+         "--nat is for a device whose neighbour is the host: with packet:veth0 give the network's "
+         "--gateway"},
         {"-d eth0 --nat eth0",
          "--nat eth0 is the stack's own device: name the interface through which the host reaches "
          "the outside"},

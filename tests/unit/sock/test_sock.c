@@ -258,6 +258,51 @@ static void test_scores(void **state)
     assert_int_equal(receive(two, 0), -EAGAIN);
 }
 
+#define MEMBERS 4
+#define FLOWS   400
+
+/* Who of the group gets a datagram of each flow; `gone` is not one of it any more. */
+static void deal(const nst_sock member[MEMBERS], unsigned gone, unsigned who[FLOWS])
+{
+    for (unsigned i = 0; i < FLOWS; i++) {
+        unsigned holders = 0;
+        datagram(PEER, (uint16_t)(2000 + i), US, 53, 1);
+        for (unsigned m = 0; m < MEMBERS; m++) {
+            if (m == gone || receive(member[m], 0) != 1)
+                continue;
+            who[i] = m;
+            holders++;
+        }
+        assert_int_equal(holders, 1);
+    }
+}
+
+/* Each member has its share of the flows, each flow stays with its member, and when one leaves, no
+ * flow moves but its own. */
+static void test_group(void **state)
+{
+    unsigned before[FLOWS], again[FLOWS], after[FLOWS], share[MEMBERS] = {0};
+    nst_sock member[MEMBERS];
+    (void)state;
+
+    for (unsigned m = 0; m < MEMBERS; m++) {
+        member[m] = udp();
+        assert_int_equal(nst_setopt(h.stack, member[m], NST_OPT_REUSEPORT, UINT16_MAX), 0);
+        assert_int_equal(bind_to(member[m], US, 53), 0);
+    }
+    deal(member, MEMBERS, before);
+    deal(member, MEMBERS, again);
+    assert_memory_equal(before, again, sizeof before);
+    for (unsigned i = 0; i < FLOWS; i++)
+        share[before[i]]++;
+    for (unsigned m = 0; m < MEMBERS; m++)
+        assert_in_range(share[m], FLOWS / MEMBERS / 2, FLOWS / MEMBERS * 2);
+    assert_int_equal(nst_close(h.stack, member[1]), 0);
+    deal(member, 1, after);
+    for (unsigned i = 0; i < FLOWS; i++)
+        assert_true(before[i] == 1 || after[i] == before[i]);
+}
+
 /* A socket of any address and one of a certain address can come to share a port. */
 static void test_the_one_that_names_most(void **state)
 {
@@ -828,6 +873,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_ports_taken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_connected_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(test_scores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_group, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_one_that_names_most, setup, teardown),
         cmocka_unit_test_setup_teardown(test_socket_of_one_link, setup, teardown),
         cmocka_unit_test_setup_teardown(test_groups_reach_all, setup, teardown),

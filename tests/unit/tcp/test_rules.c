@@ -330,6 +330,42 @@ static void test_writable_after_shutdown(void **state)
     assert_int_equal(harness_send(&h, d.sock, NULL, 0, "x", 1), -EPIPE);
 }
 
+/* Whether the owner is told that it may write. */
+static bool told_writable(void)
+{
+    struct nst_event ev[4];
+    bool writable = false;
+
+    for (size_t n = nst_events(h.stack, ev, 4); n-- > 0;)
+        writable |= (ev[n].ready & NST_READY_OUT) != 0;
+    return writable;
+}
+
+/* Memory may become scarce between the acknowledgement and the owner's question. A writer that is
+ * not told then must be told later. */
+static void test_writable_while_memory_is_scarce(void **state)
+{
+    static const uint8_t data[8192];
+    (void)state;
+
+    dialogue_open(&d);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_SNDBUF, 4096), 0);
+    while (harness_send(&h, d.sock, NULL, 0, data, sizeof data) > 0)
+        continue;
+    harness_pull(&h);
+    (void)told_writable();
+    d.ack += 3000;
+    dialogue_say(&d, ACK, 0);
+    size_t budget = h.stack->pool.budget_bytes;
+    h.stack->pool.budget_bytes = h.stack->pool.used_bytes;
+    if (told_writable())
+        assert_int_equal(harness_send(&h, d.sock, NULL, 0, data, sizeof data), -EAGAIN);
+    h.stack->pool.budget_bytes = budget;
+    d.ack += 1096;
+    dialogue_say(&d, ACK, 0);
+    assert_true(told_writable());
+}
+
 /* What only a living connection needs is given back with its end, though the owner still reads. */
 static void test_end_frees_queues(void **state)
 {
@@ -430,6 +466,7 @@ int main(void)
         T(test_text_behind_a_fin_is_ignored),
         T(test_text_for_nobody_is_reset),
         T(test_writable_after_shutdown),
+        T(test_writable_while_memory_is_scarce),
         T(test_end_frees_queues),
         T(test_cork_runs_out_once),
         T(test_expiries_do_not_wrap),

@@ -143,7 +143,10 @@ static bool acceptable(const struct model *m, const struct seg *s)
 
     if (m->rcv_wnd == 0)
         return len == 0 && s->seq == m->rcv_nxt;
-    return first_in || (len > 0 && last_in);
+    /* What covers all of it is not in the table, and holds what is expected all the same. */
+    bool covers = len > m->rcv_wnd && before(s->seq, m->rcv_nxt) && at_most(m->rcv_nxt, last);
+
+    return first_in || (len > 0 && (last_in || covers));
 }
 
 /* Second check. */

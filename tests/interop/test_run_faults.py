@@ -1,0 +1,321 @@
+"""netstack run when things go wrong: the daemon or the program is killed or stopped, limits are
+reached, the user is somebody else.
+
+$NETSTACK_RUN_CYCLES says how many processes are killed in the midst of their work (300).
+"""
+import contextlib
+import hashlib
+import os
+import pathlib
+import resource
+import signal
+
+import pytest
+
+import netns
+from conftest import NETSTACK, finish, script
+
+STACK, HOST = "10.0.0.2", "10.0.0.1"
+CYCLES = int(os.environ.get("NETSTACK_RUN_CYCLES", "300"))
+NOBODY = 65534
+PIDFDS = 64  # that the supervisor keeps at most, of processes that called last
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def supervisor_of(host):
+    """The process beside the only program."""
+    [pid] = [pid for pid in host.pids()
+             if pathlib.Path(f"/proc/{pid}/comm").read_text() == "netstack-run\n"]
+    return pid
+
+
+def live_sockets(host):
+    """All but those that only remember a connection."""
+    return [s for s in host.view("sockets")["sockets"] if s["state"] != "time-wait"]
+
+
+def no_sockets(host):
+    netns.until(lambda: not live_sockets(host), "no socket is left")
+
+
+# ---- The daemon ----------------------------------------------------------------------------------
+
+def test_daemon_killed_while_calls_wait(stack, program):
+    """Whoever waits in whatever call learns of it."""
+    silent = stack.socket()
+    silent.bind((HOST, 5000))
+    silent.listen()
+    process = program(*script(f"""
+        import errno, select, socket, threading
+        results = {{}}
+        def waits(name, call, *args):
+            def run():
+                try:
+                    results[name] = call(*args)
+                except OSError as error:
+                    results[name] = errno.errorcode[error.errno]
+            thread = threading.Thread(target=run)
+            thread.start()
+            return thread
+        c = socket.create_connection(("{HOST}", 5000))
+        d = socket.create_connection(("{HOST}", 5000))
+        e = socket.socket()
+        poll = select.poll()
+        poll.register(d, select.POLLIN)
+        threads = [waits("read", c.recv, 1), waits("poll", poll.poll),
+                   waits("connect", e.connect, ("10.0.0.77", 1))]
+        print("ready")
+        for thread in threads:
+            thread.join()
+        print(results["read"], results["connect"], results["poll"][0][1] & select.POLLERR != 0)
+    """))
+    process.wait_for("ready")
+    stack.daemon.stop(signal.SIGKILL)
+    stack.daemons.remove(stack.daemon)
+    assert finish(process).splitlines()[-1] == "ECONNRESET ENETDOWN True"
+
+
+def test_server_goes_on_with_another_daemon(stack, program):
+    """A server that opens its listener again serves again, in the same process."""
+    process = program(*script("""
+        import select, socket, time
+        for _ in range(2):
+            while True:
+                try:
+                    s = socket.create_server(("", 5000))
+                    break
+                except OSError:
+                    time.sleep(0.02)
+            print("listens")
+            while True:
+                ready, _, _ = select.select([s], [], [], 0.05)
+                if ready:
+                    s.accept()[0].sendall(b"hello")
+                    break
+    """))
+
+    def talk():
+        with stack.socket() as client:
+            client.settimeout(netns.PATIENCE)
+            client.connect((STACK, 5000))
+            assert client.recv(5) == b"hello"
+
+    process.wait_for("listens")
+    talk()
+    stack.daemon.stop(signal.SIGKILL)
+    stack.daemons.remove(stack.daemon)
+    stack.up()
+    process.wait_for("listens", count=2)
+    talk()
+    finish(process)
+
+
+# ---- Programs that end, or stand still ------------------------------------------------------------
+
+def test_killed_program_ends_its_connections(stack, program):
+    """The peer hears of it, with data unread (reset) or none (end)."""
+    for unread, expected in (b"", b""), (b"x" * 1000, ConnectionResetError):
+        with stack.socket() as listener:
+            listener.setsockopt(1, 2, 1)
+            listener.bind((HOST, 5000))
+            listener.listen()
+            process = program(*script(f"""
+                import select, socket, time
+                s = socket.create_connection(("{HOST}", 5000))
+                if {bool(unread)}:
+                    select.select([s], [], [])
+                print("ready")
+                time.sleep(1000)
+            """))
+            far, _ = listener.accept()
+            far.settimeout(netns.PATIENCE)
+            with far:
+                far.sendall(unread)
+                process.wait_for("ready")
+                process.stop(signal.SIGKILL)
+                with contextlib.nullcontext() if expected == b"" else pytest.raises(expected):
+                    assert far.recv(1) == b""
+
+
+def test_killed_at_any_point(stack, program):
+    """Processes that do all kinds of calls are killed at random moments; nothing is left of them, in
+    the daemon or in the supervisor."""
+    alone = descriptors(stack.daemon.pid)
+    process = program(*script(f"""
+        import os, random, signal, socket, sys, time
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        def work():
+            while True:
+                s = socket.create_server(("127.0.0.1", 0), backlog=5)
+                c = socket.create_connection(s.getsockname())
+                a, _ = s.accept()
+                a.sendall(b"x" * 100000)
+                c.recv(1000)
+                u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                u.bind(("127.0.0.1", 0))
+                u.sendto(b"x", u.getsockname())
+                u.recvfrom(10)
+                d = socket.socket()
+                d.setblocking(False)
+                d.connect_ex(("10.0.0.77", 1))
+        for _ in range({CYCLES}):
+            child = os.fork()
+            if child == 0:
+                work()
+            time.sleep(random.uniform(0, 0.01))
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        print("done")
+        signal.sigwait([signal.SIGUSR1])
+    """))
+    process.wait_for("done", patience=netns.PATIENCE + CYCLES / 10)
+    no_sockets(stack)
+    netns.until(lambda: descriptors(stack.daemon.pid) <= alone + 1, "the daemon has the supervisor only")
+    assert descriptors(supervisor_of(stack)) <= 16 + PIDFDS
+    process.send(signal.SIGUSR1)
+    finish(process)
+
+
+def test_stopped_with_a_full_window(stack, program):
+    """It costs nobody else anything, and goes on where it stood, in both directions."""
+    process = program(*script("""
+        import hashlib, socket, threading
+        s = socket.create_server(("", 5000))
+        print("ready")
+        c, _ = s.accept()
+        sender = threading.Thread(target=lambda: (c.sendall(b"reply" * 2000000), c.shutdown(1)))
+        sender.start()
+        digest, total = hashlib.sha256(), 0
+        while (data := c.recv(65536)):
+            digest.update(data)
+            total += len(data)
+        sender.join()
+        print(total, digest.hexdigest())
+    """))
+    process.wait_for("ready")
+    with stack.socket() as far:
+        far.connect((STACK, 5000))
+        process.send(signal.SIGSTOP)
+        far.setblocking(False)
+        block, sent = bytes(range(256)) * 256, 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += far.send(block[sent % 256:])
+        stack.assert_answers()
+        assert finish(program(*script(f"""
+            import socket
+            s = socket.create_server(("127.0.0.1", 5001))
+            c = socket.create_connection(("127.0.0.1", 5001))
+            s.accept()[0].sendall(b"meanwhile")
+            print(c.recv(9).decode())
+        """))) == "meanwhile\n"
+        process.send(signal.SIGCONT)
+        far.settimeout(netns.PATIENCE)
+        back = b""
+        while (data := far.recv(1 << 20)):
+            back += data
+        far.shutdown(1)
+    assert back == b"reply" * 2000000
+    whole = (bytes(range(256)) * (sent // 256 + 1))[:sent]
+    assert finish(process).split()[-2:] == [str(sent), hashlib.sha256(whole).hexdigest()]
+
+
+# ---- Limits --------------------------------------------------------------------------------------
+
+def test_program_out_of_descriptors(stack, program):
+    """EMFILE, as from a kernel; what waits in a queue is still there afterwards."""
+    finish(program(*script("""
+        import errno, os, resource, socket
+        s = socket.create_server(("127.0.0.1", 5000))
+        c = socket.create_connection(("127.0.0.1", 5000))
+        c.sendall(b"hello")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        held = []
+        def fails(call):
+            try:
+                held.append(call())
+            except OSError as error:
+                return error.errno
+        while not (err := fails(lambda: os.open("/dev/null", os.O_RDONLY))):
+            pass
+        assert err == errno.EMFILE
+        assert fails(socket.socket) == errno.EMFILE
+        assert fails(s.accept) == errno.EMFILE
+        for fd in held:
+            os.close(fd)
+        assert s.accept()[0].recv(5) == b"hello"
+        socket.socket()
+    """)))
+    no_sockets(stack)
+
+
+@pytest.mark.parametrize("whose", ["daemon", "supervisor"])
+def test_others_out_of_descriptors(stack, program, whose):
+    """The program is told so, and when there are some again all works, as it does meanwhile for what
+    it has."""
+    process = program(*script("""
+        import errno, signal, socket
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        s = socket.create_server(("127.0.0.1", 5000))
+        c = socket.create_connection(("127.0.0.1", 5000))
+        a, _ = s.accept()
+        print("ready")
+        signal.sigwait([signal.SIGUSR1])
+        held, failed = [], None
+        while not failed and len(held) < 500:
+            try:
+                held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            except OSError as error:
+                failed = error.errno
+        a.sendall(b"still here")
+        assert c.recv(10) == b"still here"
+        print("failed", errno.errorcode.get(failed))
+        signal.sigwait([signal.SIGUSR1])
+        for u in held:
+            u.close()
+        c = socket.create_connection(("127.0.0.1", 5000))
+        s.accept()[0].sendall(b"again")
+        assert c.recv(5) == b"again"
+        print("fine")
+    """))
+    process.wait_for("ready")
+    pid = stack.daemon.pid if whose == "daemon" else supervisor_of(stack)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, before[1]))  # all of those are in use
+    process.send(signal.SIGUSR1)
+    assert process.wait_for("failed (.*)\n")[1] in ("EMFILE", "ENFILE", "ENOMEM")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    process.send(signal.SIGUSR1)
+    process.wait_for("fine")
+    finish(process)
+    no_sockets(stack)
+
+
+# ---- Users ---------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("flags", [[], ["--no-shim"]], ids=["shim", "traps"])
+def test_another_users_program(host, tmp_path, flags):
+    """It may what its section says."""
+    config = tmp_path / "conf"
+    config.write_text("[User]\nName=nobody\nPorts=80,2000-2009\nSockets=5\nListeners=1\n")
+    host.up("--config", str(config))
+    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--inh-caps=-all"]
+    out = host.run(*user, NETSTACK, "run", *flags, "--", *script("""
+        import errno, socket
+        def attempt(call, *args):
+            try:
+                call(*args)
+                return "fine"
+            except OSError as error:
+                return errno.errorcode[error.errno]
+        for port in 80, 81, 2009, 2010:
+            with socket.socket() as s:
+                print(attempt(s.bind, ("", port)))
+        held = [socket.socket() for _ in range(5)]
+        print(attempt(socket.socket))
+        print(attempt(held[0].listen), attempt(held[1].listen))
+    """)).stdout
+    assert out.split() == ["fine", "EACCES", "fine", "EACCES", "EMFILE", "fine", "EMFILE"]
