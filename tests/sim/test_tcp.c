@@ -219,7 +219,7 @@ static struct sim_wire_config any_wire(struct world *w, bool corrupt)
         c.reorder_delay = 1 + below(w, 50 * NST_MS);
     if (corrupt && one_in(w, 3))
         c.corrupt_ppm = (uint32_t)below(w, 10000);
-    else if (one_in(w, 3))
+    if (one_in(w, 3))
         c.mark_ppm = (uint32_t)below(w, one_in(w, 4) ? 50000 : 10000);
     return c;
 }
