@@ -75,7 +75,7 @@ uint32_t nst_hystart_acked(struct nst_hystart *h, struct nst_cc *cc, uint32_t ac
         cc->ssthresh = cc->cwnd;
         return acked;
     }
-    if (!cc->paced) /* what isn't spread out must not grow in leaps */
+    if (!cc->paced) /* what isn't spread out must not grow in leaps (9406-6) */
         acked = nst_min32(acked, L * cc->mss);
     return h->css_rounds ? acked / CSS_GROWTH_DIVISOR : acked; /* 9406-2 */
 }

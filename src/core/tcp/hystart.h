@@ -4,7 +4,10 @@
  * before. Where they are all longer by an eighth (4 to 16 ms), growth slows down to a quarter
  * (Conservative Slow Start). If the delay was only noise it shrinks again and slow start goes on;
  * otherwise after five rounds congestion avoidance begins. Only the first slow start needs this:
- * later ones know their threshold. */
+ * later ones know their threshold.
+ *
+ * The window may treble in five rounds of it: a queue that is shorter than that still overflows,
+ * once. At 100 Mb/s and 20 ms, with 250 packets of queue, this is 0.2 MB to be sent again. */
 #ifndef NST_TCP_HYSTART_H
 #define NST_TCP_HYSTART_H
 

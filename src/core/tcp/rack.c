@@ -17,6 +17,8 @@
 #define DUP_THRESH  3  /* RFC 8985 §3.1 */
 #define PERSISTENCE 16 /* recoveries: RFC 8985 §3.2 */
 
+#define JITTER_SHARE 8 /* of the least round trip */
+
 bool nst_rack_is_on(const struct nst_tcb *t)
 {
     /* 8985-1 */
@@ -25,16 +27,20 @@ bool nst_rack_is_on(const struct nst_tcb *t)
 
 /* ---- What has arrived ------------------------------------------------------------------------ */
 
-/* Step 2: an acknowledgement of what was sent again may be for the original (8985-4). */
+/* Step 2: an acknowledgement of what was sent again may be for the original (8985-4). The timestamp
+ * that it echoes is of what moved the receiver's left edge (RFC 7323 §4.3): it says nothing about
+ * what was SACKed, as a tail's probe is, for which it is always too old. And what comes sooner than
+ * the least round trip by less than an eighth is the network's jitter. */
 static bool may_be_of_original(const struct nst_tcb *t, const struct nst_tcp_sent *s,
                                const struct nst_tcp_acked *a)
 {
     uint32_t sent_ts = nst_tcp_ts_at(s->time, t->ts_offset);
+    nst_time least = nst_rtt_min(&t->rtt), soon = least - least / JITTER_SHARE;
+    bool echoed = a->has_ecr && nst_seq_eq(s->start, t->snd.una);
 
     if (!(s->flags & NST_SENT_EVER))
         return false;
-    return (a->has_ecr && (int32_t)(a->ecr - sent_ts) < 0) ||
-           t->tcps->env->now - s->time + NST_US <= nst_rtt_min(&t->rtt); /* which is rounded up */
+    return (echoed && (int32_t)(a->ecr - sent_ts) < 0) || t->tcps->env->now - s->time < soon;
 }
 
 /* Step 3: something sent once only arrives after what was behind it (8985-6). */
