@@ -8,7 +8,9 @@ import os
 import socket
 import struct
 
-LIBRARY = os.environ.get("NETSTACK_CLIENT", "build/src/client/libnetstack-client.so")
+# An interpreter that is not sanitized can't load a library that is: then it takes the plain one.
+LIBRARY = os.environ.get("NETSTACK_PLAIN_CLIENT") or os.environ.get(
+    "NETSTACK_CLIENT", "build/src/client/libnetstack-client.so")
 
 
 def _raised(result):
