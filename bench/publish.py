@@ -79,7 +79,7 @@ def publish_loss(results):
     rows = results["rows"]
     kinds = {kind: [r for r in rows if r["kind"] == kind] for kind in report.LOSS_UNITS}
     seeds = max(len(r["seeds"]) for r in rows)
-    text = [origin(results["machine"]) + f" Medians of {seeds} seeds."]
+    text = [origin(results["machine"]) + (f" Medians of {seeds} seeds." if seeds > 1 else " One seed.")]
     for rtt_ms in sorted({r["cell"]["rtt_ms"] for r in kinds["goodput"]}):
         text.append(plot_loss(kinds["goodput"], rtt_ms))
     for kind, title in (("goodput", "Goodput"), ("blackout", "Blackouts: time back to full rate"),
