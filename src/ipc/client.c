@@ -16,7 +16,6 @@ enum { PATIENCE_MS = 10000 }; /* a daemon that takes longer to answer is stuck o
 struct nst_ipc_client {
     int fd;
     uint32_t last_id;
-    json_t *hello;
     char why[NST_IPC_WHY];
     uint8_t buf[NST_IPC_MSG_MAX];
 };
@@ -119,13 +118,15 @@ static int greet(struct nst_ipc_client *client)
 
     if (err)
         return err;
-    client->hello = nst_ipc_json_parse(msg.body, msg.header.len);
-    if (client->hello && msg.header.type == NST_IPC_HELLO)
-        return 0;
-    if (!client->hello || msg.header.type != NST_IPC_ERROR)
-        return fail_transport(client, -EPROTO);
-    err = -nst_ipc_error_parse(client->hello, &message);
-    return fail(client, err, "%s", message);
+    json_t *greeting = nst_ipc_json_parse(msg.body, msg.header.len);
+    if (greeting && msg.header.type == NST_IPC_ERROR) {
+        err = -nst_ipc_error_parse(greeting, &message);
+        err = fail(client, err, "%s", message);
+    } else if (!greeting || msg.header.type != NST_IPC_HELLO) {
+        err = fail_transport(client, -EPROTO);
+    }
+    json_decref(greeting);
+    return err;
 }
 
 /* A failure's sentence goes to the caller's `why`, since the client does not outlive it. */
@@ -169,13 +170,7 @@ void nst_ipc_client_free(struct nst_ipc_client *client)
         return;
     if (client->fd >= 0)
         close(client->fd);
-    json_decref(client->hello);
     free(client);
-}
-
-const json_t *nst_ipc_client_hello(const struct nst_ipc_client *client)
-{
-    return client->hello;
 }
 
 int nst_ipc_client_fd(const struct nst_ipc_client *client)
@@ -217,7 +212,7 @@ static int take_answer(struct nst_ipc_client *client, const struct nst_ipc_msg *
         return fail_transport(client, -EPROTO);
     if (msg->header.type == NST_IPC_ERROR) {
         err = -nst_ipc_error_parse(body, &message);
-        fail(client, err, "%s", message);
+        err = fail(client, err, "%s", message);
     } else if (result) {
         *result = json_incref(body);
     }

@@ -14,9 +14,6 @@ int nst_ipc_client_open(struct nst_ipc_client **out, const char *name, char why[
 /* Ends the connection. NULL is fine. */
 void nst_ipc_client_free(struct nst_ipc_client *client);
 
-/* The daemon's greeting: name, version, pid. */
-const json_t *nst_ipc_client_hello(const struct nst_ipc_client *client);
-
 /* Readable when nst_ipc_client_next() may have something. */
 int nst_ipc_client_fd(const struct nst_ipc_client *client);
 

@@ -284,7 +284,7 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
         return NULL;
     t->opt = l->opt;
     t->cc.ops = l->cc;
-    t->passive = t->begun = true;
+    t->begun = true;
     t->mtu = (uint16_t)nst_min32(path_mtu(tcps, id), UINT16_MAX);
     t->snd.una = t->snd.nxt = nst_seq_add(o->iss, 1);
     t->rcv.nxt = t->last_ack_sent = nst_seq_add(o->irs, 1);

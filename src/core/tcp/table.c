@@ -55,7 +55,6 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->ts_key = nst_prng_key(seed, "tcp timestamps");
     tcps->cookie_key = nst_prng_key(seed, "tcp cookies");
     tcps->fastopen_key = nst_prng_key(seed, "tcp fast open");
-    tcps->port_key = nst_prng_key(seed, "tcp ports");
     for (unsigned i = 0; i < NST_TCP_PORT_BUCKETS; i++)
         nst_list_init(&tcps->listeners[i]), nst_list_init(&tcps->names[i]);
     nst_list_init(&tcps->ready);

@@ -294,7 +294,6 @@ struct nst_tcb {
     bool ecn_seen : 1;    /* something came that was marked ECT or CE */
     bool ecn_echo : 1;    /* CE came: every segment bears ECE, until CWR comes */
     bool ecn_cwr_due : 1; /* the next new data bears CWR */
-    bool passive : 1;     /* from LISTEN */
     bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
     bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
     bool syn_data : 1;    /* data went with the SYN, and all of it was taken */
@@ -398,7 +397,7 @@ struct nst_tcps {
     struct nst_pool *pool;
     struct nst_ip *ip;
     struct nst_tcp_config config;
-    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, port_key, fastopen_key;
+    struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, fastopen_key;
     struct nst_tcp_server *servers; /* what clients remember: NST_TCP_SERVERS; NULL: nothing yet */
     struct nst_flow **buckets;
     uint32_t mask, nflows;
