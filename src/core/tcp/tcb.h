@@ -28,6 +28,7 @@
 #include "core/tcp/cc.h"
 #include "core/tcp/chrono.h"
 #include "core/tcp/fastopen.h"
+#include "core/tcp/metrics.h"
 #include "core/tcp/pace.h"
 #include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
@@ -398,7 +399,7 @@ struct nst_tcps {
     struct nst_ip *ip;
     struct nst_tcp_config config;
     struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, fastopen_key;
-    struct nst_tcp_server *servers; /* what clients remember: NST_TCP_SERVERS; NULL: nothing yet */
+    struct nst_tcp_metrics_table metrics;
     struct nst_flow **buckets;
     uint32_t mask, nflows;
     struct nst_list listeners[NST_TCP_PORT_BUCKETS];
@@ -699,7 +700,14 @@ nst_seq nst_fastopen_sent(const struct nst_tcb *t);
 /* The SYN-ACK, acceptable. */
 void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h);
 void nst_fastopen_end(struct nst_tcb *t);
-void nst_fastopen_fini(struct nst_tcps *tcps);
+
+/* ---- metrics.c --------------------------------------------------------------------------- */
+
+/* What is known of the path between these hosts, until anything is added; NULL: nothing. */
+struct nst_tcp_metrics *nst_metrics_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* The same, to add to it: what was used least recently gives way. NULL without memory. */
+struct nst_tcp_metrics *nst_metrics_get(struct nst_tcps *tcps, const struct nst_flow_id *id);
+void nst_metrics_fini(struct nst_tcps *tcps);
 
 /* ---- mtuprobe.c -------------------------------------------------------------------------- */
 
