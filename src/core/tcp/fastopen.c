@@ -184,7 +184,7 @@ static bool has_failed(const struct nst_tcps *tcps, const struct nst_tcp_metrics
 /* 7413-9: no answer came to a SYN with more than usual, or its data was ignored. */
 static void failed(struct nst_tcb *t)
 {
-    struct nst_tcp_metrics *s = nst_metrics_get(t->tcps, &t->flow.id);
+    struct nst_tcp_metrics *s = nst_metrics_of_server(t->tcps, &t->flow.id);
 
     NST_COUNT(t->tcps->env, tcp_fastopen_failed);
     if (!s)
@@ -259,8 +259,9 @@ void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h)
         return;
     bool taken = nst_seq_gt(h->ack, t->snd.nxt);
     bool new_cookie = h->opts.has_fastopen && h->opts.fastopen.len;
-    struct nst_tcp_metrics *s = new_cookie || taken ? nst_metrics_get(t->tcps, &t->flow.id) : NULL;
-    if (s) {
+    struct nst_tcp_metrics *s = new_cookie || taken ? nst_metrics_of_server(t->tcps, &t->flow.id)
+                                                    : NULL;
+    if (s) { /* 9040-10, 9040-11 */
         s->mss = t->peer_mss;
         s->failures = 0;
         if (new_cookie) /* 7413-2 */

@@ -34,6 +34,7 @@ static const struct nst_tcp_config defaults = {
     .recovery = NST_TCP_RECOVERY_ALL,
     .ecn = NST_TCP_ECN_ACCEPT,
     .fastopen = NST_TCP_FASTOPEN_CLIENT,
+    .metrics = NST_TCP_METRICS_PATH,
     .cc = &nst_cc_cubic,
 };
 
