@@ -116,8 +116,11 @@ int shim_accept(int fd, struct sockaddr *addr, socklen_t *len)
 
 static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
 {
+    struct nst_ipc_sockname name;
     ssize_t n;
 
+    if (flags & MSG_FASTOPEN && msg->msg_name && nst_client_identify(fd, &name) == 0)
+        return negated(syscall(SYS_sendmsg, fd, msg, flags)); /* which connects first */
     WAITING(n, nst_client_sendmsg(fd, msg, flags));
     if (n == -ENOTSOCK)
         WAITING(n, negated(nst_run_sendmsg(fd, msg, flags)));

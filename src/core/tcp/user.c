@@ -199,7 +199,7 @@ static int check_receivable(struct nst_tcb *t)
         return -ENOTCONN;
     if (t->fin_received || t->rcv_shutdown || t->state == NST_TCP_CLOSED)
         return 0;
-    return t->state < NST_TCP_ESTABLISHED ? -ENOTCONN : -EAGAIN;
+    return -EAGAIN; /* and before there is a connection (RFC 9293 §3.10.3) */
 }
 
 /* Where in the receive queue the last urgent byte stands (RFC 9293 §3.8.5, RFC 6093); -1 when it is
