@@ -1,4 +1,7 @@
-/* A connection's deadlines: the earliest stands in the stack's wheel. */
+/* A connection's deadlines: the earliest stands in the stack's wheel, or one that was earlier and
+ * has been put off or dropped since. With most of them that happens, segment for segment, and few
+ * come: so the timer is left where it is, and once finds nothing due, rather than moved each time.
+ */
 #include <errno.h>
 
 #include "core/base/bytes.h"
@@ -16,22 +19,17 @@ nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which)
     return t->act ? t->act->deadlines[which] : NST_TIME_NEVER;
 }
 
-static void arm(struct nst_tcb *t)
+/* Lets the timer fire at `at`, if it would not before. */
+static void fire_by(struct nst_tcb *t, nst_time at)
 {
-    nst_time first = t->watch;
-
-    for (unsigned i = 0; t->act && i < NST_TCP_DLS_ACTIVE; i++)
-        first = nst_min(first, t->act->deadlines[i]);
-    if (first == NST_TIME_NEVER)
-        nst_timer_cancel(&t->tcps->env->wheel, &t->timer);
-    else
-        nst_timer_arm(&t->tcps->env->wheel, &t->timer, first);
+    if (at < (nst_timer_armed(&t->timer) ? nst_timer_at(&t->timer) : NST_TIME_NEVER))
+        nst_timer_arm(&t->tcps->env->wheel, &t->timer, at);
 }
 
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at)
 {
     *deadline(t, which) = at;
-    arm(t);
+    fire_by(t, at);
 }
 
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which)
@@ -314,7 +312,8 @@ static bool is_due(struct nst_tcb *t, enum nst_tcp_deadline which)
  * next, which may be due at once. */
 void nst_tcb_timeout(struct nst_tcb *t)
 {
-    arm(t);
+    for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
+        fire_by(t, nst_tcb_deadline(t, i));
     if (is_due(t, NST_TCP_DL_DELACK)) {
         t->ack_now = true;
         t->pingpong = false;
