@@ -12,13 +12,6 @@ static nst_time *deadline(struct nst_tcb *t, enum nst_tcp_deadline which)
     return which == NST_TCP_DL_WATCH ? &t->watch : &t->act->deadlines[which];
 }
 
-nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which)
-{
-    if (which == NST_TCP_DL_WATCH)
-        return t->watch;
-    return t->act ? t->act->deadlines[which] : NST_TIME_NEVER;
-}
-
 /* Lets the timer fire at `at`, if it would not before. */
 static void fire_by(struct nst_tcb *t, nst_time at)
 {
