@@ -221,6 +221,8 @@ static struct sim_wire_config any_wire(struct world *w, bool corrupt)
         c.corrupt_ppm = (uint32_t)below(w, 10000);
     if (one_in(w, 3))
         c.mark_ppm = (uint32_t)below(w, one_in(w, 4) ? 50000 : 10000);
+    if (one_in(w, 2))
+        c.gather = below(w, one_in(w, 4) ? 20 * NST_MS : NST_MS);
     return c;
 }
 
