@@ -174,6 +174,24 @@ static void probe(struct nst_tcb *t)
         t->probe_now = true;
 }
 
+/* A retransmission waited for memory, which is not the network's fault and so no reason to slow
+ * down or give up; unless it is what nobody owns any more that fills the memory. */
+static void starved_timeout(struct nst_tcb *t)
+{
+    if (!t->owner && has_waited_enough(t, t->tcps->config.orphan_retries)) {
+        give_up(t);
+        return;
+    }
+    if (!t->owner) {
+        count_expiry(t);
+        nst_rtt_backoff(&t->rtt);
+    }
+    t->act->starved = false;
+    t->act->rexmit_now = t->act->board.lost > 0;
+    nst_tcb_rearm(t);
+    nst_tcb_wants_output(t);
+}
+
 static void rto_timeout(struct nst_tcb *t)
 {
     bool orphan = !t->owner;
@@ -188,11 +206,8 @@ static void rto_timeout(struct nst_tcb *t)
         synack_timeout(t);
         return;
     }
-    if (t->act->starved) { /* it was not the network's fault */
-        t->act->starved = false;
-        t->act->rexmit_now = t->act->board.lost > 0;
-        nst_tcb_rearm(t);
-        nst_tcb_wants_output(t);
+    if (t->act->starved) {
+        starved_timeout(t);
         return;
     }
     bool probing = !is_out(t) || t->snd.wnd == 0; /* also of what is out by now (SHLD-17) */
