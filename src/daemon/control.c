@@ -153,6 +153,7 @@ static json_t *list_counters(const struct nst_daemon *d)
     } own[] = {
         {"device.lost_without_memory", no_memory},
         {"device.refused", refused},
+        {"device.overruns", nst_device_overruns(d->device)},
         {"ipc.accepted", ipc.accepted},
         {"ipc.refused", ipc.refused},
         {"ipc.malformed", ipc.malformed},
