@@ -180,12 +180,13 @@ int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt 
 /* Of the way to whom the socket is connected with. */
 static int path_mtu(const struct nst_socks *socks, const struct nst_socket *s, int64_t *mtu)
 {
-    const struct nst_sockaddr peer = s->dgram ? s->dgram->peer : nst_stream_peer(s);
+    struct nst_sock_info info;
     struct nst_path path;
 
-    if (!nst_addr_is_set(&peer.addr))
+    nst_sock_info(s, &info);
+    if (!nst_addr_is_set(&info.peer.addr))
         return -ENOTCONN;
-    int err = nst_ip_path(socks->ip, &peer.addr, peer.link, &path);
+    int err = nst_ip_path(socks->ip, &info.peer.addr, info.peer.link, &path);
     *mtu = err ? 0 : path.mtu;
     return err;
 }
@@ -199,7 +200,7 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
         return 0;
     switch (opt) {
     case NST_OPT_ERROR:
-        *value = -nst_sock_error_take(s);
+        *value = -nst_sock_kind(s)->error_take(s);
         break;
     case NST_OPT_SNDBUF:
         *value = (int64_t)s->dgram->sndbuf;
@@ -254,6 +255,14 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
     return 0;
 }
 
+void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out)
+{
+    out->peer = s->dgram->peer;
+    out->rx_bytes = s->dgram->rx_bytes;
+    out->tx_bytes = s->dgram->tx_bytes;
+    out->rx_drops = s->dgram->rx_drops;
+}
+
 /* Also which local address was taken (1122-183). */
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
@@ -262,14 +271,7 @@ void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
                                   .type = s->type,
                                   .protocol = s->proto,
                                   .local = s->local};
-    if (s->type == NST_SOCK_STREAM) {
-        nst_stream_info(s, out);
-        return;
-    }
-    out->peer = s->dgram->peer;
-    out->rx_bytes = s->dgram->rx_bytes;
-    out->tx_bytes = s->dgram->tx_bytes;
-    out->rx_drops = s->dgram->rx_drops;
+    nst_sock_kind(s)->info(s, out);
 }
 
 static void orphan_info(const struct nst_tcp_orphan *o, struct nst_sock_info *out)
