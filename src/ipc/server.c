@@ -47,8 +47,7 @@ struct nst_ipc_server {
 
 static bool is_owner(const struct nst_ipc_server *server, uid_t uid)
 {
-    /* syscall: geteuid */
-    return uid == 0 || uid == geteuid() || uid == server->owner;
+    return uid == 0 || uid == server->owner;
 }
 
 /* ---- Ending ---- */
