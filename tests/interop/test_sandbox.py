@@ -136,6 +136,50 @@ def test_list_is_what_is_used(host, tmp_path):
     assert listed() - seen == listed("--unseen") - seen
 
 
+def expand(names):
+    """The system calls of a list that may have systemd's groups in it."""
+    calls = set()
+    for name in names:
+        inside = []
+        if name.startswith("@"):
+            out = subprocess.run(["systemd-analyze", "syscall-filter", "--no-pager", name], check=True,
+                                 text=True, stdout=subprocess.PIPE).stdout
+            inside = re.findall(r"^ +([@\w-]+)$", out, re.M)
+        calls |= expand(inside) if inside else {name}
+    return calls
+
+
+def unit_calls():
+    """What the unit's lines SystemCallFilter= let through: each adds to the list or takes away."""
+    unit = (SOURCE / "share/netstack@.service").read_text()
+    allowed = expand(["@default"])
+    for without, names in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit, re.M):
+        calls = expand(names.split())
+        allowed = allowed - calls if without else allowed | calls
+    return allowed
+
+
+def test_service_may_do_what_it_does(host):
+    """With the rights that the unit gives, whatever succeeds from beginning to end is a system call
+    that the unit lets through."""
+    host.run("sh", "-ec", """
+        install -d -o nobody /run/netstack /run/trace
+        mknod -m 666 /run/tun c 10 200
+        mount --bind /run/tun /dev/net/tun
+    """)
+    daemon = host.spawn("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+                        "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
+                        "--bounding-set=-all,+net_admin", "strace", "-ff", "-qq", "-e", "signal=none",
+                        "-o", "/run/trace/of", NETSTACK, "up")
+    daemon.wait_for("ends it")
+    host.netstack("down")
+    finish(daemon)
+    traces = [file.read_text() for file in pathlib.Path(host.root, "run/trace").iterdir()]
+    made = set(re.findall(r"^(\w+)\(.* = (?!-1 )", "".join(traces), re.M))
+    assert {"seccomp", "landlock_restrict_self", "capset"} <= made
+    assert made - unit_calls() == set()
+
+
 def test_without(host):
     daemon = host.up("--no-sandbox")
     status = status_of(daemon.pid)
