@@ -67,6 +67,7 @@ static json_t *call_status(struct nst_daemon *d)
     for (size_t i = 0; i < d->config.ndns; i++)
         json_array_append_new(dns, json_addr(&d->config.dns[i]));
     nst_ipc_server_stats(d->server, &clients);
+    /* syscall: getpid */
     return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I}", "name",
                      d->config.name, "version", NST_VERSION, "pid", (int)getpid(), "uptime_s",
                      (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
