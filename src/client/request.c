@@ -345,21 +345,21 @@ static size_t fill(int fd)
     return total + (send(fd, zeros, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
 }
 
-/* An AF_UNIX socket whose other end was closed has an error of its own, which connect() has told.
- */
-static void forget_error(int fd)
+/* What the kernel says has happened to an AF_UNIX socket whose other end has gone; no longer. */
+static int take_kernels_error(int fd)
 {
-    int error;
+    int error = 0;
     socklen_t len = sizeof error;
 
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    return error;
 }
 
 static void after_begin(struct nst_client_request *r, int err, const json_t *answer, int passed)
 {
     (void)answer, (void)passed;
     if (err && err != -ENETDOWN && !r->nonblock)
-        forget_error(r->fd);
+        (void)take_kernels_error(r->fd); /* connect() tells of it */
     finish(r, r->nonblock && !err ? -EINPROGRESS : err);
 }
 
@@ -516,22 +516,21 @@ static void put_int(struct nst_client_request *r, int value)
     finish(r, 0);
 }
 
-/* The kernel knows of a reset, the daemon of what else went wrong; asking clears both. */
+/* The kernel knows of a reset, the daemon of what else went wrong, perhaps since the kernel was
+ * asked; asking clears both. */
 static void after_error(struct nst_client_request *r, int err, const json_t *answer, int passed)
 {
-    int ours = 0, kernels = 0;
-    socklen_t len = sizeof kernels;
+    int ours = 0, kernels = take_kernels_error(r->fd);
 
     (void)passed;
     if (err == -ENETDOWN) {
         put_int(r, ENETDOWN);
         return;
     }
-    (void)getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &kernels, &len);
     if (!err)
         (void)nst_ipc_hex_parse((uint8_t *)&ours, sizeof ours,
                                 json_string_value(json_object_get(answer, "value")));
-    put_int(r, ours ? ours : kernels);
+    put_int(r, ours ? ours : kernels ? kernels : r->kernels_error);
 }
 
 static void after_getsockopt(struct nst_client_request *r, int err, const json_t *answer,
@@ -578,6 +577,10 @@ static void do_getsockopt(struct nst_client_request *r)
     } else {
         json_t *call = about_option(r, "getsockopt");
         json_object_set_new(call, "length", json_integer(is_error ? sizeof(int) : r->value_len));
+        if (is_error) {
+            r->kernels_error = take_kernels_error(r->fd);
+            json_object_set_new(call, "raised", json_boolean(r->kernels_error));
+        }
         call_take(r, call, is_error ? after_error : after_getsockopt);
     }
 }
@@ -602,7 +605,7 @@ static void after_queued_error(struct nst_client_request *r, int err, const json
                                        json_string_value(json_object_get(answer, "sent")));
 
     (void)passed;
-    forget_error(r->fd);
+    (void)take_kernels_error(r->fd);
     r->value_len = sent > 0 ? (socklen_t)sent : 0;
     r->addrlen = sizeof r->addr;
     nst_client_addr_write(&to, (struct sockaddr *)&r->addr, &r->addrlen);

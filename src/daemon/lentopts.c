@@ -434,6 +434,8 @@ static int take_error(struct nst_lent *lent)
     if (!err && lent->sock && lent->protocol != IPPROTO_TCP)
         (void)nst_getopt(stack_of(lent), lent->sock, NST_OPT_ERROR, &pending);
     lent->error = 0;
+    if (lent->protocol != IPPROTO_TCP)
+        lent->dgram.raised = false;
     return err ? err : (int)pending;
 }
 

@@ -23,6 +23,9 @@ int shim_getpeername(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getpeerna
 int shim_getsockopt(int, int, int, void *, socklen_t *) IN_FRONT_OF("getsockopt");
 int shim_accept(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("accept");
 int shim_accept4(int, struct sockaddr *, socklen_t *, int) IN_FRONT_OF("accept4");
+ssize_t shim_send(int, const void *, size_t, int) IN_FRONT_OF("send");
+ssize_t shim_recv(int, void *, size_t, int) IN_FRONT_OF("recv");
+ssize_t shim_recv_chk(int, void *, size_t, size_t, int) IN_FRONT_OF("__recv_chk");
 ssize_t shim_sendto(int, const void *, size_t, int, const struct sockaddr *, socklen_t)
     IN_FRONT_OF("sendto");
 ssize_t shim_recvfrom(int, void *, size_t, int, struct sockaddr *, socklen_t *)
@@ -112,6 +115,44 @@ int shim_accept(int fd, struct sockaddr *addr, socklen_t *len)
     return shim_accept4(fd, addr, len, 0);
 }
 
+/* ---- Data without an address -------------------------------------------------------------- */
+
+/* The kernel's result: -1 with errno. What was told of a datagram socket is put into the words of
+ * the network. */
+static ssize_t in_our_words(int fd, ssize_t result)
+{
+    struct nst_ipc_sockname name;
+
+    if (result < 0 && errno == ECONNRESET) {
+        bool ours = nst_client_identify(fd, &name) == 0;
+        errno = ours && name.protocol != IPPROTO_TCP ? ECONNREFUSED : ECONNRESET;
+    }
+    return result;
+}
+
+ssize_t shim_send(int fd, const void *data, size_t len, int flags)
+{
+    ssize_t n;
+
+    WAITING(n, syscall(SYS_sendto, fd, data, len, flags, NULL, 0));
+    return in_our_words(fd, n);
+}
+
+ssize_t shim_recv(int fd, void *data, size_t len, int flags)
+{
+    ssize_t n;
+
+    WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, NULL, NULL));
+    return in_our_words(fd, n);
+}
+
+ssize_t shim_recv_chk(int fd, void *data, size_t len, size_t room, int flags)
+{
+    if (len > room)
+        __builtin_trap();
+    return shim_recv(fd, data, len, flags);
+}
+
 /* ---- Messages ----------------------------------------------------------------------------- */
 
 static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
@@ -157,12 +198,8 @@ ssize_t shim_sendto(int fd, const void *data, size_t len, int flags, const struc
         .msg_iov = &iov,
         .msg_iovlen = 1,
     };
-    ssize_t n;
 
-    if (addr)
-        return shim_sendmsg(fd, &msg, flags);
-    WAITING(n, syscall(SYS_sendto, fd, data, len, flags, NULL, 0));
-    return n;
+    return addr ? shim_sendmsg(fd, &msg, flags) : shim_send(fd, data, len, flags);
 }
 
 ssize_t shim_recvfrom(int fd, void *data, size_t len, int flags, struct sockaddr *addr,
@@ -172,8 +209,10 @@ ssize_t shim_recvfrom(int fd, void *data, size_t len, int flags, struct sockaddr
     struct msghdr msg = {.msg_name = addr, .msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
 
-    if (!addr || !addr_len) {
-        WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, addr, addr_len));
+    if (!addr)
+        return shim_recv(fd, data, len, flags);
+    if (!addr_len) {
+        WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, addr, NULL));
         return n;
     }
     msg.msg_namelen = *addr_len;
