@@ -1,5 +1,6 @@
 #include "client/local.h"
 
+#include "client/hints.h"
 #include "core/base/bytes.h"
 #include "ipc/packet.h"
 
@@ -120,7 +121,7 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len)
 
 /* ---- Accepting ------------------------------------------------------------------------------- */
 
-int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len)
+int nst_client_accepted(int fd, int listener, struct sockaddr *addr, socklen_t *len)
 {
     struct nst_ipc_sockname name;
     int err = nst_client_identify(fd, &name);
@@ -128,6 +129,7 @@ int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len)
     if (err || name.kind != NST_IPC_NAME_END)
         return -ECONNABORTED;      /* somebody else came in */
     (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
+    nst_client_inherit_hints(fd, listener);
     return addr ? put_name(&name.peer, addr, len) : 0;
 }
 

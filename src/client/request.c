@@ -2,6 +2,7 @@
  * between. Its `step` is the function that takes the next answer. */
 #include "client/request.h"
 
+#include "client/hints.h"
 #include "client/local.h"
 #include "client/options.h"
 #include "core/base/addr.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -469,6 +471,12 @@ static json_t *about_option(const struct nst_client_request *r, const char *op)
     return call;
 }
 
+/* Whether the level is one of the socket's. */
+static bool speaks_level(const struct nst_client_request *r)
+{
+    return r->level == SOL_SOCKET || r->level == IPPROTO_IP || r->level == r->name.protocol;
+}
+
 /* One that has ended can be set to anything. */
 static void after_setsockopt(struct nst_client_request *r, int err, const json_t *answer,
                              int passed)
@@ -490,8 +498,12 @@ static void do_setsockopt(struct nst_client_request *r)
     int err;
     enum nst_client_answers who = nst_client_option(r->level, r->option, &err);
 
-    if (r->level == SOL_SOCKET && r->value_len < sizeof(int))
+    if (!speaks_level(r))
+        err = -ENOPROTOOPT;
+    else if (r->level == SOL_SOCKET && r->value_len < sizeof(int))
         err = -EINVAL; /* the kernel looks at the length first */
+    else if (r->level == IPPROTO_TCP && r->option == TCP_NODELAY)
+        err = nst_client_set_hint(r->fd, r->option, r->value, r->value_len);
     else if (who == NST_CLIENT_BY_US || (r->level == SOL_SOCKET && r->option == SO_ERROR))
         err = -ENOPROTOOPT;
     else if (who == NST_CLIENT_BY_BOTH && is_streams_own(r))
@@ -499,7 +511,7 @@ static void do_setsockopt(struct nst_client_request *r)
     if (!err && (who == NST_CLIENT_BY_KERNEL || who == NST_CLIENT_BY_BOTH) &&
         setsockopt(r->fd, r->level, r->option, r->value, r->value_len) != 0)
         err = -errno;
-    if (err || who == NST_CLIENT_BY_KERNEL) {
+    if (err || who == NST_CLIENT_BY_KERNEL || who == NST_CLIENT_BY_US) {
         finish(r, err);
         return;
     }
@@ -552,23 +564,21 @@ static bool may_be_inherited(const struct nst_client_request *r)
            (r->option == SO_KEEPALIVE || r->option == SO_OOBINLINE || r->option == SO_REUSEADDR);
 }
 
-/* Whether the level is one of the socket's. */
-static bool speaks_level(const struct nst_client_request *r)
-{
-    return r->level == SOL_SOCKET || r->level == IPPROTO_IP || r->level == r->name.protocol;
-}
-
 static void do_getsockopt(struct nst_client_request *r)
 {
     int err;
     enum nst_client_answers who = nst_client_option(r->level, r->option, &err);
     bool is_error = r->level == SOL_SOCKET && r->option == SO_ERROR;
 
-    r->value_len = (socklen_t)nst_min(r->value_len, sizeof r->value);
-    if (!err && !speaks_level(r))
+    if (!speaks_level(r))
         err = -EOPNOTSUPP;
+    else if (r->value_len > INT32_MAX)
+        err = -EINVAL;
+    r->value_len = (socklen_t)nst_min(r->value_len, sizeof r->value);
     if (err) {
         finish(r, err);
+    } else if (who == NST_CLIENT_BY_US && r->level == IPPROTO_TCP) {
+        finish(r, nst_client_get_hint(r->fd, r->option, r->value, &r->value_len));
     } else if (who == NST_CLIENT_BY_US) {
         put_int(r, r->option == SO_DOMAIN ? AF_INET : r->name.protocol);
     } else if (who != NST_CLIENT_BY_DAEMON && !may_be_inherited(r)) {

@@ -95,7 +95,7 @@ static int open_sock(struct nst_lent *lent)
                          lent->protocol, (uintptr_t)&lent->handler);
 
     /* What a program writes reaches us as a stream: whether it wants to wait for more, it cannot
-     * tell; so nothing waits, unless it says so. */
+     * tell; so nothing waits (client/hints.h). */
     return err || !stream ? err : nst_setopt(stack, lent->sock, NST_OPT_NODELAY, 1);
 }
 

@@ -148,15 +148,13 @@ static void ret_trap_receive(struct nst_run_filter *f)
     ret_trap_with_address(f);
 }
 
-/* Options that ask for what a stack in the daemon does anyway: set, with no trap for them. Servers
- * set them for each request. */
+/* An option that asks for what the stack does anyway, and that the kernel forgets by itself: set,
+ * with no trap for it. Servers set it for each request. */
 static void ret_hints(struct nst_run_filter *f)
 {
     load_arg(f, 1, false);
     size_t tcp = begin_block(f, IPPROTO_TCP);
     load_arg(f, 2, false);
-    ret_if(f, TCP_NODELAY, REFUSE(0));
-    ret_if(f, TCP_CORK, REFUSE(0));
     ret_if(f, TCP_QUICKACK, REFUSE(0));
     end_block(f, tcp);
 }

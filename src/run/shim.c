@@ -6,6 +6,7 @@
  * time (client/local.h), so fork, dup, exec and threads can't confuse it, and a program that does
  * without it misses nothing but time. What it can't answer it leaves to the trap: syscall() without
  * the magic argument. */
+#include "client/hints.h"
 #include "client/local.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@
 int shim_getsockname(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getsockname");
 int shim_getpeername(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getpeername");
 int shim_getsockopt(int, int, int, void *, socklen_t *) IN_FRONT_OF("getsockopt");
+int shim_setsockopt(int, int, int, const void *, socklen_t) IN_FRONT_OF("setsockopt");
 int shim_accept(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("accept");
 int shim_accept4(int, struct sockaddr *, socklen_t *, int) IN_FRONT_OF("accept4");
 ssize_t shim_send(int, const void *, size_t, int) IN_FRONT_OF("send");
@@ -82,9 +84,27 @@ int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
     return (int)finish(nst_client_getpeername(fd, addr, len));
 }
 
+/* Whether it is a hint, and of a stream of ours. */
+static bool is_hint(int fd, int level, int option)
+{
+    struct nst_ipc_sockname name;
+
+    return nst_client_is_hint(level, option) && nst_client_identify(fd, &name) == 0 &&
+           name.protocol == IPPROTO_TCP;
+}
+
+int shim_setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+    if (is_hint(fd, level, option))
+        return (int)finish(nst_client_set_hint(fd, option, value, len));
+    return (int)syscall(SYS_setsockopt, fd, level, option, value, len);
+}
+
 /* Those whose answers are in the name or in the kernel's socket. */
 int shim_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
 {
+    if (is_hint(fd, level, option))
+        return (int)finish(nst_client_get_hint(fd, option, value, len));
     if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
         return nst_run_getsockopt(fd, level, option, value, len);
     return (int)syscall(SYS_getsockopt, fd, level, option, value, len);
@@ -102,7 +122,7 @@ int shim_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
     WAITING(accepted, NST_RUN_PASS(SYS_accept4, fd, NULL, NULL, flags, 0));
     if (accepted < 0)
         return -1;
-    int err = nst_client_accepted((int)accepted, addr, len);
+    int err = nst_client_accepted((int)accepted, fd, addr, len);
     if (err) {
         close((int)accepted);
         return (int)finish(err);
