@@ -711,6 +711,9 @@ void nst_mtu_begin(struct nst_tcb *t);
 void nst_mtu_lowered(struct nst_tcb *t);
 /* The retransmission timer has expired. */
 void nst_mtu_timeout(struct nst_tcb *t);
+/* Ten minutes after the MTU was lowered the path may be another one: a larger MTU is looked for, or
+ * believed in where nothing is probed. */
+void nst_mtu_raise(struct nst_tcb *t);
 /* How long the probe is that new data goes in now; 0: in none. It is about to be sent. */
 uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable);
 /* It did not, for lack of memory; or what came of it will not be known. */

@@ -75,7 +75,7 @@ static void cut_short(void)
 
     for (int i = 0; i < 6; i++)
         TRY(sendto(s, "abcdefgh", 8, 0, ADDR(to)));
-    await_moment();
+    await_passage(s);
     TRY(recv(d, data, 3, 0));
     TRY(recv(d, data, 3, MSG_TRUNC | MSG_PEEK));
     TRY(recv(d, data, 3, MSG_TRUNC));
@@ -95,8 +95,7 @@ static void counts(void)
 
     TRY(sendto(s, "abc", 3, 0, ADDR(to)));
     TRY(sendto(s, "defgh", 5, 0, ADDR(to)));
-    AWAIT(d, POLLIN);
-    await_moment();
+    await_passage(s);
     SHOW(queued(d, FIONREAD));
     SHOW(queued(s, SIOCOUTQ));
     TRY(recv(d, data, 10, 0));
@@ -156,8 +155,7 @@ static void refused_told_by_recv(void)
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
-    await_moment();
-    LOOK(s);
+    AWAIT(s, POLLERR);
     TRY(recv(s, data, 10, MSG_DONTWAIT));
     TRY(recv(s, data, 10, MSG_DONTWAIT));
     LOOK(s);
@@ -170,7 +168,7 @@ static void refused_told_by_option(void)
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
-    await_moment();
+    AWAIT(s, POLLERR);
     SHOW(so_error(s));
     SHOW(so_error(s));
 }
@@ -197,7 +195,7 @@ static void connecting(void)
     TRY(connect(s, ADDR(to)));
     TRY(recv(s, data, 10, MSG_DONTWAIT));
     TRY(sendto(other, "foreign", 7, 0, ADDR(own)));
-    await_moment();
+    await_passage(other);
     TRY(recv(s, data, 10, MSG_DONTWAIT));
     TRY(sendto(d, "own", 3, 0, ADDR(own)));
     AWAIT(s, POLLIN);
@@ -264,7 +262,7 @@ static void multicast(void)
     TRY(recv(d, data, 10, MSG_DONTWAIT));
     TRY(setsockopt(s, IPPROTO_IP, IP_MULTICAST_LOOP, &zero, sizeof zero));
     TRY(sendto(s, "none", 4, 0, ADDR(group)));
-    await_moment();
+    await_passage(s);
     TRY(recv(d, data, 10, MSG_DONTWAIT));
     TRY(setsockopt(d, IPPROTO_IP, IP_DROP_MEMBERSHIP, &join, sizeof join));
     TRY(setsockopt(d, IPPROTO_IP, IP_DROP_MEMBERSHIP, &join, sizeof join));
@@ -403,7 +401,7 @@ static void plural(void)
     }
     TRY(sendmmsg(s, sent, 3, 0));
     say("%u %u %u", sent[0].msg_len, sent[1].msg_len, sent[2].msg_len);
-    await_moment();
+    await_passage(s);
     TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, NULL));
     say("%u %u %u", got[0].msg_len, got[1].msg_len, got[2].msg_len);
     TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, NULL));
@@ -413,7 +411,7 @@ static void plural(void)
     TRY(sendmmsg(s, sent, 3, 0));
     to.sin_family = AF_INET;
     TRY(sendmmsg(s, sent, 2, 0));
-    await_moment();
+    await_passage(s);
     TRY(recvmmsg(d, got, 4, MSG_WAITFORONE, NULL));
 }
 
@@ -468,7 +466,7 @@ static void overflow(void)
     for (int i = 0; i < 2000; i++)
         errors += sendto(s, data, 1000, 0, ADDR(to)) != 1000;
     SHOW(errors);
-    await_moment();
+    await_passage(s);
     while (recv(d, data, 1000, MSG_DONTWAIT) == 1000)
         got++;
     say("some: %d, not all: %d", got > 10, got < 2000);
