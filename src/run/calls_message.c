@@ -154,6 +154,8 @@ void nst_run_sendto(struct nst_run_call *call)
     struct message *m = &work.message;
     int flags = (int)call->args[3];
 
+    if (nst_run_divert(call, call->args[4], call->args[5], nst_run_sendto))
+        return;
     make_message(call, m);
     m->there.msg_name = (void *)(uintptr_t)call->args[4];
     m->there.msg_namelen = (socklen_t)call->args[5];
@@ -174,7 +176,7 @@ void nst_run_sendmsg(struct nst_run_call *call)
         nst_run_call_return(call, err);
     else if (is_stream(call) && !there->msg_name && !there->msg_controllen)
         nst_run_call_continue(call);
-    else
+    else if (!nst_run_divert(call, (uintptr_t)there->msg_name, there->msg_namelen, nst_run_sendmsg))
         finish_sending(call,
                        is_stream(call) ? send_stream(call, flags) : send_datagram(call, flags),
                        flags, nst_run_sendmsg);
@@ -419,9 +421,13 @@ static ssize_t move_all(const struct nst_run_call *call,
 
 void nst_run_sendmmsg(struct nst_run_call *call)
 {
+    const struct msghdr *first = &work.message.there;
+
     if (is_stream(call))
         nst_run_call_continue(call);
-    else
+    else if (call->args[2] == 0 || read_message(call, nth(call, 0), &work.message) != 0 ||
+             !nst_run_divert(call, (uintptr_t)first->msg_name, first->msg_namelen,
+                             nst_run_sendmmsg))
         finish_sending(call, move_all(call, send_nth), (int)call->args[3], nst_run_sendmmsg);
 }
 
