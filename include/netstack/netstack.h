@@ -470,10 +470,10 @@ int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t c
 int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how);
 
 /* Sends one datagram, whole, or several, of which none is then fragmented (-EMSGSIZE) and which are
- * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length;
- * -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole stack is short of memory: try
- * again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that
- * came back earlier. */
+ * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length, or
+ * -EAGAIN (no room); after either that is less than all NST_READY_OUT comes. -EPIPE, -ENOBUFS (the
+ * whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
+ * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
 /* Receives one datagram, and returns its whole length; or what there is of a stream's data, and
