@@ -246,7 +246,8 @@ def test_host_loopback_keeps_options(stack):
     listener.listen()
     finish(stack.start("run", "--host-loopback", "--", *script("""
         import socket, struct
-        options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),
+        options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+                   (socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),
                    (socket.IPPROTO_IP, socket.IP_TOS, 0x10), (socket.IPPROTO_IP, socket.IP_TTL, 7),
                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 11),
                    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 12),
