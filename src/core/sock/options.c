@@ -83,6 +83,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
     case NST_OPT_OOBINLINE:
     case NST_OPT_DEFER_ACCEPT:
     case NST_OPT_QUICKACK:
+    case NST_OPT_HOLD:
     case NST_OPT_FASTOPEN_CONNECT:
     case NST_OPT_PACING:
     case NST_OPT_HYSTART:
@@ -270,6 +271,7 @@ void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
     out->rx_bytes = s->dgram->rx_bytes;
     out->tx_bytes = s->dgram->tx_bytes;
     out->rx_drops = s->dgram->rx_drops;
+    out->memory_bytes = s->dgram->rx_mem + s->dgram->tx_mem + s->dgram->err_mem;
 }
 
 static void orphan_info(const struct nst_tcp_orphan *o, struct nst_sock_info *out)
