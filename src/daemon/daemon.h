@@ -52,7 +52,6 @@ struct nst_daemon {
     struct nst_capture *capture;
     struct nst_services *services;
     struct nst_lender *lender;
-    uint64_t lent_refused; /* past a limit of their users */
     struct nst_mac mac;
     bool carrier_known; /* the first report of it is no news */
     uint64_t started;   /* nst_loop_clock() */
@@ -62,6 +61,7 @@ struct nst_daemon {
 };
 
 struct nst_session;
+struct nst_account;
 
 /* ---- pump.c ------------------------------------------------------------------------------ */
 
@@ -87,6 +87,9 @@ void nst_session_free(struct nst_session *client); /* with all its sockets; NULL
 typedef void nst_session_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                               const json_t *args);
 nst_session_call nst_session_socket, nst_session_setopt, nst_session_close;
+
+/* The account of the client's user; NULL for no session. */
+struct nst_account *nst_session_account(const struct nst_session *session);
 
 /* The calls of a client that wait for a connection: a list of struct nst_waiter. */
 struct nst_list *nst_session_waiters(struct nst_session *session);

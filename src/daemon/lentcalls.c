@@ -116,17 +116,16 @@ static int lend(struct nst_lent **out, struct nst_daemon *d, struct nst_account 
     int err = nst_lent_new(out, d, account, protocol, pid);
 
     if (err == -EMFILE || err == -ENFILE) {
-        nst_lender_make_room(d->lender);
+        nst_lender_make_room(d->lender, account);
         err = nst_lent_new(out, d, account, protocol, pid);
-        d->lent_refused += err != 0;
     }
-    return err;
+    return err == -EMFILE ? nst_account_refuse(account, NST_QUOTA_SOCKETS) : err;
 }
 
 void nst_lent_call_open(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                         const json_t *args)
 {
-    struct nst_account *account = nst_account_of(d->lender, peer);
+    struct nst_account *account = nst_session_account(nst_ipc_peer_data(peer));
     json_int_t protocol = number(args, "protocol"), pid = number(args, "pid");
     char token[NST_IPC_TOKEN_TEXT];
     struct nst_lent *lent = NULL;
@@ -325,8 +324,11 @@ void nst_lent_call_error(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32
 void nst_lent_call_sweep(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                          const json_t *args)
 {
+    struct nst_account *account = nst_session_account(nst_ipc_peer_data(peer));
+
     (void)args;
-    nst_lender_sweep(d->lender);
+    if (account)
+        nst_lender_sweep(d->lender, account);
     nst_ipc_reply_take(peer, id, json_object());
 }
 

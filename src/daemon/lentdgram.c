@@ -29,6 +29,7 @@
 
 #define SOURCES_MAX  32
 #define DATAGRAM_MAX 65536
+#define QUEUE_MAX    1024         /* datagrams, more than wait in any queue */
 #define BUFFER       (256 * 1024) /* what a source may have in the program's queue */
 
 struct source {
@@ -50,6 +51,39 @@ static struct nst_stack *stack_of(const struct nst_lent *lent)
 }
 
 /* ---- From the program ------------------------------------------------------------------------ */
+
+/* Listens to the program, unless there is no room for what it says. */
+static void listen_or_not(struct nst_lent *lent)
+{
+    struct nst_lent_dgram *d = &lent->dgram;
+    bool deaf = d->held || nst_share_room(&lent->share) == 0;
+    unsigned events = deaf ? 0 : NST_LOOP_IN;
+
+    if (deaf != d->deaf && nst_loop_fd_modify(&d->sink_fd, events) == 0 &&
+        (d->end < 0 || nst_loop_fd_modify(&d->end_fd, events) == 0))
+        d->deaf = deaf;
+}
+
+/* Counts what waits. When it is too much, the errors go that nobody asked for. */
+static void count(struct nst_lent *lent)
+{
+    struct nst_sock_info info;
+    struct nst_msg msg = {.ndata = 0};
+
+    if (!lent->account->owner)
+        do {
+            if (nst_info(stack_of(lent), lent->sock, &info) != 0)
+                return;
+            nst_share_set(&lent->share, info.memory_bytes);
+        } while (nst_share_room(&lent->share) == 0 &&
+                 nst_recv(stack_of(lent), lent->sock, &msg, NST_RECV_ERROR) >= 0);
+    listen_or_not(lent);
+}
+
+void nst_lent_dgram_recount(struct nst_lent *lent)
+{
+    count(lent);
+}
 
 /* Sends it. False: there is no room, try again later. What else is wrong, SO_ERROR tells. */
 static bool send_on(struct nst_lent *lent, const struct nst_ipc_send *to, const uint8_t *p,
@@ -81,16 +115,14 @@ static void hold(struct nst_lent *lent, const struct nst_ipc_send *to, const uin
     lent->dgram.held = held;
 }
 
-/* Whether there is nothing held any more. */
-static bool send_held(struct nst_lent *lent)
+static void send_held(struct nst_lent *lent)
 {
     struct nst_held *held = lent->dgram.held;
 
     if (held && !send_on(lent, &held->to, held->data, held->len))
-        return false;
+        return;
     free(held);
     lent->dgram.held = NULL;
-    return true;
 }
 
 /* Takes the next datagram from the end, which stays there, and the one before it goes. */
@@ -111,7 +143,7 @@ static ssize_t take_from(struct nst_lent *lent, int fd, struct msghdr *msg)
                                                        : nst_ipc_datagram_take(fd, msg);
 }
 
-/* Takes one datagram from the sink or the end. False when there is none, or no room for it. */
+/* Takes one datagram from the sink or the end. False when there is none, or no room. */
 static bool take_one(struct nst_lent *lent, int fd, bool has_header)
 {
     static uint8_t buffer[NST_IPC_SEND_HLEN + DATAGRAM_MAX];
@@ -121,7 +153,7 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
     struct msghdr msg = {
         .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1};
     size_t skip = has_header ? NST_IPC_SEND_HLEN : 0;
-    ssize_t len = send_held(lent) ? take_from(lent, fd, &msg) : -EAGAIN;
+    ssize_t len = lent->dgram.deaf ? -EAGAIN : take_from(lent, fd, &msg);
 
     if (len < 0)
         return false;
@@ -130,6 +162,7 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
         return true; /* not for us */
     if (!send_on(lent, &to, buffer + skip, (size_t)len - skip))
         hold(lent, &to, buffer + skip, (size_t)len - skip);
+    count(lent);
     return true;
 }
 
@@ -247,7 +280,7 @@ static void raise_error(struct nst_lent *lent)
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     struct nst_lent_dgram *d = &lent->dgram;
 
-    while (d->end >= 0 && take_one(lent, d->end, false))
+    for (unsigned i = 0; i < QUEUE_MAX && d->end >= 0 && take_one(lent, d->end, false); i++)
         ;
     if (d->end < 0 || !d->kept || connect(d->end, &nobody, sizeof nobody) != 0)
         return;
@@ -337,12 +370,9 @@ void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready)
         return;
     if (ready & NST_READY_ERR && d->errors)
         raise_error(lent);
-    if (!(ready & NST_READY_OUT) || !d->held)
-        return;
-    while (take_one(lent, d->sink, true))
-        ;
-    while (d->end >= 0 && take_one(lent, d->end, false))
-        ;
+    if (ready & NST_READY_OUT)
+        send_held(lent);
+    count(lent);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -372,7 +402,8 @@ static int open_end(struct nst_lent *lent)
     sources_free(lent);
     lent->dgram.end = fd;
     look_behind(fd, lent->dgram.errors);
-    return nst_loop_fd_add(lent->daemon->loop, &lent->dgram.end_fd, fd, NST_LOOP_IN);
+    return nst_loop_fd_add(lent->daemon->loop, &lent->dgram.end_fd, fd,
+                           lent->dgram.deaf ? 0 : NST_LOOP_IN);
 }
 
 int nst_lent_dgram_connect(struct nst_lent *lent, const struct nst_sockaddr *to)

@@ -221,7 +221,7 @@ static int open_door(struct nst_lent *lent)
 
 int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to)
 {
-    const struct nst_account *account = lent->account;
+    struct nst_account *account = lent->account;
 
     switch (lent->stream.state) {
     case NST_STREAM_CONNECTING:
@@ -234,10 +234,8 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
     case NST_STREAM_FRESH:
         break;
     }
-    if (!account->owner && account->connecting >= account->person->connecting) {
-        lent->daemon->lent_refused++;
-        return -EAGAIN;
-    }
+    if (!account->owner && account->connecting >= account->person->connecting)
+        return nst_account_refuse(account, NST_QUOTA_CONNECTING);
     int err = nst_connect(lent->daemon->stack, lent->sock, to);
     if (err != -EINPROGRESS)
         return err;
@@ -282,7 +280,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
     lent->stream.filler = filler;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
-    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, fd);
+    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, &lent->share, fd);
     nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
@@ -340,13 +338,11 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
         return -EINVAL;
     if (first && has_enough_listeners(lent->account)) {
         nst_lent_watch(lent, false); /* it stays */
-        nst_lender_make_room(lent->daemon->lender);
+        nst_lender_make_room(lent->daemon->lender, lent->account);
         nst_lent_watch(lent, true);
     }
-    if (first && has_enough_listeners(lent->account)) {
-        lent->daemon->lent_refused++;
-        return -EMFILE;
-    }
+    if (first && has_enough_listeners(lent->account))
+        return nst_account_refuse(lent->account, NST_QUOTA_LISTENERS);
     int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
     if (!err)
         set_state(lent, NST_STREAM_LISTENING);
@@ -369,7 +365,7 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
-    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
+    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, &child->share, fd);
     if (err)
         return err;
     set_state(child, NST_STREAM_CONNECTED);
@@ -410,7 +406,7 @@ static void offer_all(struct nst_lent *lent)
 {
     struct nst_lent_stream *s = &lent->stream;
 
-    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+    for (unsigned i = 0; i < ACCEPT_BATCH && !nst_account_is_full(lent->account); i++) {
         struct nst_lent *child = s->held;
         int err = child ? 0 : take_next(lent, &child);
         if (err == -EAGAIN)
@@ -444,6 +440,12 @@ static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
         offer_all(lent);
     else
         nst_lent_free(lent); /* the library went while it connected */
+}
+
+void nst_lent_stream_recount(struct nst_lent *lent)
+{
+    if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
+        nst_relay_ready(&lent->stream.relay);
 }
 
 void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
