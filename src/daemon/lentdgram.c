@@ -187,7 +187,7 @@ static void source_free(struct nst_lent *lent, struct source *source)
 {
     nst_list_del(&source->node);
     lent->dgram.nsources--;
-    close(source->fd);
+    nst_ipc_datagram_close(source->fd);
     free(source);
 }
 
@@ -237,6 +237,7 @@ static int source_new(struct source **out, struct nst_lent *lent,
         free(source);
         return err;
     }
+    (void)shutdown(source->fd, SHUT_RD); /* what a program sends there would lie for ever */
     nst_ipc_name_emit(name, &source->name);
     lent->dgram.nsources++;
     nst_list_push_front(&lent->dgram.sources, &source->node);
@@ -381,7 +382,7 @@ static void close_end(struct nst_lent *lent)
 {
     nst_loop_fd_del(&lent->dgram.end_fd);
     if (lent->dgram.end >= 0)
-        close(lent->dgram.end);
+        nst_ipc_datagram_close(lent->dgram.end);
     lent->dgram.end = -1;
     lent->dgram.kept = false;
 }
@@ -436,7 +437,7 @@ void nst_lent_dgram_fini(struct nst_lent *lent)
     close_end(lent);
     nst_loop_fd_del(&lent->dgram.sink_fd);
     if (lent->dgram.sink >= 0)
-        close(lent->dgram.sink);
+        nst_ipc_datagram_close(lent->dgram.sink);
     sources_free(lent);
     free(lent->dgram.held);
 }

@@ -23,6 +23,7 @@
 
 #include "core/base/bytes.h"
 #include "daemon/lent.h"
+#include "ipc/packet.h"
 
 #define PATIENCE_NS  (10 * NST_LOOP_SECOND) /* for the library to bring the program's end in */
 #define OFFER_MIN_NS NST_LOOP_MSEC
@@ -61,8 +62,13 @@ static void set_state(struct nst_lent *lent, enum nst_stream_state state)
 
 static void close_door(struct nst_lent *lent)
 {
-    if (lent->stream.door >= 0)
-        close(lent->stream.door);
+    int fd;
+
+    if (lent->stream.door < 0)
+        return;
+    while ((fd = accept4(lent->stream.door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        nst_ipc_stream_close(fd); /* whoever came in and was not asked for */
+    close(lent->stream.door);
     lent->stream.door = -1;
 }
 
@@ -160,8 +166,8 @@ static void drain(struct nst_lent *lent)
     size_t left = lent->stream.filler - 1;
 
     while (left > 0) {
-        /* syscall: recvfrom */
-        ssize_t n = recv(lent->stream.relay.fd, junk, nst_min(left, sizeof junk), MSG_DONTWAIT);
+        struct iovec iov = {junk, nst_min(left, sizeof junk)};
+        ssize_t n = nst_ipc_stream_recv(lent->stream.relay.fd, &iov, 1, 0);
         if (n <= 0)
             return;
         left -= (size_t)n;
@@ -259,7 +265,7 @@ static int take_end(struct nst_lent *lent)
         return errno == EAGAIN ? -EINVAL : -errno;
     if (nst_lent_is_program(lent, &addr, len))
         return fd;
-    close(fd);
+    nst_ipc_stream_close(fd);
     return -EPERM;
 }
 
@@ -274,7 +280,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
         return fd;
     /* syscall: ioctl */
     if (ioctl(fd, FIONREAD, &queued) != 0 || filler == 0 || filler > (size_t)queued) {
-        close(fd);
+        nst_ipc_stream_close(fd);
         return -EINVAL;
     }
     lent->stream.filler = filler;

@@ -218,9 +218,10 @@ static int receive_on(struct nst_relay *r)
 static void finish(struct nst_relay *r, int err)
 {
     char sentinel;
+    struct iovec iov = {&sentinel, 1};
 
     if (r->sentinel)
-        (void)recv(r->fd, &sentinel, 1, MSG_DONTWAIT);
+        (void)nst_ipc_stream_recv(r->fd, &iov, 1, 0);
     r->ended(r, err);
 }
 
@@ -318,6 +319,6 @@ void nst_relay_fini(struct nst_relay *r)
 {
     nst_loop_timer_stop(&r->retry);
     nst_loop_fd_del(&r->end);
-    close(r->fd);
+    nst_ipc_stream_close(r->fd);
     r->fd = -1;
 }

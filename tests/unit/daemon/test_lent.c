@@ -271,6 +271,174 @@ static void test_quota_of_messages(void **state)
     close(other);
 }
 
+/* ---- What a hostile program does with its descriptors ---------------------------------------- */
+
+/* A socket whose last close would take as long as its owner pleased. */
+static int trap(void)
+{
+    const struct linger forever = {1, INT16_MAX};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &forever, sizeof forever), 0);
+    return fd;
+}
+
+/* The daemon has had it in hand before it let go of it. */
+static void assert_disarmed(int fd)
+{
+    struct linger linger = {1, 1};
+    socklen_t len = sizeof linger;
+
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+    assert_int_equal(linger.l_onoff, 0);
+    close(fd);
+}
+
+/* Sends `len` bytes with a descriptor, to the abstract name or whom it is connected with. */
+static ssize_t send_trap(int fd, size_t len, int passed, const struct nst_ipc_sockname *to)
+{
+    static char bytes[256];
+    struct sockaddr_un addr;
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_level = SOL_SOCKET,
+                            .cmsg_type = SCM_RIGHTS,
+                            .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct iovec iov = {bytes, len};
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = &control,
+                         .msg_controllen = sizeof control};
+
+    memcpy(CMSG_DATA(&control.header), &passed, sizeof passed);
+    if (to) {
+        msg.msg_namelen = nst_ipc_name_emit(to, &addr);
+        msg.msg_name = &addr;
+    }
+    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The socket with that number, counted from the one that was there first. */
+static struct nst_lent *lent(uint32_t number)
+{
+    struct nst_lent *found = nst_lent_numbered(in.d.lender, number);
+
+    assert_non_null(found);
+    return found;
+}
+
+static void test_descriptors_in_what_is_unread(void **state)
+{
+    int ends[2], traps[3] = {trap(), trap(), trap()};
+    char byte;
+    (void)state;
+
+    program_pair(&stranger, 8080, ends);
+    assert_int_equal(send_trap(ends[0], 100, traps[0], NULL), 100);
+    assert_int_equal(send_trap(ends[0], 100, traps[1], NULL), 100);
+    inside_turn(&in); /* one is read, or two */
+    assert_int_equal(send_trap(ends[0], 100, traps[2], NULL), 100);
+    nst_lent_free(lent(1));
+    for (int i = 0; i < 3; i++)
+        assert_disarmed(traps[i]);
+    assert_int_equal(recv(ends[0], &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, ECONNRESET); /* it is a reset all the same */
+    close_all(ends, 2);
+}
+
+static void test_descriptors_in_the_filler(void **state)
+{
+    const struct nst_sockaddr to = {.addr = {NST_AF_INET, {10, 0, 0, 2}}, .port = 8080};
+    int listener = program_listener(&stranger, 8080), fd = program_socket(&stranger, SOCK_STREAM);
+    int traps[2] = {trap(), trap()};
+    struct nst_ipc_sockname end = {.kind = NST_IPC_NAME_END, .protocol = IPPROTO_TCP, .peer = to};
+    struct nst_sock_info info;
+    struct sockaddr_un addr;
+    (void)state;
+
+    assert_int_equal(nst_lent_stream_connect(lent(1), &to), -EINPROGRESS);
+    assert_int_equal(nst_info(in.d.stack, lent(1)->sock, &info), 0);
+    end.token = lent(1)->token;
+    end.local = info.local;
+    socklen_t len = nst_ipc_name_emit(&end, &addr);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&addr, len), 0);
+    assert_int_equal(send_trap(fd, 100, traps[0], NULL), 100);
+    assert_int_equal(send_trap(fd, 100, traps[1], NULL), 100);
+    assert_int_equal(nst_lent_stream_begin(lent(1), 200), 0);
+    inside_turn(&in); /* established: the filler is drained */
+    assert_disarmed(traps[0]);
+    assert_disarmed(traps[1]);
+    close(fd);
+    close(listener);
+}
+
+static void test_descriptors_at_the_door(void **state)
+{
+    const struct nst_sockaddr to = {.addr = {NST_AF_INET, {10, 0, 0, 77}}, .port = 80};
+    int fd = program_socket(&stranger, SOCK_STREAM), passed = trap();
+    struct nst_ipc_sockname end = {.kind = NST_IPC_NAME_END, .protocol = IPPROTO_TCP, .peer = to};
+    struct nst_sock_info info;
+    struct sockaddr_un addr;
+    (void)state;
+
+    assert_int_equal(nst_lent_stream_connect(lent(0), &to), -EINPROGRESS);
+    assert_int_equal(nst_info(in.d.stack, lent(0)->sock, &info), 0);
+    end.token = lent(0)->token;
+    end.local = info.local;
+    socklen_t len = nst_ipc_name_emit(&end, &addr);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&addr, len), 0);
+    assert_int_equal(send_trap(fd, 100, passed, NULL), 100);
+    nst_lent_free(lent(0));
+    assert_disarmed(passed);
+    close(fd);
+}
+
+static void test_descriptors_in_datagrams(void **state)
+{
+    int fd = program_socket(&stranger, SOCK_DGRAM), traps[2] = {trap(), trap()};
+    struct nst_ipc_sockname sink = {.kind = NST_IPC_NAME_SINK, .protocol = IPPROTO_UDP};
+    (void)state;
+
+    sink.token = lent(0)->token;
+    assert_int_equal(send_trap(fd, 0, traps[0], &sink), 0);
+    assert_int_equal(send_trap(fd, 100, traps[1], &sink), 100);
+    nst_lent_free(lent(0));
+    assert_disarmed(traps[0]);
+    assert_disarmed(traps[1]);
+    close(fd);
+}
+
+/* Where datagrams come from, none can be sent to: they would lie there for ever. */
+static void test_a_source_takes_nothing(void **state)
+{
+    int fd = program_socket(&stranger, SOCK_DGRAM), other = program_socket(&owner, SOCK_DGRAM);
+    struct nst_ipc_send to = {.to = {.addr = {NST_AF_INET, {10, 0, 0, 2}}, .port = 5000},
+                              .tos = -1};
+    struct nst_ipc_sockname name = {.kind = NST_IPC_NAME_SINK, .protocol = IPPROTO_UDP};
+    struct sockaddr_un addr;
+    uint8_t bytes[NST_IPC_SEND_HLEN + 1] = {0};
+    socklen_t len;
+    (void)state;
+
+    assert_int_equal(program_bind(&stranger, fd, INSIDE_ADDR, 5000), 0);
+    name.token = lent(1)->token;
+    len = nst_ipc_name_emit(&name, &addr);
+    nst_ipc_send_emit(&to, bytes);
+    assert_int_equal(sendto(other, bytes, sizeof bytes, 0, (const struct sockaddr *)&addr, len),
+                     sizeof bytes);
+    inside_turn(&in);
+    len = sizeof addr;
+    assert_int_equal(
+        recvfrom(fd, bytes, sizeof bytes, MSG_DONTWAIT, (struct sockaddr *)&addr, &len), 1);
+    assert_int_equal(nst_ipc_name_parse(&name, &addr, len), 0);
+    assert_int_equal(name.kind, NST_IPC_NAME_SOURCE);
+    assert_int_equal(sendto(fd, bytes, 1, MSG_NOSIGNAL, (const struct sockaddr *)&addr, len), -1);
+    assert_int_equal(errno, EPIPE);
+    close(fd);
+    close(other);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -282,6 +450,11 @@ int main(void)
         T(test_quota_of_listeners),
         T(test_quota_of_connecting),
         T(test_quota_of_buffers),
+        T(test_descriptors_in_what_is_unread),
+        T(test_descriptors_in_the_filler),
+        T(test_descriptors_at_the_door),
+        T(test_descriptors_in_datagrams),
+        T(test_a_source_takes_nothing),
         T(test_quota_of_buffers_that_arrive),
         T(test_quota_of_messages),
     };
