@@ -42,6 +42,7 @@ struct nst_account {
     bool owner; /* of the instance: no limits but the instance's */
     const struct nst_up_person *person;
     uint32_t sockets, listeners, connecting;
+    uint32_t descriptors; /* the daemon's, for all its sockets */
     struct nst_list idle; /* of its sockets, those whose programs can go unnoticed */
     uint32_t nidle, soon; /* how many, and how many of them are to be looked at soon */
     struct nst_loop_timer sweep;

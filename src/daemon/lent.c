@@ -15,13 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "daemon/log.h"
 
 #define LENT_MAX         16384 /* of all users */
+#define DESCRIPTORS_KEPT 512   /* for clients, the device and the rest */
 #define SLOW_NS          NST_LOOP_SECOND
 #define SLOW_BATCH       64
 #define SOON_NS          (20 * NST_LOOP_MSEC) /* a process that ends closes one file after the other */
@@ -35,6 +38,7 @@ struct nst_lender {
     uint32_t epoch;
     struct nst_lent **slots;
     uint32_t nslots, count, next_free;
+    uint32_t descriptors, descriptors_max;
     struct nst_list idle;
     uint32_t nidle;
     struct nst_accounts accounts;
@@ -264,18 +268,69 @@ static uint32_t slot_find(struct nst_lender *lender)
     return lender->next_free;
 }
 
-static int check_limits(const struct nst_daemon *d, const struct nst_account *account)
+/* ---- Descriptors of our own ------------------------------------------------------------------ */
+
+/* The other end of a stream, or the door to it; of the others two: see lentdgram.c. */
+static uint32_t descriptors_for(uint8_t protocol)
+{
+    return protocol == IPPROTO_TCP ? 1 : 2;
+}
+
+/* All but some are for lent sockets, and half of those for one user. */
+static uint32_t find_descriptors_max(void)
+{
+    struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    uint64_t max = nst_min(limit.rlim_cur, UINT32_MAX);
+    return (uint32_t)nst_max(max / 2, max - nst_min(max, DESCRIPTORS_KEPT));
+}
+
+/* 0, -ENFILE (of all users) or -EMFILE (of this one). */
+static int check_descriptors(const struct nst_lender *lender, const struct nst_account *account,
+                             uint32_t n)
+{
+    if (lender->descriptors + n > lender->descriptors_max)
+        return -ENFILE;
+    return account->owner || account->descriptors + n <= lender->descriptors_max / 2 ? 0 : -EMFILE;
+}
+
+static void count_descriptors(struct nst_lent *lent, uint32_t n)
+{
+    lent->account->descriptors += n;
+    lent->daemon->lender->descriptors += n;
+}
+
+bool nst_lent_take_descriptor(struct nst_lent *lent)
+{
+    if (check_descriptors(lent->daemon->lender, lent->account, 1) != 0)
+        return false;
+    count_descriptors(lent, 1);
+    return true;
+}
+
+void nst_lent_give_descriptor(struct nst_lent *lent)
+{
+    count_descriptors(lent, UINT32_MAX);
+}
+
+/* ---- New ones, and their end ----------------------------------------------------------------- */
+
+static int check_limits(const struct nst_daemon *d, const struct nst_account *account,
+                        uint8_t protocol)
 {
     if (d->lender->count >= LENT_MAX)
         return -ENFILE;
-    return account->owner || account->sockets < account->person->sockets ? 0 : -EMFILE;
+    if (!account->owner && account->sockets >= account->person->sockets)
+        return -EMFILE;
+    return check_descriptors(d->lender, account, descriptors_for(protocol));
 }
 
 int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account *account,
                  uint8_t protocol, pid_t pid)
 {
     struct nst_lender *lender = d->lender;
-    int err = check_limits(d, account);
+    int err = check_limits(d, account, protocol);
 
     if (err)
         return err;
@@ -300,6 +355,7 @@ int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account
     lender->count++;
     d->nsockets++;
     account->sockets++;
+    count_descriptors(lent, descriptors_for(protocol));
     if (protocol == IPPROTO_TCP)
         nst_lent_stream_init(lent);
     else if ((err = nst_lent_dgram_init(lent)))
@@ -323,6 +379,7 @@ void nst_lent_free(struct nst_lent *lent)
     lender->count--;
     lent->daemon->nsockets--;
     lent->account->sockets--;
+    count_descriptors(lent, 0u - descriptors_for(lent->protocol));
     nst_share_set(&lent->share, 0);
     nst_account_release(lent->account);
     free(lent);
@@ -351,6 +408,19 @@ int nst_lent_find(struct nst_lent **out, struct nst_lender *lender, const struct
         return -EPERM;
     *out = lent;
     return 0;
+}
+
+int nst_lent_restrict(struct nst_lent *lent)
+{
+    const struct nst_account *account = lent->account;
+    struct nst_stack *stack = lent->daemon->stack;
+    const struct nst_sockaddr only = {.addr = account->person->addr};
+    struct nst_sock_info info;
+
+    if (account->owner || !nst_addr_is_set(&only.addr) || nst_info(stack, lent->sock, &info) != 0 ||
+        info.local.port != 0)
+        return 0;
+    return nst_bind(stack, lent->sock, &only);
 }
 
 struct nst_lent *nst_lent_numbered(const struct nst_lender *lender, uint32_t id)
@@ -414,6 +484,7 @@ int nst_lender_new(struct nst_lender **out, struct nst_daemon *d)
         return -ENOMEM;
     lender->daemon = d;
     lender->home_fd = -1;
+    lender->descriptors_max = find_descriptors_max();
     lender->sweep = (struct nst_loop_timer){.fn = on_slow_sweep, .arg = lender};
     nst_list_init(&lender->idle);
     nst_accounts_init(&lender->accounts, d->loop, on_sweep, on_recount);

@@ -19,6 +19,7 @@
 /* A call that waits for a connection. */
 struct nst_waiter {
     struct nst_list of_lent, of_session;
+    struct nst_session *session;
     struct nst_ipc_peer *peer;
     uint32_t call;
 };
@@ -123,6 +124,14 @@ uint64_t nst_lender_reached(const struct nst_lender *lender, enum nst_quota quot
  * client may not use it. */
 int nst_lent_find(struct nst_lent **out, struct nst_lender *lender, const struct nst_ipc_peer *peer,
                   const struct nst_ipc_token *token);
+
+/* A descriptor more for it, from now on, beside those that every socket has; or one less. Whether
+ * there may be: others shall have theirs. */
+bool nst_lent_take_descriptor(struct nst_lent *lent);
+void nst_lent_give_descriptor(struct nst_lent *lent);
+
+/* A user who may have but one address has it also where he asks for none. 0, or as bind() fails. */
+int nst_lent_restrict(struct nst_lent *lent);
 
 /* The one of that number; NULL if there is none. */
 struct nst_lent *nst_lent_numbered(const struct nst_lender *lender, uint32_t id);

@@ -184,7 +184,9 @@ void nst_lent_call_connect(struct nst_daemon *d, struct nst_ipc_peer *peer, uint
 
     if (!lent || !parse_name(peer, id, args, &to))
         return;
-    int err = lent->protocol == IPPROTO_TCP ? nst_lent_stream_connect(lent, &to)
+    int err = nst_lent_restrict(lent);
+    if (!err)
+        err = lent->protocol == IPPROTO_TCP ? nst_lent_stream_connect(lent, &to)
                                             : nst_lent_dgram_connect(lent, &to);
     if (err && err != -EINPROGRESS) {
         answer(peer, id, lent, err, "connect");
@@ -232,7 +234,9 @@ void nst_lent_call_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
         return;
     }
     uint32_t n = backlog < 0 || backlog > INT32_MAX ? INT32_MAX : (uint32_t)backlog;
-    int err = nst_lent_stream_listen(lent, n);
+    int err = nst_lent_restrict(lent);
+    if (!err)
+        err = nst_lent_stream_listen(lent, n);
     if (err == -EADDRINUSE && nst_info(d->stack, lent->sock, &info) == 0 &&
         nst_lender_clear_port(lent, info.local.port))
         err = nst_lent_stream_listen(lent, n);

@@ -85,6 +85,19 @@ void nst_lent_dgram_recount(struct nst_lent *lent)
     count(lent);
 }
 
+/* Whether the user may send from there (unspecified: wherever the socket is): 0 or -errno. */
+static int may_send_from(struct nst_lent *lent, const struct nst_addr *from)
+{
+    const struct nst_account *account = lent->account;
+    const struct nst_addr *only = &account->person->addr;
+
+    if (account->owner || !nst_addr_is_set(only))
+        return 0;
+    if (nst_addr_is_set(from) && !nst_addr_eq(from, only))
+        return -EACCES;
+    return nst_lent_restrict(lent);
+}
+
 /* Sends it. False: there is no room, try again later. What else is wrong, SO_ERROR tells. */
 static bool send_on(struct nst_lent *lent, const struct nst_ipc_send *to, const uint8_t *p,
                     size_t len)
@@ -96,7 +109,8 @@ static bool send_on(struct nst_lent *lent, const struct nst_ipc_send *to, const 
                                 .local = to->from,
                                 .ttl = to->ttl,
                                 .tos = to->tos};
-    int64_t sent = nst_send(stack_of(lent), lent->sock, &msg);
+    int err = may_send_from(lent, &to->from.addr);
+    int64_t sent = err ? err : nst_send(stack_of(lent), lent->sock, &msg);
 
     if (sent < 0 && sent != -EAGAIN)
         lent->error = (int)-sent;
@@ -186,6 +200,7 @@ static struct source *source_of(struct nst_list *e)
 static void source_free(struct nst_lent *lent, struct source *source)
 {
     nst_list_del(&source->node);
+    nst_lent_give_descriptor(lent);
     lent->dgram.nsources--;
     nst_ipc_datagram_close(source->fd);
     free(source);
@@ -222,6 +237,19 @@ static int open_towards(const struct nst_lent *lent, const struct nst_ipc_sockna
     return err ? err : fd;
 }
 
+/* Room for a source more, or for one instead of the oldest. */
+static bool make_room(struct nst_lent *lent)
+{
+    struct nst_list *sources = &lent->dgram.sources;
+
+    if (lent->dgram.nsources < SOURCES_MAX && nst_lent_take_descriptor(lent))
+        return true;
+    if (nst_list_empty(sources))
+        return false;
+    source_free(lent, source_of(sources->prev));
+    return nst_lent_take_descriptor(lent);
+}
+
 static int source_new(struct source **out, struct nst_lent *lent,
                       const struct nst_ipc_sockname *name)
 {
@@ -229,11 +257,14 @@ static int source_new(struct source **out, struct nst_lent *lent,
 
     if (!source)
         return -ENOMEM;
-    if (lent->dgram.nsources >= SOURCES_MAX)
-        source_free(lent, source_of(lent->dgram.sources.prev));
+    if (!make_room(lent)) {
+        free(source);
+        return -EMFILE;
+    }
     source->fd = open_towards(lent, name);
     if (source->fd < 0) {
         int err = source->fd;
+        nst_lent_give_descriptor(lent);
         free(source);
         return err;
     }

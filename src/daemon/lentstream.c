@@ -87,7 +87,7 @@ static void abort_sock(struct nst_lent *lent)
 void nst_waiter_free(struct nst_waiter *waiter)
 {
     nst_list_del(&waiter->of_lent);
-    nst_list_del(&waiter->of_session);
+    nst_session_waits_not(waiter->session, waiter);
     free(waiter);
 }
 
@@ -136,15 +136,16 @@ void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uin
         answer(peer, call, outcome(lent));
         return;
     }
-    struct nst_waiter *w = session ? calloc(1, sizeof *w) : NULL;
+    struct nst_waiter *w = session && nst_session_may_wait(session) ? calloc(1, sizeof *w) : NULL;
     if (!w) {
-        answer(peer, call, -ENOMEM);
+        answer(peer, call, -ENOBUFS);
         return;
     }
     w->peer = peer;
     w->call = call;
+    w->session = session;
     nst_list_push_back(&lent->stream.waiters, &w->of_lent);
-    nst_list_push_back(nst_session_waiters(session), &w->of_session);
+    nst_session_waits(session, w);
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */

@@ -12,7 +12,8 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 
-#define SOCKETS_MAX  64 /* of one client */
+#define SOCKETS_MAX  64   /* of one client */
+#define WAITERS_MAX  2048 /* calls of one client */
 #define ICMP         1
 #define DATAGRAM_MAX (65535 + 14)
 
@@ -23,6 +24,7 @@ struct nst_session {
     struct nst_list sockets;
     uint32_t nsockets, last_id;
     struct nst_list waiters;
+    uint32_t nwaiters;
 };
 
 enum kind {
@@ -121,9 +123,21 @@ struct nst_account *nst_session_account(const struct nst_session *session)
     return session ? session->account : NULL;
 }
 
-struct nst_list *nst_session_waiters(struct nst_session *session)
+bool nst_session_may_wait(const struct nst_session *session)
 {
-    return &session->waiters;
+    return session->nwaiters < WAITERS_MAX;
+}
+
+void nst_session_waits(struct nst_session *session, struct nst_waiter *waiter)
+{
+    nst_list_push_back(&session->waiters, &waiter->of_session);
+    session->nwaiters++;
+}
+
+void nst_session_waits_not(struct nst_session *session, struct nst_waiter *waiter)
+{
+    nst_list_del(&waiter->of_session);
+    session->nwaiters--;
 }
 
 /* ---- socket ------------------------------------------------------------------------------- */

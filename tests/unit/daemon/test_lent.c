@@ -6,10 +6,15 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include "core/base/addr.h"
+#include "ipc/packet.h"
 
 static struct inside in;
 static struct program owner, stranger;
@@ -84,6 +89,15 @@ static size_t read_all(int fd)
         total += n > 0;
     } while (n > 0);
     return total;
+}
+
+/* The socket with that number, counted from the one that was there first. */
+static struct nst_lent *lent(uint32_t number)
+{
+    struct nst_lent *found = nst_lent_numbered(in.d.lender, number);
+
+    assert_non_null(found);
+    return found;
 }
 
 /* ---- How it should be ------------------------------------------------------------------------ */
@@ -180,7 +194,7 @@ static void test_quota_of_connecting(void **state)
 
 static const struct nst_account *account(void)
 {
-    return nst_lent_numbered(in.d.lender, 0)->account;
+    return lent(0)->account;
 }
 
 /* Whose programs read nothing has so much waiting and no more, and no other's connection notices.
@@ -271,6 +285,363 @@ static void test_quota_of_messages(void **state)
     close(other);
 }
 
+/* ---- Only so much ---------------------------------------------------------------------------- */
+
+/* A connection to the daemon that speaks for itself. */
+static int dial(uid_t uid)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    inside_be(uid);
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s/s", in.dir);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&addr, sizeof addr), 0);
+    inside_turn(&in);
+    return fd;
+}
+
+/* The answers that are there, by what stands in them. */
+static unsigned count_answers(int fd, const char *what)
+{
+    static uint8_t buf[NST_IPC_MSG_MAX];
+    struct nst_ipc_msg msg;
+    unsigned n = 0;
+
+    while (nst_ipc_packet_recv(fd, buf, &msg, NULL) == 0)
+        n += memmem(msg.body, msg.header.len, what, strlen(what)) != NULL;
+    return n;
+}
+
+/* Calls that wait are kept; so there are only so many, and their answers all get through. */
+static void test_calls_that_wait(void **state)
+{
+    int fd = program_socket(&owner, SOCK_STREAM), conn = dial((uid_t)-1);
+    char token[NST_IPC_TOKEN_TEXT], text[160];
+    struct nst_slice body = {text, 0};
+    unsigned refused = 0, failed = 0;
+    (void)state;
+
+    assert_int_equal(program_connect(&owner, fd, "10.0.0.77", 80), -EINPROGRESS);
+    snprintf(text, sizeof text, "{\"op\":\"begin\",\"socket\":\"%s\",\"filler\":0,\"wait\":true}",
+             nst_ipc_token_print(token, &lent(0)->token));
+    body.len = strlen(text);
+    for (int i = 0; i < 3000;) {
+        if (nst_ipc_packet_send(conn, NST_IPC_CALL, 1, &body, 1) == 0) {
+            i++;
+            continue;
+        }
+        inside_turn(&in);
+        refused += count_answers(conn, "ENOBUFS");
+    }
+    inside_turn(&in);
+    assert_int_equal(refused + count_answers(conn, "ENOBUFS"), 3000 - 2048);
+    inside_pass(&in, 400 * NST_LOOP_SECOND); /* it times out */
+    for (unsigned n = 1; n > 0; failed += n) {
+        n = count_answers(conn, "ETIMEDOUT");
+        inside_turn(&in);
+    }
+    assert_int_equal(failed, 2048);
+    close(conn);
+    close(fd);
+}
+
+/* A datagram that finds no room waits, and so do those behind it: without being asked for again. */
+static void test_datagrams_wait_for_the_network(void **state)
+{
+    int fd = program_socket(&stranger, SOCK_DGRAM);
+    uint8_t frame[2048];
+    unsigned sent = 0, got = 0;
+    (void)state;
+
+    assert_int_equal(program_connect(&stranger, fd, "10.0.0.1", 9), 0);
+    assert_int_equal(program_setsockopt(&stranger, fd, SOL_SOCKET, SO_SNDBUF, 4096), 0);
+    for (; !lent(0)->dgram.held && sent < 1000; inside_turn(&in))
+        sent += send(fd, frame, 1000, MSG_DONTWAIT) == 1000;
+    assert_non_null(lent(0)->dgram.held);
+    assert_true(lent(0)->dgram.deaf);
+    for (int i = 0; i < 3; i++)
+        sent += send(fd, frame, 1000, MSG_DONTWAIT) == 1000;
+    for (unsigned before = got + 1; before != got; inside_pass(&in, NST_LOOP_SECOND))
+        for (before = got; recv(in.network, frame, sizeof frame, 0) > 0;)
+            got++;
+    assert_int_equal(got, sent);
+    assert_false(lent(0)->dgram.deaf);
+    close(fd);
+}
+
+/* The same when the user has too much waiting elsewhere. */
+static void test_datagrams_wait_for_the_quota(void **state)
+{
+    int fd = program_socket(&stranger, SOCK_DGRAM), ends[2];
+    char bytes[1000] = "";
+    (void)state;
+
+    assert_int_equal(program_connect(&stranger, fd, INSIDE_ADDR, 5000), 0);
+    assert_int_equal(program_bind(&stranger, fd, INSIDE_ADDR, 5000), -EINVAL); /* it has a port */
+    limits()->buffer_bytes = 100000;
+    program_pair(&stranger, 8080, ends);
+    write_all(ends[0]);
+    assert_true(nst_account_is_full(lent(0)->account));
+    for (int i = 0; i < 4; i++) /* its least share it has still */
+        assert_int_equal(send(fd, bytes, sizeof bytes, MSG_DONTWAIT), sizeof bytes);
+    inside_turn(&in);
+    assert_false(lent(0)->dgram.deaf);
+    close(fd);
+    close_all(ends, 2);
+}
+
+static unsigned sources(uint32_t number)
+{
+    return lent(number)->dgram.nsources;
+}
+
+/* Whom a user hears from costs descriptors of the daemon's: half of them are others'. */
+static void test_quota_of_descriptors(void **state)
+{
+    struct rlimit old, few = {0};
+    int fd, fds[64], n = 0, err;
+    (void)state;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few.rlim_max = old.rlim_max;
+    few.rlim_cur = 64; /* for a daemon that begins now: 32, of which a user has 16 */
+    program_end(&owner);
+    program_end(&stranger);
+    assert_int_equal(inside_stop(&in), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    inside_start(&in, &config);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    program_start(&owner, &in, (uid_t)-1);
+    program_start(&stranger, &in, INSIDE_STRANGER);
+
+    fd = program_socket(&stranger, SOCK_DGRAM);
+    assert_int_equal(program_bind(&stranger, fd, INSIDE_ADDR, 5000), 0);
+    while ((err = program_socket(&stranger, SOCK_STREAM)) >= 0 && n < 12)
+        fds[n++] = err;
+    close(err);
+    for (uint16_t port = 1; port < 40; port++) {
+        struct nst_ipc_sockname from = {
+            .peer = {.addr = {NST_AF_INET, {10, 0, 0, 2}}, .port = port}};
+        int sender = program_socket(&owner, SOCK_DGRAM);
+        assert_true(sender >= 0);
+        assert_int_equal(program_bind(&owner, sender, INSIDE_ADDR2, port), 0);
+        assert_int_equal(program_connect(&owner, sender, INSIDE_ADDR, 5000), 0);
+        assert_int_equal(send(sender, &from, 1, 0), 1);
+        inside_turn(&in);
+        close(sender);
+        inside_pass(&in, 2 * NST_LOOP_SECOND);
+        assert_in_range(sources(0), 1, 2); /* 16 less 2, less 12 */
+    }
+    assert_int_equal(program_socket(&stranger, SOCK_STREAM), -EMFILE);
+    assert_int_equal(reached(NST_QUOTA_SOCKETS), 1);
+    fds[n] = program_socket(&owner, SOCK_STREAM);
+    assert_true(fds[n] >= 0);
+    close_all(fds, (size_t)n + 1);
+    close(fd);
+}
+
+/* ---- Who may --------------------------------------------------------------------------------- */
+
+static struct nst_sock_info info_of(uint32_t number)
+{
+    struct nst_sock_info info;
+
+    assert_int_equal(nst_info(in.d.stack, lent(number)->sock, &info), 0);
+    return info;
+}
+
+static void test_other_users_sockets(void **state)
+{
+    int fd = program_listener(&owner, 8080), conn = dial(INSIDE_STRANGER);
+    static const char *const ops[] = {"bind", "connect",    "begin",      "listen",
+                                      "name", "setsockopt", "getsockopt", "error"};
+    char token[NST_IPC_TOKEN_TEXT], text[160];
+    struct nst_slice body = {text, 0};
+    (void)state;
+
+    nst_ipc_token_print(token, &lent(0)->token);
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        snprintf(text, sizeof text, "{\"op\":\"%s\",\"socket\":\"%s\"}", ops[i], token);
+        body.len = strlen(text);
+        assert_int_equal(nst_ipc_packet_send(conn, NST_IPC_CALL, 1, &body, 1), 0);
+        inside_turn(&in);
+        assert_int_equal(count_answers(conn, "EPERM"), 1);
+    }
+    body.len = (size_t)snprintf(text, sizeof text, "{\"op\":\"kill\",\"number\":0}");
+    assert_int_equal(nst_ipc_packet_send(conn, NST_IPC_CALL, 1, &body, 1), 0);
+    inside_turn(&in);
+    assert_int_equal(count_answers(conn, "EPERM"), 1);
+    assert_int_equal(info_of(0).state, NST_TCP_LISTEN);
+    close(conn);
+    close(fd);
+}
+
+static void assert_local(uint32_t number, const struct nst_addr *addr)
+{
+    const struct nst_sock_info info = info_of(number);
+
+    assert_true(nst_addr_eq(&info.local.addr, addr));
+}
+
+/* Who may have but one address has it everywhere. */
+static void test_the_only_address(void **state)
+{
+    const struct nst_addr only = {NST_AF_INET, {10, 0, 0, 3}};
+    struct nst_ipc_send to = {.to = {.addr = {NST_AF_INET, {10, 0, 0, 1}}, .port = 9},
+                              .from = {.addr = {NST_AF_INET, {10, 0, 0, 2}}},
+                              .tos = -1};
+    struct nst_ipc_sockname sink = {.kind = NST_IPC_NAME_SINK, .protocol = IPPROTO_UDP};
+    int fds[4];
+    uint8_t bytes[NST_IPC_SEND_HLEN];
+    struct sockaddr_un addr;
+    (void)state;
+
+    limits()->addr = only;
+    for (int i = 0; i < 4; i++)
+        fds[i] = program_socket(&stranger, i < 2 ? SOCK_STREAM : SOCK_DGRAM);
+    assert_int_equal(program_bind(&stranger, fds[0], INSIDE_ADDR, 8080), -EACCES);
+    assert_int_equal(program_listen(&stranger, fds[0]), 0);
+    assert_int_equal(program_connect(&stranger, fds[1], "10.0.0.77", 80), -EINPROGRESS);
+    assert_int_equal(program_connect(&stranger, fds[2], "10.0.0.77", 80), 0);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_local(i, &only);
+    sink.token = lent(3)->token;
+    nst_ipc_send_emit(&to, bytes);
+    socklen_t len = nst_ipc_name_emit(&sink, &addr);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sendto(fds[3], bytes, sizeof bytes, 0, (struct sockaddr *)&addr, len),
+                         sizeof bytes);
+        assert_int_equal(program_error(&stranger, fds[3]), i ? 0 : EACCES);
+        to.from = (struct nst_sockaddr){0};
+        nst_ipc_send_emit(&to, bytes);
+    }
+    assert_local(3, &only);
+    close_all(fds, 4);
+}
+
+/* Whether it has got what a peer sent, which is all for one: a connection, or two datagrams. */
+static bool heard(int fd, int type)
+{
+    char first[4] = "", second[4] = "";
+
+    if (type == SOCK_STREAM) {
+        int got = accept(fd, NULL, NULL);
+        if (got >= 0)
+            close(got);
+        return got >= 0;
+    }
+    if (recv(fd, first, 3, MSG_DONTWAIT) != 3)
+        return false;
+    assert_int_equal(recv(fd, second, 3, MSG_DONTWAIT), 3);
+    assert_string_equal(first, "one");
+    assert_string_equal(second, "two");
+    return true;
+}
+
+/* As nginx' workers and DNS servers have it: each peer stays with one of the group, all have some,
+ * and another user is not let in. */
+static void check_reuseport(int type)
+{
+    int group[4], other = program_socket(&owner, type);
+    unsigned who = 0, peers = 0;
+
+    for (int i = 0; i < 4; i++) {
+        group[i] = program_socket(&stranger, type | SOCK_NONBLOCK);
+        assert_int_equal(program_setsockopt(&stranger, group[i], SOL_SOCKET, SO_REUSEPORT, 1), 0);
+        assert_int_equal(program_bind(&stranger, group[i], INSIDE_ADDR, 8080), 0);
+        if (type == SOCK_STREAM)
+            assert_int_equal(program_listen(&stranger, group[i]), 0);
+    }
+    assert_int_equal(program_setsockopt(&owner, other, SOL_SOCKET, SO_REUSEPORT, 1), 0);
+    assert_int_equal(program_bind(&owner, other, INSIDE_ADDR, 8080), -EADDRINUSE);
+    close(other);
+    for (; peers < 64; peers++) {
+        int peer = program_socket(&owner, type | SOCK_NONBLOCK);
+        unsigned heard_by = 0;
+        assert_int_equal(program_connect(&owner, peer, INSIDE_ADDR, 8080), 0);
+        if (type == SOCK_DGRAM)
+            assert_int_equal(send(peer, "one", 3, 0) + send(peer, "two", 3, 0), 6);
+        inside_turn(&in);
+        for (unsigned i = 0; i < 4; i++)
+            heard_by |= heard(group[i], type) ? 1u << i : 0;
+        assert_true(heard_by && (heard_by & (heard_by - 1)) == 0); /* one of them */
+        who |= heard_by;
+        close(peer);
+    }
+    assert_int_equal(who, 15);
+    close_all(group, 4);
+    inside_pass(&in, 3 * NST_LOOP_SECOND);
+}
+
+static void test_reuseport_spreads_connections(void **state)
+{
+    (void)state;
+    check_reuseport(SOCK_STREAM);
+}
+
+static void test_reuseport_spreads_datagrams(void **state)
+{
+    (void)state;
+    check_reuseport(SOCK_DGRAM);
+}
+
+/* ---- What goes wrong ------------------------------------------------------------------------- */
+
+/* Each allocation of a dialogue fails once: the program is told, and nothing is left. */
+static void test_without_memory(void **state)
+{
+    bool failed = true;
+    (void)state;
+
+    for (uint64_t n = 1; failed && n < 2000; n++) {
+        int fds[4] = {-1, -1, -1, -1};
+        inside_fail_in(n);
+        fds[0] = program_socket(&stranger, SOCK_STREAM | SOCK_NONBLOCK);
+        if (fds[0] >= 0 && program_bind(&stranger, fds[0], INSIDE_ADDR, 8080) == 0 &&
+            program_listen(&stranger, fds[0]) == 0 &&
+            (fds[1] = program_socket(&stranger, SOCK_STREAM)) >= 0 &&
+            program_connect(&stranger, fds[1], INSIDE_ADDR, 8080) == 0 &&
+            (fds[2] = program_accept(&stranger, fds[0])) >= 0)
+            (void)send(fds[1], "hello", 5, MSG_NOSIGNAL);
+        fds[3] = program_socket(&stranger, SOCK_DGRAM);
+        if (fds[3] >= 0 && program_connect(&stranger, fds[3], INSIDE_ADDR, 5000) == 0)
+            (void)send(fds[3], "hello", 5, MSG_NOSIGNAL | MSG_DONTWAIT);
+        inside_turn(&in);
+        failed = inside_has_failed();
+        inside_fail_in(0);
+        for (int i = 0; i < 4; i++)
+            if (fds[i] >= 0)
+                close(fds[i]);
+        inside_pass(&in, 130 * NST_LOOP_SECOND / 10);
+        assert_int_equal(in.d.nsockets, 0);
+    }
+    assert_false(failed);
+}
+
+/* Whoever comes in by the door must be the program that was let out. */
+static void test_a_stranger_at_the_door(void **state)
+{
+    const struct nst_sockaddr to = {.addr = {NST_AF_INET, {10, 0, 0, 77}}, .port = 80};
+    int fd = program_socket(&stranger, SOCK_STREAM), other = program_socket(&owner, SOCK_STREAM);
+    struct nst_ipc_sockname end = {.kind = NST_IPC_NAME_END, .protocol = IPPROTO_TCP, .peer = to};
+    struct sockaddr_un addr;
+    (void)state;
+
+    assert_int_equal(nst_lent_stream_connect(lent(0), &to), -EINPROGRESS);
+    end.token = lent(0)->token;
+    end.local = info_of(0).local;
+    socklen_t len = nst_ipc_name_emit(&end, &addr);
+    assert_int_equal(nst_lent_stream_begin(lent(0), 1), -EINVAL); /* nobody has come yet */
+    assert_int_equal(connect(other, (const struct sockaddr *)&addr, len), 0);
+    assert_int_equal(send(other, "x", 1, 0), 1);
+    assert_int_equal(nst_lent_stream_begin(lent(0), 1), -EPERM);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&addr, len), 0);
+    assert_int_equal(send(fd, "x", 1, 0), 1);
+    assert_int_equal(nst_lent_stream_begin(lent(0), 2), -EINVAL); /* more than there is */
+    close(fd);
+    close(other);
+}
+
 /* ---- What a hostile program does with its descriptors ---------------------------------------- */
 
 /* A socket whose last close would take as long as its owner pleased. */
@@ -317,15 +688,6 @@ static ssize_t send_trap(int fd, size_t len, int passed, const struct nst_ipc_so
         msg.msg_name = &addr;
     }
     return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-/* The socket with that number, counted from the one that was there first. */
-static struct nst_lent *lent(uint32_t number)
-{
-    struct nst_lent *found = nst_lent_numbered(in.d.lender, number);
-
-    assert_non_null(found);
-    return found;
 }
 
 static void test_descriptors_in_what_is_unread(void **state)
@@ -450,13 +812,23 @@ int main(void)
         T(test_quota_of_listeners),
         T(test_quota_of_connecting),
         T(test_quota_of_buffers),
+        T(test_quota_of_buffers_that_arrive),
+        T(test_quota_of_messages),
+        T(test_calls_that_wait),
+        T(test_datagrams_wait_for_the_network),
+        T(test_datagrams_wait_for_the_quota),
+        T(test_quota_of_descriptors),
+        T(test_other_users_sockets),
+        T(test_the_only_address),
+        T(test_reuseport_spreads_connections),
+        T(test_reuseport_spreads_datagrams),
+        T(test_without_memory),
+        T(test_a_stranger_at_the_door),
         T(test_descriptors_in_what_is_unread),
         T(test_descriptors_in_the_filler),
         T(test_descriptors_at_the_door),
         T(test_descriptors_in_datagrams),
         T(test_a_source_takes_nothing),
-        T(test_quota_of_buffers_that_arrive),
-        T(test_quota_of_messages),
     };
     return cmocka_run_group_tests_name("daemon/lent", tests, NULL, NULL);
 }
