@@ -68,6 +68,7 @@ static json_t *call_status(struct nst_daemon *d)
     for (size_t i = 0; i < d->config.ndns; i++)
         json_array_append_new(dns, json_addr(&d->config.dns[i]));
     nst_ipc_server_stats(d->server, &clients);
+    /* syscall: getpid */
     return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I}", "name",
                      d->config.name, "version", NST_VERSION, "pid", (int)getpid(), "uptime_s",
                      (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
@@ -154,6 +155,7 @@ static json_t *list_counters(const struct nst_daemon *d)
     } own[] = {
         {"device.lost_without_memory", no_memory},
         {"device.refused", refused},
+        {"device.overruns", nst_device_overruns(d->device)},
         {"ipc.accepted", ipc.accepted},
         {"ipc.refused", ipc.refused},
         {"ipc.malformed", ipc.malformed},

@@ -37,7 +37,6 @@ struct nst_lent_stream {
     int door;      /* connecting: where the program's end is to come in; -1: it has */
     size_t filler; /* bytes that keep the program's end from being writable */
     bool told;     /* connected, and a connect() has been told so */
-    bool nodelay;  /* what the program believes */
     struct nst_relay relay;
     struct nst_list waiters;
     struct nst_loop_timer timer; /* connecting: until it must be in; listening: to offer again */
@@ -50,11 +49,10 @@ struct nst_lent_dgram {
     struct nst_loop_fd sink_fd, end_fd;
     struct nst_list sources; /* of struct source, the last used first */
     unsigned nsources;
-    bool errors;      /* kept in a queue, which the program asks for */
-    bool deaf;        /* nothing is read from the program: there is no room for it */
-    bool kept;        /* the end's first datagram has been sent, and stays: see raise_error() */
-    uint8_t tell;     /* enum nst_ipc_name_flag */
-    uint64_t dropped; /* for want of room in the program's queue */
+    bool deaf;             /* nothing is read from the program: there is no room for it */
+    bool raised;           /* the program's socket was given the error */
+    uint8_t tell;          /* enum nst_ipc_name_flag */
+    uint64_t dropped;      /* for want of room in the program's queue */
     struct nst_held *held; /* read, but the stack had no room for it */
 };
 
@@ -182,6 +180,12 @@ int nst_lent_dgram_connect(struct nst_lent *lent, const struct nst_sockaddr *to)
 
 /* The user has room again for what waits, perhaps: goes on. */
 void nst_lent_dgram_recount(struct nst_lent *lent);
+
+/* Works off what the program has sent until now. */
+void nst_lent_dgram_catch_up(struct nst_lent *lent);
+
+/* The program's socket has the error no more that it was given: send() or recv() has told of it. */
+void nst_lent_dgram_was_told(struct nst_lent *lent);
 
 /* Keeps errors in a queue, or doesn't any more. */
 void nst_lent_dgram_keep_errors(struct nst_lent *lent, bool on);

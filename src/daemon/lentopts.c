@@ -258,12 +258,6 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
         memcpy(name, value, nst_min(len, sizeof name - 1));
         return nst_set_congestion(stack_of(lent), lent->sock, name);
     }
-    if (level == IPPROTO_TCP && option == TCP_NODELAY && stream) {
-        int err = read_int(value, len, &number);
-        if (!err)
-            lent->stream.nodelay = number;
-        return err;
-    }
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
     if (level == SOL_SOCKET && option == SO_REUSEPORT)
@@ -434,6 +428,8 @@ static int take_error(struct nst_lent *lent)
     if (!err && lent->sock && lent->protocol != IPPROTO_TCP)
         (void)nst_getopt(stack_of(lent), lent->sock, NST_OPT_ERROR, &pending);
     lent->error = 0;
+    if (lent->protocol != IPPROTO_TCP)
+        lent->dgram.raised = false;
     return err ? err : (int)pending;
 }
 
@@ -446,10 +442,6 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
 
     if (level == IPPROTO_TCP && option == TCP_INFO && stream)
         return get_info(lent, value, len);
-    if (level == IPPROTO_TCP && option == TCP_NODELAY && stream) {
-        write_number(FORM_NUMBER, lent->stream.nodelay, value, len);
-        return 0;
-    }
     if (level == IPPROTO_TCP && option == TCP_CONGESTION && stream) {
         const char *algorithm = lent->sock ? nst_get_congestion(stack_of(lent), lent->sock) : NULL;
         strncpy(name, algorithm ? algorithm : "", sizeof name - 1);

@@ -168,6 +168,7 @@ static int send_on(struct nst_relay *r)
         if (got < 0)
             return (int)got;
         nst_share_set(r->share, r->share->bytes + (size_t)got);
+        r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
     if (r->no_more && !r->fin_sent) {
@@ -179,18 +180,29 @@ static int send_on(struct nst_relay *r)
 
 /* ---- From the connection to the program ------------------------------------------------------ */
 
-/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
-static ssize_t deliver(struct nst_relay *r, const struct nst_slice *in, size_t n)
+/* The call for one piece spares the kernel reading a list of them, and most messages are one. */
+static ssize_t give(int fd, const struct nst_slice *in, size_t n)
 {
     struct iovec iov[SLICES];
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
-    size_t len = 0;
 
-    for (size_t i = 0; i < n; len += in[i++].len)
+    if (n == 1)
+        return send(fd, in->base, in->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (size_t i = 0; i < n; i++)
         iov[i] = (struct iovec){in[i].base, in[i].len};
-    ssize_t sent = sendmsg(r->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
+static ssize_t deliver(const struct nst_relay *r, const struct nst_slice *in, size_t n)
+{
+    size_t len = 0;
+    ssize_t sent = give(r->fd, in, n);
+
     if (sent >= 0)
         return sent;
+    for (size_t i = 0; i < n; i++)
+        len += in[i].len;
     return errno == EPIPE && !r->gone ? (ssize_t)len : -errno;
 }
 

@@ -170,7 +170,7 @@ static void make_server(struct inside *in)
 {
     const struct nst_ipc_server_config config = {.name = "inside",
                                                  .version = "0",
-                                                 .owner = (uid_t)-1,
+                                                 .owner = getuid(),
                                                  .ops = &nst_control_ops,
                                                  .ctx = &in->d};
     char path[64], why[NST_IPC_WHY];

@@ -119,7 +119,7 @@ int program_listener(struct program *p, uint16_t port)
 int program_accept(struct program *p, int fd)
 {
     int got = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    int err = got < 0 ? -errno : nst_client_accepted(got, NULL, NULL);
+    int err = got < 0 ? -errno : nst_client_accepted(got, fd, NULL, NULL);
 
     inside_turn(p->in);
     return err ? err : got;

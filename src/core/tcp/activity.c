@@ -118,16 +118,6 @@ void nst_tcb_rest(struct nst_tcb *t)
 
 /* ---- What can be asked of any connection --------------------------------------------------- */
 
-nst_seq nst_tcb_snd_end(const struct nst_tcb *t)
-{
-    return t->act ? t->act->sendq.end : nst_seq_sub(t->snd.nxt, t->fin_sent);
-}
-
-size_t nst_tcb_unread(const struct nst_tcb *t)
-{
-    return t->act ? t->act->recvq.bytes : 0;
-}
-
 size_t nst_tcb_received_mem(const struct nst_tcb *t)
 {
     return t->act ? t->act->recvq.mem + nst_ooo_mem(t->act->ooo) : 0;

@@ -288,10 +288,12 @@ static void check_urgent(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 /* ---- Seventh: the segment text ----------------------------------------------------------- */
 
 /* Of the payload, as it was sent: a packet may be a run of segments that the device joined, or
- * nst_pkt_join_take(). */
+ * nst_pkt_join_take(). A device that joins may be somebody's who says nonsense of it. */
 static uint32_t segment_size(const struct nst_tcp_seg *seg)
 {
-    return seg->pkt->offload.gso ? seg->pkt->offload.gso_size : seg->len;
+    const struct nst_offload *o = &seg->pkt->offload;
+
+    return o->gso && o->gso_size ? o->gso_size : seg->len;
 }
 
 /* How many were sent that are one packet here. */

@@ -95,8 +95,7 @@ void nst_mtu_timeout(struct nst_tcb *t)
     search_up_to(t, nst_min32(high, largest(t)));
 }
 
-/* Ten minutes later: the path may be another one. */
-static void raise(struct nst_tcb *t)
+void nst_mtu_raise(struct nst_tcb *t)
 {
     if (!t->mtu_since_s || t->mtu_high || clock_s(t) - t->mtu_since_s < RAISE_AFTER_S)
         return;
@@ -120,7 +119,6 @@ uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable
     struct nst_tcp_activity *a = t->act;
     uint32_t overhead = HEADERS + (t->ts_ok ? 12 : 0);
 
-    raise(t);
     if (!t->mtu_high || is_probing(t) || a->phase != NST_TCP_OPEN || t->snd_urgent ||
         a->cc.cwnd < FLIGHT_MIN * t->snd_mss || nst_pace_holds(t))
         return 0;

@@ -290,7 +290,9 @@ static void tcb_check(const struct nst_tcb *t)
 
     for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
         first = nst_min(first, nst_tcb_deadline(t, i));
-    assert((first == NST_TIME_NEVER) == !nst_timer_armed(&t->timer));
+    assert(first == NST_TIME_NEVER ||
+           (nst_timer_armed(&t->timer) &&
+            nst_timer_at(&t->timer) <= nst_max(first, t->tcps->env->now) + NST_US));
     assert(nst_seq_le(t->snd.una, t->snd.nxt));
     assert(t->act || nst_seq_eq(t->snd.una, t->snd.nxt));
     assert(nst_list_linked(&t->ready) || !nst_tcb_waits(t) ||

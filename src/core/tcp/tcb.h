@@ -18,10 +18,12 @@
  *
  * Up: a connection that changed for its owner stands on the list `changed`, which sock/ drains.
  *
- * Each connection has several deadlines and one timer, armed for the earliest (timers.c). */
+ * Each connection has several deadlines and one timer, armed for the earliest or before (timers.c).
+ */
 #ifndef NST_TCP_TCB_H
 #define NST_TCP_TCB_H
 
+#include "core/base/bytes.h"
 #include "core/base/seq.h"
 #include "core/base/tree.h"
 #include "core/ip/ip.h"
@@ -518,9 +520,17 @@ void nst_tcb_rest(struct nst_tcb *t);
 void nst_tcb_deactivate(struct nst_tcb *t);
 
 /* Behind the last byte of the owner's, sent or not. */
-nst_seq nst_tcb_snd_end(const struct nst_tcb *t);
+static inline nst_seq nst_tcb_snd_end(const struct nst_tcb *t)
+{
+    return t->act ? t->act->sendq.end : nst_seq_sub(t->snd.nxt, t->fin_sent);
+}
+
 /* Bytes that the owner has not read. */
-size_t nst_tcb_unread(const struct nst_tcb *t);
+static inline size_t nst_tcb_unread(const struct nst_tcb *t)
+{
+    return t->act ? t->act->recvq.bytes : 0;
+}
+
 /* Memory of what was received and has not been read. */
 size_t nst_tcb_received_mem(const struct nst_tcb *t);
 enum nst_tcp_phase nst_tcb_phase(const struct nst_tcb *t);
@@ -577,8 +587,20 @@ struct nst_tcp_sent *nst_board_next_lost(struct nst_tcb *t);
 struct nst_tcp_sent *nst_board_last_segment(struct nst_tcb *t);
 /* It was sent again, up to `end`: what is left of it becomes a segment of its own. -ENOMEM. */
 int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end);
-/* Bytes in flight, as far as is known (RFC 6675 "pipe"). */
-uint32_t nst_board_pipe(const struct nst_tcb *t);
+/* Bytes in flight, as far as is known (RFC 6675 "pipe"): what was sent (6675-3), less what has
+ * arrived or is lost, plus what was sent again. Without SACK each duplicate ACK says that one
+ * segment more has arrived (RFC 6582 §3.2): so the first two let new data out without moving the
+ * congestion window (5681-8, 3042-1, 3042-2). */
+static inline uint32_t nst_board_pipe(const struct nst_tcb *t)
+{
+    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->act->board.retrans;
+    uint32_t gone = t->act->board.sacked + t->act->board.lost;
+
+    if (!t->sack_ok)
+        gone += t->act->dupacks * t->snd_mss;
+    return out - nst_min32(gone, out);
+}
+
 void nst_board_check(const struct nst_tcb *t);
 
 /* ---- rack.c ------------------------------------------------------------------------------ */
@@ -712,6 +734,9 @@ void nst_mtu_begin(struct nst_tcb *t);
 void nst_mtu_lowered(struct nst_tcb *t);
 /* The retransmission timer has expired. */
 void nst_mtu_timeout(struct nst_tcb *t);
+/* Ten minutes after the MTU was lowered the path may be another one: a larger MTU is looked for, or
+ * believed in where nothing is probed. */
+void nst_mtu_raise(struct nst_tcb *t);
 /* How long the probe is that new data goes in now; 0: in none. It is about to be sent. */
 uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable);
 /* It did not, for lack of memory; or what came of it will not be known. */
@@ -806,7 +831,13 @@ void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 /* ---- timers.c ---------------------------------------------------------------------------- */
 
 /* NST_TIME_NEVER when it isn't set. */
-nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which);
+static inline nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which)
+{
+    if (which == NST_TCP_DL_WATCH)
+        return t->watch;
+    return t->act ? t->act->deadlines[which] : NST_TIME_NEVER;
+}
+
 /* All but NST_TCP_DL_WATCH only of an active connection. */
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at);
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which);
