@@ -285,6 +285,48 @@ static void test_quota_of_messages(void **state)
     close(other);
 }
 
+/* The search for what has gone is paid for as so many messages: who is refused, soon waits. */
+static void test_refusals_are_paid_for(void **state)
+{
+    int fds[64], err, refused = 0;
+    (void)state;
+
+    limits()->sockets = 64;
+    limits()->messages = 1000; /* of which 125 at once */
+    for (int i = 0; i < 64; i++)
+        assert_true((fds[i] = program_socket(&stranger, SOCK_STREAM)) >= 0);
+    while ((err = program_socket(&stranger, SOCK_STREAM)) == -EMFILE)
+        assert_true(++refused < 5);
+    assert_int_equal(err, -EINPROGRESS);
+    assert_true(refused > 0);
+    close_all(fds, 64);
+}
+
+/* Who says that a program has ended has his own sockets looked at, not everybody's. */
+static void test_a_sweep_is_of_ones_own(void **state)
+{
+    struct nst_client_request r = {.op = NST_CLIENT_SWEEP};
+    int mine[3], others[3];
+    (void)state;
+
+    for (int i = 0; i < 3; i++)
+        mine[i] = program_socket(&stranger, i ? SOCK_STREAM : SOCK_DGRAM);
+    for (int i = 0; i < 3; i++)
+        others[i] = program_socket(&owner, SOCK_STREAM);
+    assert_int_equal(lent(3)->account->nidle, 3);
+    close_all(mine, 3);
+    close_all(others, 3);
+    assert_int_equal(program_do(&stranger, &r), 0);
+    assert_int_equal(lent(0)->account->soon, 3);
+    assert_int_equal(lent(3)->account->soon, 0);
+    inside_pass(&in, 50 * NST_LOOP_MSEC);
+    assert_int_equal(in.d.nsockets, 3);
+    for (uint32_t i = 3; i < 6; i++)
+        assert_int_equal(lent(i)->account->uid, getuid());
+    inside_pass(&in, 2 * NST_LOOP_SECOND); /* nobody has said so: but somebody looks */
+    assert_int_equal(in.d.nsockets, 0);
+}
+
 /* ---- Only so much ---------------------------------------------------------------------------- */
 
 /* A connection to the daemon that speaks for itself. */
@@ -814,6 +856,8 @@ int main(void)
         T(test_quota_of_buffers),
         T(test_quota_of_buffers_that_arrive),
         T(test_quota_of_messages),
+        T(test_refusals_are_paid_for),
+        T(test_a_sweep_is_of_ones_own),
         T(test_calls_that_wait),
         T(test_datagrams_wait_for_the_network),
         T(test_datagrams_wait_for_the_quota),
