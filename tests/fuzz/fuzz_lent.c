@@ -67,7 +67,7 @@ static bool dial(struct user *u)
         return true;
     inside_be(u->uid);
     u->conn = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s/s", in.dir);
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", in.path);
     if (connect(u->conn, (const struct sockaddr *)&addr, sizeof addr) != 0)
         hang_up(u);
     turn();

@@ -166,6 +166,23 @@ static void make_device(struct inside *in)
     in->d.device = &in->device;
 }
 
+/* One for all daemons of the process: each leaves it empty. */
+static char dir[] = "/tmp/netstack-inside-XXXXXX";
+
+static void remove_dir(void)
+{
+    assert(rmdir(dir) == 0);
+}
+
+static void make_dir(void)
+{
+    static bool is_made;
+
+    if (!is_made)
+        assert(mkdtemp(dir) && atexit(remove_dir) == 0);
+    is_made = true;
+}
+
 static void make_server(struct inside *in)
 {
     const struct nst_ipc_server_config config = {.name = "inside",
@@ -173,12 +190,11 @@ static void make_server(struct inside *in)
                                                  .owner = getuid(),
                                                  .ops = &nst_control_ops,
                                                  .ctx = &in->d};
-    char path[64], why[NST_IPC_WHY];
+    char why[NST_IPC_WHY];
 
-    strcpy(in->dir, "/tmp/netstack-inside-XXXXXX");
-    assert(mkdtemp(in->dir));
-    snprintf(path, sizeof path, "%s/s", in->dir);
-    assert(setenv("NETSTACK_SOCKET", path, 1) == 0);
+    make_dir();
+    snprintf(in->path, sizeof in->path, "%s/s", dir);
+    assert(setenv("NETSTACK_SOCKET", in->path, 1) == 0);
     assert(nst_ipc_server_new(&in->d.server, in->d.loop, &config, why) == 0);
 }
 
@@ -214,6 +230,5 @@ int inside_stop(struct inside *in)
     nst_loop_free(in->d.loop);
     close(in->device.fd);
     close(in->network);
-    assert(rmdir(in->dir) == 0);
     return inside_descriptors() == descriptors_before ? 0 : -1;
 }

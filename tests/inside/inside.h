@@ -18,8 +18,8 @@
 struct inside {
     struct nst_daemon d;
     struct nst_device device;
-    int network; /* the other end of the device */
-    char dir[32];
+    int network;   /* the other end of the device */
+    char path[64]; /* of its socket */
 };
 
 /* Starts one; `config` gives persons and their number, NULL: none. */

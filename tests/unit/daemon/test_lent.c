@@ -336,7 +336,7 @@ static int dial(uid_t uid)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     inside_be(uid);
-    snprintf(addr.sun_path, sizeof addr.sun_path, "%s/s", in.dir);
+    snprintf(addr.sun_path, sizeof addr.sun_path, "%s", in.path);
     assert_int_equal(connect(fd, (const struct sockaddr *)&addr, sizeof addr), 0);
     inside_turn(&in);
     return fd;
