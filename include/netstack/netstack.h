@@ -524,6 +524,7 @@ enum nst_opt {
     NST_OPT_OOBINLINE,    /* urgent data stays in the stream; reads stop before it all the same */
     NST_OPT_DEFER_ACCEPT, /* a listener-to-be: connections wait for their first data */
     NST_OPT_QUICKACK,     /* acknowledge at once for now */
+    NST_OPT_HOLD,         /* the window that is offered opens no further; what was, is taken  [0] */
     NST_OPT_KEEPALIVE,
     NST_OPT_KEEPIDLE,  /* seconds */
     NST_OPT_KEEPINTVL, /* seconds */
@@ -659,6 +660,9 @@ struct nst_sock_info {
      * Linux: connections that wait for nst_accept(), and the backlog. */
     size_t rx_bytes, tx_bytes;
     uint64_t rx_drops;
+    /* Memory behind what is queued: more than the payload, and with errors and what came out of
+     * order. 0 of a connection that no socket has. */
+    size_t memory_bytes;
 };
 
 /* -EBADF. */
