@@ -53,11 +53,12 @@ struct nst_cc_sample {
 
 /* A segment is thought to be lost. Bytes. */
 struct nst_cc_loss {
-    uint64_t delivered;    /* ever, by now */
-    uint32_t bytes;        /* of the segment */
-    uint32_t tx_in_flight; /* just after it was sent */
-    uint32_t lost;         /* since then, with it */
-    bool app_limited;      /* when it was sent */
+    uint64_t delivered;       /* ever, by now */
+    uint64_t prior_delivered; /* when it was sent */
+    uint32_t bytes;           /* of the segment */
+    uint32_t tx_in_flight;    /* just after it was sent */
+    uint32_t lost;            /* since then, with it */
+    bool app_limited;         /* when it was sent */
 };
 
 /* What remains of it while nothing moves. */
