@@ -28,6 +28,7 @@ struct nst_cc {
     nst_seq una, nxt;                 /* what is out */
     bool cwnd_limited; /* the window, not the application or the peer, held the last flight back */
     bool hystart;      /* slow start may end before there is a loss (RFC 9406) */
+    bool sack;         /* all losses of a flight are known, not one in a round trip */
     bool paced;        /* what is sent goes out evenly (pace.h) */
     bool probing_rtt;  /* output: what is out is kept small on purpose */
     uint64_t pacing_rate; /* output, bytes a second; 0: as the window is worth, if paced at all */

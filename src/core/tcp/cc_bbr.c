@@ -27,7 +27,7 @@
  *       every loss costs the rate what was lost, until the next probing;
  *     - recovery begins with the packets that are out for losses that were too many, else with the
  *       window that there is: where a flight seldom comes through whole, one recovery follows the
- *       other, and the window would never grow.
+ *       other, and the window would never grow. (Without SACK nobody knows how many they were.)
  *
  * Functions are in the draft's order and bear its names. The numbers: bytes, bytes a second, and
  * gains in 1/256. */
@@ -840,7 +840,7 @@ static uint32_t ssthresh(struct nst_cc *cc, uint32_t flight)
     b->undo_inflight_short = b->inflight_short;
     b->undo_inflight_long = b->inflight_long;
     b->recovery = true;
-    b->packet_conservation = b->too_high;
+    b->packet_conservation = b->too_high || !cc->sack;
     b->conserve_until = UINT64_MAX;
     return cc->ssthresh;
 }

@@ -36,6 +36,7 @@ static void begin(nst_time srtt)
                          .now = TEST_START,
                          .srtt = srtt,
                          .nxt = {12345},
+                         .sack = true,
                          .cwnd_limited = true};
     cc.ops->init(&cc);
 }
@@ -274,6 +275,11 @@ static void test_bearable_recovery(void **state)
     cc.ssthresh = cc.ops->ssthresh(&cc, BDP);
     trip(BW / 10, RTT, 50 * MSS, false);
     assert_in_range(cc.cwnd, before - 3 * MSS, before + BW / 10 / 50);
+    cc.ops->recovered(&cc);
+    cc.sack = false; /* nobody knows how many they are */
+    cc.ssthresh = cc.ops->ssthresh(&cc, BDP);
+    trip(BW / 10, RTT, 50 * MSS, false);
+    assert_int_equal(cc.cwnd, 50 * MSS + BW / 10 / 50);
 }
 
 /* A recovery that was wrong: what its losses bound is as before. */
