@@ -178,11 +178,6 @@ ssize_t nst_ipc_datagram_take(int fd, struct msghdr *msg)
     return receive_bare(fd, msg, 0);
 }
 
-ssize_t nst_ipc_datagram_peek(int fd, struct msghdr *msg)
-{
-    return receive_bare(fd, msg, MSG_PEEK);
-}
-
 int nst_ipc_stream_marked(int fd)
 {
     char byte;

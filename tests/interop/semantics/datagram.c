@@ -161,6 +161,63 @@ static void refused_told_by_recv(void)
     LOOK(s);
 }
 
+static void refused_told_by_read(void)
+{
+    int s = datagram_socket();
+    struct sockaddr_in to = closed_port();
+
+    TRY(connect(s, ADDR(to)));
+    TRY(write(s, "x", 1));
+    AWAIT(s, POLLERR);
+    TRY(read(s, data, 10));
+    SHOW(so_error(s));
+    LOOK(s);
+}
+
+static void refused_told_by_message(void)
+{
+    int s = datagram_socket();
+    struct sockaddr_in to = closed_port(), from;
+    socklen_t len = sizeof from;
+    struct iovec iov = {data, 10};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    TRY(connect(s, ADDR(to)));
+    TRY(send(s, "x", 1, 0));
+    AWAIT(s, POLLERR);
+    TRY(recvmsg(s, &msg, 0));
+    TRY(send(s, "x", 1, 0));
+    AWAIT(s, POLLERR);
+    TRY(recvfrom(s, data, 10, 0, (struct sockaddr *)&from, &len));
+    TRY(send(s, "x", 1, 0));
+    AWAIT(s, POLLERR);
+    TRY(sendto(s, "x", 1, 0, ADDR(to)));
+    SHOW(so_error(s));
+}
+
+/* What was sent comes back, and says where it had been going. */
+static void refused_queued(void)
+{
+    int s = datagram_socket(), one = 1;
+    struct sockaddr_in to = closed_port(), was = {0};
+    socklen_t len = sizeof was;
+
+    TRY(setsockopt(s, IPPROTO_IP, IP_RECVERR, &one, sizeof one));
+    TRY(connect(s, ADDR(to)));
+    TRY(recv(s, data, 10, MSG_ERRQUEUE));
+    TRY(send(s, "xyz", 3, 0));
+    AWAIT(s, POLLERR);
+    TRY(recv(s, data, 2, MSG_ERRQUEUE));
+    say("%.2s", data);
+    TRY(recv(s, data, 10, MSG_ERRQUEUE));
+    TRY(send(s, "xyz", 3, 0));
+    AWAIT(s, POLLERR);
+    TRY(recvfrom(s, data, 10, MSG_ERRQUEUE, (struct sockaddr *)&was, &len));
+    SHOW(was.sin_port == to.sin_port);
+    SHOW(len);
+    LOOK(s);
+}
+
 static void refused_told_by_option(void)
 {
     int s = datagram_socket();
@@ -482,6 +539,9 @@ const struct scenario datagram_scenarios[] = {
     {"refused_told_by_send", refused_told_by_send},
     {"refused_told_by_recv", refused_told_by_recv},
     {"refused_told_by_option", refused_told_by_option},
+    {"refused_told_by_read", refused_told_by_read},
+    {"refused_told_by_message", refused_told_by_message},
+    {"refused_queued", refused_queued},
     {"refused_unconnected", refused_unconnected},
     {"connecting", connecting},
     {"connect_errors", connect_errors},

@@ -26,14 +26,9 @@ static const struct {
 
 /* Those that merely wait, for seconds. */
 static const char *const WAITING[] = {
-    "connect/unreachable_host",
-    "connect/timed_out",
-    "connect/disconnect",
-    "stream/urgent",
+    "connect/unreachable_host", "connect/timed_out", "connect/disconnect", "stream/urgent",
     "stream/urgent_inline",
-    "datagram/refused_told_by_send",
-    "datagram/refused_told_by_recv",
-    "datagram/refused_told_by_option",
+
     "process/closed_meanwhile",
 };
 
