@@ -471,7 +471,8 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * one; or an error as nst_send(). nst_send_commit() must follow: it sends the first `len` bytes of
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
- * the first `len` bytes off, -EINVAL when there aren't as many. */
+ * the first `len` bytes off, -EINVAL when there aren't as many. To both an urgent byte is one like
+ * others: NST_OPT_URGENT says where it is. */
 #define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
@@ -533,6 +534,9 @@ enum nst_opt {
     /* Stream and UDP sockets: as in Linux, those that all have it may be bound to one name, of
      * streams as long as none of them listens. Of UDP sockets the last one gets what is for one. */
     NST_OPT_REUSEADDR,
+
+    NST_OPT_URGENT, /* a stream's bytes that stand before the urgent one; -1: there is none, or not
+                       here yet; only to be read */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

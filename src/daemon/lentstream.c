@@ -393,6 +393,7 @@ static int take_next(struct nst_lent *lent, struct nst_lent **out)
         return err;
     }
     (void)nst_setopt(d->stack, child->sock, NST_OPT_NODELAY, 1);
+    child->remembered = lent->remembered;
     *out = child;
     return 0;
 }
@@ -450,11 +451,10 @@ void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
 {
     struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
 
-    (void)ready;
     if (lent->stream.state == NST_STREAM_CONNECTING)
         decide(lent);
     else if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
-        nst_relay_ready(&lent->stream.relay);
+        nst_relay_ready(&lent->stream.relay, ready);
     else if (lent->stream.state == NST_STREAM_LISTENING)
         offer_all(lent);
 }

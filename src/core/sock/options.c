@@ -51,6 +51,7 @@ static bool in_range(enum nst_opt opt, int64_t value)
     switch (opt) {
     case NST_OPT_ERROR:
     case NST_OPT_MTU:
+    case NST_OPT_URGENT:
         return false; /* cannot be set */
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:

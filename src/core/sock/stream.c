@@ -391,6 +391,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
     case NST_OPT_TTL:
         *value = o->ttl ? o->ttl : socks->ip->ttl;
         return 0;
+    case NST_OPT_URGENT:
+        *value = s->tcb ? nst_tcb_urgent_at(s->tcb) : -1;
+        return 0;
     default:
         return get_option(o, opt, value);
     }

@@ -844,6 +844,8 @@ int nst_tcb_reserve(struct nst_tcb *t, size_t len, struct nst_slice out[NST_SEND
 void nst_tcb_commit(struct nst_tcb *t, size_t len, uint32_t flags);
 int nst_tcb_peek(struct nst_tcb *t, struct nst_slice *out, size_t max);
 int nst_tcb_consume(struct nst_tcb *t, size_t n);
+/* Where in the receive queue the last urgent byte stands; -1 when it is not there (yet). */
+int64_t nst_tcb_urgent_at(const struct nst_tcb *t);
 /* Bytes of the receive queue were used. */
 void nst_tcb_consumed(struct nst_tcb *t, size_t n);
 /* -ENOTCONN. */
