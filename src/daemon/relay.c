@@ -147,10 +147,8 @@ static int send_on(struct nst_relay *r)
         r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
-    if (r->no_more && !r->fin_sent) {
-        r->fin_sent = true;
-        (void)nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR);
-    }
+    if (r->no_more && !r->fin_sent)
+        r->fin_sent = nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR) != -ENOTCONN;
     return -EAGAIN;
 }
 
@@ -221,6 +219,15 @@ static bool is_reset_after_end(const struct nst_relay *r)
            info.state == NST_TCP_CLOSED;
 }
 
+/* Whether the program has closed a connection that still waits for the first data (Fast Open). */
+static bool is_closed_unused(const struct nst_relay *r)
+{
+    struct nst_sock_info info;
+
+    return r->gone && nst_info(stack_of(r), r->sock, &info) == 0 &&
+           info.state == NST_TCP_SYN_SENT && info.tx_bytes == 0;
+}
+
 /* Whether the program has closed it and wants a reset for that. */
 static bool is_aborted(const struct nst_relay *r)
 {
@@ -241,6 +248,8 @@ static void carry(struct nst_relay *r)
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
+        finish(r, 0);
+    else if (is_closed_unused(r))
         finish(r, 0);
     else if (is_reset_after_end(r))
         finish(r, -EPIPE);

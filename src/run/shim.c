@@ -199,12 +199,18 @@ static bool may_be_for_host(int fd, const struct msghdr *msg)
 
 static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
 {
+    struct nst_ipc_sockname name;
     ssize_t n;
 
+<<<<<<< HEAD
     if (may_be_for_host(fd, msg)) {
         WAITING(n, negated(syscall(SYS_sendmsg, fd, msg, flags)));
         return n;
     }
+=======
+    if (flags & MSG_FASTOPEN && msg->msg_name && nst_client_identify(fd, &name) == 0)
+        return negated(syscall(SYS_sendmsg, fd, msg, flags)); /* which connects first */
+>>>>>>> metrics
     WAITING(n, nst_client_sendmsg(fd, msg, flags));
     if (n == -ENOTSOCK)
         WAITING(n, negated(nst_run_sendmsg(fd, msg, flags)));

@@ -306,7 +306,7 @@ def test_log_level(host, level, says):
 
 
 @pytest.mark.parametrize("command", ["", "up", "down", "ping", "arping", "status", "addr", "route",
-                                     "neigh", "stats", "capture"])
+                                     "neigh", "metrics", "flush-metrics", "stats", "capture"])
 def test_help(host, command):
     """--help is on stdout, with exit code 0, and needs nothing."""
     argv = [command, "--help"] if command else ["--help"]

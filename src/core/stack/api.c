@@ -184,7 +184,8 @@ int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t va
                                    [NST_STACK_TCP_MTU_PROBING] = NST_TCP_MTU_PROBING_ALWAYS,
                                    [NST_STACK_TCP_PACING] = 1,
                                    [NST_STACK_TCP_HYSTART] = 1,
-                                   [NST_STACK_TCP_RECOVERY] = NST_TCP_RECOVERY_ALL};
+                                   [NST_STACK_TCP_RECOVERY] = NST_TCP_RECOVERY_ALL,
+                                   [NST_STACK_TCP_METRICS] = NST_TCP_METRICS_ALL};
     struct nst_tcp_config *c = &stack->tcps.config;
 
     if (opt >= NST_ARRAY_LEN(most) || value < 0 || value > most[opt])
@@ -207,6 +208,9 @@ int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t va
         break;
     case NST_STACK_TCP_RECOVERY:
         c->recovery = (uint8_t)value;
+        break;
+    case NST_STACK_TCP_METRICS:
+        c->metrics = (uint8_t)value;
         break;
     }
     return 0;
@@ -272,6 +276,11 @@ int nst_tcp_info(const struct nst_stack *stack, nst_sock sock, struct nst_tcp_in
         return -ENOTCONN;
     nst_tcb_info(s->tcb, out);
     return 0;
+}
+
+size_t nst_metrics_flush(struct nst_stack *stack, const struct nst_addr *peer)
+{
+    return nst_metrics_forget(&stack->tcps, peer);
 }
 
 size_t nst_sock_list(const struct nst_stack *stack, uint64_t *cursor, struct nst_sock_info *out,

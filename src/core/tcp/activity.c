@@ -43,6 +43,7 @@ bool nst_tcb_activate(struct nst_tcb *t)
     act->psh = act->sendq.end;
     nst_board_init(&act->board, t->snd.una);
     act->rack.fack = act->recovery_point = t->snd.una;
+    act->rack.reordering_seen = t->reorders;
     nst_recvq_init(&act->recvq);
     act->rate.delivered = t->count.bytes_acked;
     act->ecn_held = t->ecn_cwr_due;

@@ -49,6 +49,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
     nst_mtu_begin(t);
+    nst_metrics_begin(t);
     t->cc.cwnd = lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
     t->quick = QUICK_ACKS;
     if (t->act) {
@@ -56,6 +57,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
         t->act->rack.fack = t->act->recovery_point = t->snd.una;
+        t->act->rack.reordering_seen = t->reorders;
         nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }

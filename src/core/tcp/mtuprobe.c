@@ -71,6 +71,25 @@ void nst_mtu_begin(struct nst_tcb *t)
     search_up_to(t, nst_min32(high, largest(t)));
 }
 
+/* As if this one had found it then. */
+void nst_mtu_expect(struct nst_tcb *t, uint16_t mtu, uint32_t since_s)
+{
+    if (mtu >= t->mtu || clock_s(t) - since_s >= RAISE_AFTER_S)
+        return;
+    t->mtu = mtu;
+    t->mtu_since_s = since_s;
+    nst_tcb_set_mss(t);
+}
+
+uint16_t nst_mtu_found(const struct nst_tcb *t)
+{
+    struct nst_path path;
+
+    if (!t->mtu_since_s || t->mtu_high || nst_ip_path(t->tcps->ip, &t->flow.id.peer, 0, &path) != 0)
+        return 0;
+    return t->mtu < path.mtu ? t->mtu : 0;
+}
+
 void nst_mtu_lowered(struct nst_tcb *t)
 {
     t->mtu_high = 0;

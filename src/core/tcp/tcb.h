@@ -30,6 +30,7 @@
 #include "core/tcp/cc.h"
 #include "core/tcp/chrono.h"
 #include "core/tcp/fastopen.h"
+#include "core/tcp/metrics.h"
 #include "core/tcp/pace.h"
 #include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
@@ -299,6 +300,7 @@ struct nst_tcb {
     bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
     bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
     bool syn_data : 1;    /* data went with the SYN, and all of it was taken */
+    bool reorders : 1;    /* the path does, as earlier connections have found */
     uint8_t reason : 3;   /* enum nst_tcp_reason: of the last reduction */
 
     struct nst_tcp_options opt;
@@ -391,6 +393,7 @@ struct nst_tcp_config {
     uint8_t ecn;         /* enum nst_tcp_ecn_mode */
     uint16_t fastopen;   /* enum nst_tcp_fastopen_mode */
     uint8_t mtu_probing; /* enum nst_tcp_mtu_probing */
+    uint8_t metrics;     /* enum nst_tcp_metrics_mode */
     const struct nst_cc_ops *cc;
 };
 
@@ -400,7 +403,7 @@ struct nst_tcps {
     struct nst_ip *ip;
     struct nst_tcp_config config;
     struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, fastopen_key;
-    struct nst_tcp_server *servers; /* what clients remember: NST_TCP_SERVERS; NULL: nothing yet */
+    struct nst_tcp_metrics_table metrics;
     struct nst_flow **buckets;
     uint32_t mask, nflows;
     struct nst_list listeners[NST_TCP_PORT_BUCKETS];
@@ -721,7 +724,27 @@ nst_seq nst_fastopen_sent(const struct nst_tcb *t);
 /* The SYN-ACK, acceptable. */
 void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h);
 void nst_fastopen_end(struct nst_tcb *t);
-void nst_fastopen_fini(struct nst_tcps *tcps);
+
+/* ---- metrics.c --------------------------------------------------------------------------- */
+
+/* The connection begins: takes what earlier ones between its hosts have found out. */
+void nst_metrics_begin(struct nst_tcb *t);
+/* It goes on, and was told that the path is narrower. */
+void nst_metrics_narrowed(struct nst_tcb *t);
+/* It ends: adds what it has found out. */
+void nst_metrics_end(struct nst_tcb *t);
+/* What is known of these two hosts, until anything is added; NULL: nothing. */
+struct nst_tcp_metrics *nst_metrics_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* The same of a server, to add what Fast Open finds out. NULL without memory. */
+struct nst_tcp_metrics *nst_metrics_of_server(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* All of them, one after the other: the next one from `*at` on, which is 0 at first; NULL at the
+ * end. */
+const struct nst_tcp_metrics *nst_metrics_next(const struct nst_tcps *tcps, size_t *at);
+/* Whether what it says of the path is fresh enough to be used. */
+bool nst_metrics_is_fresh(const struct nst_tcps *tcps, const struct nst_tcp_metrics *m);
+/* Forgets what is known of a peer, or with NULL of all. Returns how many entries that were. */
+size_t nst_metrics_forget(struct nst_tcps *tcps, const struct nst_addr *peer);
+void nst_metrics_fini(struct nst_tcps *tcps);
 
 /* ---- mtuprobe.c -------------------------------------------------------------------------- */
 
@@ -729,6 +752,11 @@ void nst_fastopen_fini(struct nst_tcps *tcps);
 
 /* The connection begins: at the base size, if it probes from the beginning. */
 void nst_mtu_begin(struct nst_tcb *t);
+/* An earlier connection found at that time, in seconds, that the path carries no more. */
+void nst_mtu_expect(struct nst_tcb *t, uint16_t mtu, uint32_t since_s);
+/* What the path was found to carry, at t->mtu_since_s, if that is less than the first hop does and
+ * the search is over; else 0. */
+uint16_t nst_mtu_found(const struct nst_tcb *t);
 /* The MTU was made smaller, by what ICMP or the first hop say. */
 void nst_mtu_lowered(struct nst_tcb *t);
 /* The retransmission timer has expired. */
