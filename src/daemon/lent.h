@@ -45,6 +45,7 @@ struct nst_lent_stream {
     int door;      /* connecting: where the program's end is to come in; -1: it has */
     size_t filler; /* bytes that keep the program's end from being writable */
     bool told;     /* connected, and a connect() has been told so */
+    bool early;    /* its SYN waits for the first data (Fast Open) */
     struct nst_relay relay;
     struct nst_list waiters;
     struct nst_loop_timer timer; /* connecting: until it must be in; listening: to offer again */

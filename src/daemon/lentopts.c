@@ -45,6 +45,8 @@ static const struct option options[] = {
     {IPPROTO_TCP, TCP_CORK, NST_OPT_CORK, FORM_BOOL},
     {IPPROTO_TCP, TCP_MAXSEG, NST_OPT_MAXSEG, FORM_NUMBER},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NST_OPT_DEFER_ACCEPT, FORM_BOOL},
+    {IPPROTO_TCP, TCP_FASTOPEN, NST_OPT_FASTOPEN, FORM_NUMBER},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, NST_OPT_FASTOPEN_CONNECT, FORM_BOOL},
     {IPPROTO_TCP, TCP_QUICKACK, NST_OPT_QUICKACK, FORM_BOOL},
     {IPPROTO_TCP, TCP_KEEPIDLE, NST_OPT_KEEPIDLE, FORM_NUMBER},
     {IPPROTO_TCP, TCP_KEEPINTVL, NST_OPT_KEEPINTVL, FORM_NUMBER},
@@ -140,6 +142,8 @@ static int64_t forgiven(const struct option *o, int64_t number)
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:
         return number < 0 ? INT32_MAX : number;
+    case NST_OPT_FASTOPEN:
+        return number > UINT16_MAX ? UINT16_MAX : number;
     default:
         return number;
     }

@@ -170,12 +170,11 @@ static int send_on(struct nst_relay *r)
         ssize_t got = send_some(r, waiting);
         if (got < 0)
             return (int)got;
+        r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
-    if (r->no_more && !r->fin_sent) {
-        r->fin_sent = true;
-        (void)nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR);
-    }
+    if (r->no_more && !r->fin_sent)
+        r->fin_sent = nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR) != -ENOTCONN;
     return -EAGAIN;
 }
 
@@ -191,20 +190,43 @@ static size_t before_urgent(const struct nst_relay *r)
     return n < 0 ? SIZE_MAX : (size_t)n;
 }
 
-/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
-static ssize_t deliver(struct nst_relay *r, const struct nst_slice *in, size_t n)
+/* Cuts the pieces down to `limit` bytes, one at least. Returns how many pieces are left. */
+static size_t cut(struct nst_slice *in, size_t n, size_t limit)
+{
+    for (size_t i = 0; i < n; limit -= in[i++].len) {
+        if (in[i].len < limit)
+            continue;
+        in[i].len = limit;
+        return i + 1;
+    }
+    return n;
+}
+
+/* The call for one piece spares the kernel reading a list of them, and most messages are one. */
+static ssize_t give(int fd, const struct nst_slice *in, size_t n, int flags)
 {
     struct iovec iov[SLICES];
-    struct msghdr msg = {.msg_iov = iov};
-    size_t before = before_urgent(r), limit = before ? before : 1, len = 0;
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
 
-    for (size_t i = 0; i < n && len < limit; len += iov[i++].iov_len) {
-        iov[i] = (struct iovec){in[i].base, nst_min(in[i].len, limit - len)};
-        msg.msg_iovlen = i + 1;
-    }
-    ssize_t sent = sendmsg(r->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL | (before ? 0 : MSG_OOB));
+    flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
+    if (n == 1)
+        return send(fd, in->base, in->len, flags);
+    for (size_t i = 0; i < n; i++)
+        iov[i] = (struct iovec){in[i].base, in[i].len};
+    return sendmsg(fd, &msg, flags);
+}
+
+/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
+static ssize_t deliver(const struct nst_relay *r, struct nst_slice *in, size_t n)
+{
+    size_t before = before_urgent(r), len = 0;
+
+    n = cut(in, n, before ? before : 1);
+    ssize_t sent = give(r->fd, in, n, before ? 0 : MSG_OOB);
     if (sent >= 0)
         return sent;
+    for (size_t i = 0; i < n; i++)
+        len += in[i].len;
     return errno == EPIPE && !r->gone ? (ssize_t)len : -errno;
 }
 
@@ -247,6 +269,15 @@ static bool is_reset_after_end(const struct nst_relay *r)
            info.state == NST_TCP_CLOSED;
 }
 
+/* Whether the program has closed a connection that still waits for the first data (Fast Open). */
+static bool is_closed_unused(const struct nst_relay *r)
+{
+    struct nst_sock_info info;
+
+    return r->gone && nst_info(stack_of(r), r->sock, &info) == 0 &&
+           info.state == NST_TCP_SYN_SENT && info.tx_bytes == 0;
+}
+
 /* Whether the program has closed it and wants a reset for that. */
 static bool is_aborted(const struct nst_relay *r)
 {
@@ -267,6 +298,8 @@ static void carry(struct nst_relay *r)
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
+        finish(r, 0);
+    else if (is_closed_unused(r))
         finish(r, 0);
     else if (is_reset_after_end(r))
         finish(r, -EPIPE);

@@ -72,7 +72,8 @@ static int make_stack(struct nst_daemon *d)
         (err = nst_stack_setopt(d->stack, NST_STACK_TCP_FASTOPEN, c->fastopen)) ||
         (err = nst_stack_setopt(d->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)) ||
         (err = nst_stack_setopt(d->stack, NST_STACK_TCP_PACING, c->pacing)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_RECOVERY, c->recovery)))
+        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_RECOVERY, c->recovery)) ||
+        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_METRICS, c->metrics)))
         return err;
     for (size_t i = 0; i < c->naddresses && !err; i++)
         err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);

@@ -70,7 +70,7 @@ static int wait_for_events(struct nst_loop_poller *poller, struct epoll_event *e
             return n;
         poller->coarse = true;
     }
-    /* syscall: epoll_wait */
+    /* syscall: epoll_wait (before Linux 5.11) */
     return epoll_wait(poller->fd, events, NST_LOOP_BATCH, to_msec(timeout_ns));
 }
 

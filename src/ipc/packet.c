@@ -201,7 +201,6 @@ int nst_ipc_stream_mark(int fd)
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     int ends[2];
 
-    /* syscall: pipe2 */
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -errno;
     attach(&msg, &rights, ends[0]);
