@@ -470,6 +470,10 @@ static void plural(void)
     TRY(sendmmsg(s, sent, 2, 0));
     await_passage(s);
     TRY(recvmmsg(d, got, 4, MSG_WAITFORONE, NULL));
+    struct timespec odd = {0, 1000000000}, negative = {-1, 0}, soon = {0, 1000};
+    TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, &odd));
+    TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, &negative));
+    TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, &soon));
 }
 
 /* The time limit of recvmmsg() is looked at after each datagram only. */

@@ -28,7 +28,6 @@ static const struct {
 static const char *const WAITING[] = {
     "connect/unreachable_host",
     "connect/timed_out",
-    "connect/disconnect",
     "process/closed_meanwhile",
 };
 
