@@ -364,6 +364,7 @@ enum nst_ready {
     NST_READY_HUP = 1 << 3,   /* a connection has ended, both ways */
     NST_READY_RDHUP = 1 << 4, /* the peer sends no more */
     NST_READY_PRI = 1 << 5,   /* urgent data */
+    NST_READY_SYN = 1 << 6,   /* somebody wants to connect: see NST_OPT_SYN_EVENTS */
 };
 
 enum nst_event_kind {
@@ -555,6 +556,9 @@ enum nst_opt {
 
     NST_OPT_URGENT, /* a stream's bytes that stand before the urgent one; -1: there is none, or not
                        here yet; only to be read */
+    NST_OPT_SYN_EVENTS, /* a listener-to-be: NST_READY_SYN tells of SYNs before they are answered,
+                           which nst_output() does; so a listener that is closed then refuses. Fast
+                           Open and cookies don't wait  [0] */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

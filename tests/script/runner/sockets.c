@@ -333,6 +333,7 @@ static const char *const option_names[] = {
     [NST_OPT_QUICKACK] = "quickack",
     [NST_OPT_REUSEADDR] = "reuseaddr",
     [NST_OPT_URGENT] = "urgent",
+    [NST_OPT_SYN_EVENTS] = "syn-events",
     [NST_OPT_NODELAY] = "nodelay",
     [NST_OPT_CORK] = "cork",
     [NST_OPT_MAXSEG] = "maxseg",
