@@ -350,6 +350,7 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
         lent->daemon->lent_refused++;
         return -EMFILE;
     }
+    (void)nst_setopt(lent->daemon->stack, lent->sock, NST_OPT_SYN_EVENTS, 1);
     int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
     if (!err)
         set_state(lent, NST_STREAM_LISTENING);
@@ -458,6 +459,9 @@ void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
         decide(lent);
     else if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
         nst_relay_ready(&lent->stream.relay, ready);
+    else if (lent->stream.state == NST_STREAM_LISTENING && ready & NST_READY_SYN &&
+             !nst_lent_is_alive(lent))
+        nst_lent_free(lent); /* which refuses */
     else if (lent->stream.state == NST_STREAM_LISTENING)
         offer_all(lent);
 }

@@ -67,9 +67,6 @@ GAPS = [
     Gap("time limits are not inherited", ("name/inherited", "limit 7", "limit 0")),
 
     # ---- Streams of the stack ----
-    Gap("a listener that was closed is missed when the next connection comes, which is reset",
-        ("connect/closed_just_now", "* ECONNREFUSED", ANY),
-        ("process/listener_shared", "* ECONNREFUSED", ANY)),
     Gap("up to twice the backlog may wait",
         ("name/backlog_full", "poll(s?7?): -", "poll(s?7?): OUT")),
     Gap("nobody connects to port 0", ("connect/odd_addresses", "* ECONNREFUSED", "* EADDRNOTAVAIL")),
