@@ -471,10 +471,10 @@ int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t c
 int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how);
 
 /* Sends one datagram, whole, or several, of which none is then fragmented (-EMSGSIZE) and which are
- * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length;
- * -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole stack is short of memory: try
- * again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that
- * came back earlier. */
+ * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length, or
+ * -EAGAIN (no room); after either that is less than all NST_READY_OUT comes. -EPIPE, -ENOBUFS (the
+ * whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
+ * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
 /* Receives one datagram, and returns its whole length; or what there is of a stream's data, and
@@ -526,6 +526,7 @@ enum nst_opt {
     NST_OPT_OOBINLINE,    /* urgent data stays in the stream; reads stop before it all the same */
     NST_OPT_DEFER_ACCEPT, /* a listener-to-be: connections wait for their first data */
     NST_OPT_QUICKACK,     /* acknowledge at once for now */
+    NST_OPT_HOLD,         /* the window that is offered opens no further; what was, is taken  [0] */
     NST_OPT_KEEPALIVE,
     NST_OPT_KEEPIDLE,  /* seconds */
     NST_OPT_KEEPINTVL, /* seconds */
@@ -667,6 +668,9 @@ struct nst_sock_info {
      * Linux: connections that wait for nst_accept(), and the backlog. */
     size_t rx_bytes, tx_bytes;
     uint64_t rx_drops;
+    /* Memory behind what is queued: more than the payload, and with errors and what came out of
+     * order. 0 of a connection that no socket has. */
+    size_t memory_bytes;
 };
 
 /* -EBADF. */

@@ -25,6 +25,7 @@
 
 #include "core/base/bytes.h"
 #include "daemon/lent.h"
+#include "ipc/packet.h"
 
 #define PATIENCE_NS  (10 * NST_LOOP_SECOND) /* for the library to bring the program's end in */
 #define OFFER_MIN_NS NST_LOOP_MSEC
@@ -63,8 +64,13 @@ static void set_state(struct nst_lent *lent, enum nst_stream_state state)
 
 static void close_door(struct nst_lent *lent)
 {
-    if (lent->stream.door >= 0)
-        close(lent->stream.door);
+    int fd;
+
+    if (lent->stream.door < 0)
+        return;
+    while ((fd = accept4(lent->stream.door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        nst_ipc_stream_close(fd); /* whoever came in and was not asked for */
+    close(lent->stream.door);
     lent->stream.door = -1;
 }
 
@@ -83,7 +89,7 @@ static void abort_sock(struct nst_lent *lent)
 void nst_waiter_free(struct nst_waiter *waiter)
 {
     nst_list_del(&waiter->of_lent);
-    nst_list_del(&waiter->of_session);
+    nst_session_waits_not(waiter->session, waiter);
     free(waiter);
 }
 
@@ -132,15 +138,16 @@ void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uin
         answer(peer, call, outcome(lent));
         return;
     }
-    struct nst_waiter *w = session ? calloc(1, sizeof *w) : NULL;
+    struct nst_waiter *w = session && nst_session_may_wait(session) ? calloc(1, sizeof *w) : NULL;
     if (!w) {
-        answer(peer, call, -ENOMEM);
+        answer(peer, call, -ENOBUFS);
         return;
     }
     w->peer = peer;
     w->call = call;
+    w->session = session;
     nst_list_push_back(&lent->stream.waiters, &w->of_lent);
-    nst_list_push_back(nst_session_waiters(session), &w->of_session);
+    nst_session_waits(session, w);
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -162,8 +169,8 @@ static void drain(struct nst_lent *lent)
     size_t left = lent->stream.filler - 1;
 
     while (left > 0) {
-        /* syscall: recvfrom */
-        ssize_t n = recv(lent->stream.relay.fd, junk, nst_min(left, sizeof junk), MSG_DONTWAIT);
+        struct iovec iov = {junk, nst_min(left, sizeof junk)};
+        ssize_t n = nst_ipc_stream_recv(lent->stream.relay.fd, &iov, 1, 0);
         if (n <= 0)
             return;
         left -= (size_t)n;
@@ -223,7 +230,7 @@ static int open_door(struct nst_lent *lent)
 
 int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to)
 {
-    const struct nst_account *account = lent->account;
+    struct nst_account *account = lent->account;
 
     switch (lent->stream.state) {
     case NST_STREAM_CONNECTING:
@@ -236,10 +243,8 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
     case NST_STREAM_FRESH:
         break;
     }
-    if (!account->owner && account->connecting >= account->person->connecting) {
-        lent->daemon->lent_refused++;
-        return -EAGAIN;
-    }
+    if (!account->owner && account->connecting >= account->person->connecting)
+        return nst_account_refuse(account, NST_QUOTA_CONNECTING);
     int err = nst_connect(lent->daemon->stack, lent->sock, to);
     if (err && err != -EINPROGRESS)
         return err;
@@ -264,7 +269,7 @@ static int take_end(struct nst_lent *lent)
         return errno == EAGAIN ? -EINVAL : -errno;
     if (nst_lent_is_program(lent, &addr, len))
         return fd;
-    close(fd);
+    nst_ipc_stream_close(fd);
     return -EPERM;
 }
 
@@ -279,13 +284,13 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
         return fd;
     /* syscall: ioctl */
     if (ioctl(fd, FIONREAD, &queued) != 0 || filler == 0 || filler > (size_t)queued) {
-        close(fd);
+        nst_ipc_stream_close(fd);
         return -EINVAL;
     }
     lent->stream.filler = filler;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
-    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, fd);
+    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, &lent->share, fd);
     nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
@@ -343,13 +348,11 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
         return -EINVAL;
     if (first && has_enough_listeners(lent->account)) {
         nst_lent_watch(lent, false); /* it stays */
-        nst_lender_make_room(lent->daemon->lender);
+        nst_lender_make_room(lent->daemon->lender, lent->account);
         nst_lent_watch(lent, true);
     }
-    if (first && has_enough_listeners(lent->account)) {
-        lent->daemon->lent_refused++;
-        return -EMFILE;
-    }
+    if (first && has_enough_listeners(lent->account))
+        return nst_account_refuse(lent->account, NST_QUOTA_LISTENERS);
     (void)nst_setopt(lent->daemon->stack, lent->sock, NST_OPT_SYN_EVENTS, 1);
     int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
     if (!err)
@@ -373,7 +376,7 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
-    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
+    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, &child->share, fd);
     if (err)
         return err;
     set_state(child, NST_STREAM_CONNECTED);
@@ -415,7 +418,7 @@ static void offer_all(struct nst_lent *lent)
 {
     struct nst_lent_stream *s = &lent->stream;
 
-    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+    for (unsigned i = 0; i < ACCEPT_BATCH && !nst_account_is_full(lent->account); i++) {
         struct nst_lent *child = s->held;
         int err = child ? 0 : take_next(lent, &child);
         if (err == -EAGAIN)
@@ -449,6 +452,12 @@ static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
         offer_all(lent);
     else
         nst_lent_free(lent); /* the library went while it connected */
+}
+
+void nst_lent_stream_recount(struct nst_lent *lent)
+{
+    if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
+        nst_relay_ready(&lent->stream.relay, NST_READY_PRI); /* for all one knows */
 }
 
 void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)

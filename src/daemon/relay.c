@@ -35,6 +35,7 @@
 #include "daemon/relay.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,6 +54,24 @@
 static struct nst_stack *stack_of(const struct nst_relay *r)
 {
     return r->daemon->stack;
+}
+
+/* ---- What waits ------------------------------------------------------------------------------ */
+
+/* Counts it, and holds the window back while it is too much. */
+static void count(struct nst_relay *r)
+{
+    struct nst_sock_info info;
+    int unread = 0;
+
+    if (r->share->account->owner || nst_info(stack_of(r), r->sock, &info) != 0)
+        return;
+    (void)ioctl(r->fd, SIOCOUTQ, &unread);
+    nst_share_set(r->share, info.memory_bytes + (size_t)unread);
+    bool hold = nst_share_room(r->share) == 0;
+    if (hold != r->held)
+        (void)nst_setopt(stack_of(r), r->sock, NST_OPT_HOLD, hold);
+    r->held = hold;
 }
 
 /* ---- From the program to the connection ------------------------------------------------------ */
@@ -139,13 +158,15 @@ static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nr
     return (ssize_t)len;
 }
 
-/* Sends what there is room for of `waiting` bytes. Returns how many, or -errno. */
-static ssize_t send_some(struct nst_relay *r, size_t waiting)
+/* Sends what there is room for of `waiting` bytes, as many as are allowed. Returns how many, or
+ * -errno. */
+static ssize_t send_some(struct nst_relay *r, size_t waiting, size_t allowed)
 {
     struct nst_slice room[NST_SEND_SLICES];
     bool urgent = !r->sentinel && is_at_mark(r);
     size_t len = 0;
-    int n = nst_send_reserve(stack_of(r), r->sock, urgent ? 1 : nst_min(waiting, BATCH), room);
+    size_t want = urgent ? 1 : nst_min(nst_min(waiting, allowed), BATCH);
+    int n = nst_send_reserve(stack_of(r), r->sock, want, room);
 
     if (n < 0)
         return n;
@@ -167,9 +188,13 @@ static int send_on(struct nst_relay *r)
     size_t waiting;
 
     while (!r->dry && (waiting = unsent(r)) > 0) {
-        ssize_t got = send_some(r, waiting);
+        size_t allowed = nst_share_room(r->share);
+        if (allowed == 0)
+            return -EAGAIN; /* the account will come back to it */
+        ssize_t got = send_some(r, waiting, allowed);
         if (got < 0)
             return (int)got;
+        nst_share_set(r->share, r->share->bytes + (size_t)got);
         r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
@@ -254,9 +279,10 @@ static int receive_on(struct nst_relay *r)
 static void finish(struct nst_relay *r, int err)
 {
     char sentinel;
+    struct iovec iov = {&sentinel, 1};
 
     if (r->sentinel)
-        (void)recv(r->fd, &sentinel, 1, MSG_DONTWAIT);
+        (void)nst_ipc_stream_recv(r->fd, &iov, 1, 0);
     r->ended(r, err);
 }
 
@@ -303,6 +329,8 @@ static void carry(struct nst_relay *r)
         finish(r, 0);
     else if (is_reset_after_end(r))
         finish(r, -EPIPE);
+    else
+        count(r);
 }
 
 void nst_relay_ready(struct nst_relay *r, uint32_t ready)
@@ -335,11 +363,12 @@ static void on_retry(struct nst_loop *loop, struct nst_loop_timer *timer)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-int nst_relay_init_take(struct nst_relay *r, struct nst_daemon *d, int fd)
+int nst_relay_init_take(struct nst_relay *r, struct nst_daemon *d, struct nst_share *share, int fd)
 {
     static const int buffer = NST_RELAY_BUFFER, yes = 1;
 
     r->daemon = d;
+    r->share = share;
     r->fd = fd;
     r->end.fn = on_end;
     r->retry.fn = on_retry;
@@ -365,6 +394,6 @@ void nst_relay_fini(struct nst_relay *r)
 {
     nst_loop_timer_stop(&r->retry);
     nst_loop_fd_del(&r->end);
-    close(r->fd);
+    nst_ipc_stream_close(r->fd);
     r->fd = -1;
 }

@@ -2,6 +2,7 @@
 #ifndef NST_DAEMON_RELAY_H
 #define NST_DAEMON_RELAY_H
 
+#include "daemon/account.h"
 #include "daemon/daemon.h"
 
 /* How much either end may hold of what the other has not read. */
@@ -9,8 +10,9 @@
 
 struct nst_relay {
     struct nst_daemon *daemon;
-    nst_sock sock; /* its owner's; 0: not started */
-    int fd;        /* our end */
+    struct nst_share *share; /* what waits in both is counted here */
+    nst_sock sock;           /* its owner's; 0: not started */
+    int fd;                  /* our end */
     struct nst_loop_fd end;
     struct nst_loop_timer retry; /* after there was no memory */
     bool sentinel;               /* the first byte in the socket has been sent already */
@@ -20,6 +22,7 @@ struct nst_relay {
     bool urgent;                 /* something urgent may be among what the connection received */
     bool no_more, gone, broken;  /* RDHUP, HUP and ERR were seen */
     bool fin_sent, eof_given;
+    bool held; /* the connection's window, for the user has too much waiting */
     /* Called last: `err` is 0 when both directions have ended in order, else why not (-errno). The
      * owner ends the relay and the connection. */
     void (*ended)(struct nst_relay *relay, int err);
@@ -32,7 +35,8 @@ enum nst_relay_start {
 
 /* Watches `fd`, one end of a stream socket pair, for its other end's close; takes it over, whatever
  * comes of it. `*relay` is zero but for `ended`. 0 or -errno. */
-int nst_relay_init_take(struct nst_relay *relay, struct nst_daemon *d, int fd);
+int nst_relay_init_take(struct nst_relay *relay, struct nst_daemon *d, struct nst_share *share,
+                        int fd);
 
 /* Begins to carry; may end it. */
 void nst_relay_start(struct nst_relay *relay, nst_sock sock, enum nst_relay_start how);

@@ -2,6 +2,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import pathlib
 import select
@@ -511,7 +512,9 @@ print(*ports, attempt(client.socket), attempt(kept[0].listen), attempt(kept[1].l
 """, uid=NOBODY)
     assert process.wait() == 0, str(process)
     assert process.out.split() == ["fine", "EACCES", "fine", "EACCES", "EMFILE", "fine", "EMFILE"]
-    assert "over_quota" in host.netstack("stats").stdout
+    counters = {c["name"]: c["value"] for c in json.loads(host.netstack("stats", "--json").stdout)["counters"]}
+    assert counters["quota.sockets"] == 1 and counters["quota.listeners"] == 1
+    assert "quota.sockets" in host.netstack("stats").stdout
 
 
 def test_another_users_socket_is_not_ones_own(stack, client):

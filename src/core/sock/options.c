@@ -51,6 +51,7 @@ static const struct rule rules[] = {
     [NST_OPT_OOBINLINE] = {STREAM, 0, 1},
     [NST_OPT_DEFER_ACCEPT] = {STREAM, 0, 1},
     [NST_OPT_QUICKACK] = {STREAM, 0, 1},
+    [NST_OPT_HOLD] = {STREAM, 0, 1},
     [NST_OPT_KEEPALIVE] = {STREAM, 0, 1},
     [NST_OPT_KEEPIDLE] = {STREAM, 1, INT16_MAX},
     [NST_OPT_KEEPINTVL] = {STREAM, 1, INT16_MAX},
@@ -246,6 +247,7 @@ void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out)
     out->rx_bytes = s->dgram->rx_bytes;
     out->tx_bytes = s->dgram->tx_bytes;
     out->rx_drops = s->dgram->rx_drops;
+    out->memory_bytes = s->dgram->rx_mem + s->dgram->tx_mem + s->dgram->err_mem;
 }
 
 /* Also which local address was taken (1122-183). */

@@ -264,6 +264,10 @@ static void take_effect(struct nst_tcb *t, enum nst_opt opt)
         if (t->act)
             nst_pace_update(t);
         break;
+    case NST_OPT_HOLD:
+        if (t->state >= NST_TCP_ESTABLISHED)
+            nst_tcb_window_opened(t);
+        break;
     default:
         break;
     }
@@ -283,6 +287,7 @@ static struct nst_tcp_options *options_of(const struct nst_socket *s)
     X(OOBINLINE, oobinline, bool)                 \
     X(DEFER_ACCEPT, defer_accept, bool)           \
     X(SYN_EVENTS, syn_events, bool)               \
+    X(HOLD, hold, bool)                           \
     X(KEEPALIVE, keepalive, bool)                 \
     X(KEEPIDLE, keep_idle_s, uint16_t)            \
     X(KEEPINTVL, keep_interval_s, uint16_t)       \
@@ -414,6 +419,7 @@ static void stream_info(const struct nst_socket *s, struct nst_sock_info *out)
         out->state = s->tcb->state;
         out->rx_bytes = nst_tcb_unread(s->tcb);
         out->tx_bytes = nst_tcb_unacked(s->tcb);
+        out->memory_bytes = nst_tcb_received_mem(s->tcb) + out->tx_bytes;
     }
 }
 

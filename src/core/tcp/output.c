@@ -82,7 +82,7 @@ static nst_seq free_edge(const struct nst_tcb *t)
     uint32_t queued = (uint32_t)nst_tcb_unread(t);
     uint32_t room = capacity(t) - nst_min32(queued, capacity(t));
 
-    if (nst_pool_is_scarce(t->tcps->pool))
+    if (t->opt.hold || nst_pool_is_scarce(t->tcps->pool))
         room = 0;
     return nst_seq_add(t->rcv.nxt, nst_min32(room, (uint32_t)65535 << t->rcv_wscale));
 }

@@ -176,6 +176,7 @@ struct nst_tcp_options {
     bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
     bool defer_accept : 1;     /* TCP_DEFER_ACCEPT: wait for data */
     bool syn_events : 1;       /* the owner hears of SYNs before they are answered */
+    bool hold : 1;             /* the offered window opens no further */
     bool pacing : 1;           /* even if the congestion control doesn't need it */
     bool hystart : 1;          /* RFC 9406 */
     bool fastopen_connect : 1; /* TCP_FASTOPEN_CONNECT: the first data goes with the SYN */

@@ -115,7 +115,7 @@ static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
         t->act->snd_up = nst_tcb_snd_end(t);
         t->snd_urgent = true;
     }
-    if (nst_tcb_send_room(t) == 0) /* who wrote less than all waits without another try */
+    if (nst_tcb_send_room(t) == 0)
         t->tx_blocked = true;
     nst_tcb_wants_output(t);
 }
@@ -123,17 +123,17 @@ static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
 int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags)
 {
     int64_t room = check_room(t, UINT32_MAX);
-    size_t done = 0;
+    size_t done = 0, got = 0, i = 0;
 
-    for (size_t i = 0; i < n && (int64_t)done < room; i++) {
-        size_t want = nst_min(data[i].len, (size_t)room - done);
-        size_t got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base, want);
+    for (; i < n && (int64_t)done < room; i++) {
+        got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base,
+                             nst_min(data[i].len, (size_t)room - done));
         done += got;
-        if (got < want) {
-            t->tx_blocked = true;
+        if (got < data[i].len)
             break;
-        }
     }
+    if (room > 0 && i < n) /* who has written less than all waits without another try */
+        t->tx_blocked = true;
     if (done > 0)
         appended(t, (uint32_t)done, flags);
     return done > 0 ? (int64_t)done : room < 0 ? room : -ENOBUFS;

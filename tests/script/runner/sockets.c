@@ -331,6 +331,7 @@ static const char *const option_names[] = {
     [NST_OPT_OOBINLINE] = "oobinline",
     [NST_OPT_DEFER_ACCEPT] = "defer-accept",
     [NST_OPT_QUICKACK] = "quickack",
+    [NST_OPT_HOLD] = "hold",
     [NST_OPT_REUSEADDR] = "reuseaddr",
     [NST_OPT_URGENT] = "urgent",
     [NST_OPT_SYN_EVENTS] = "syn-events",

@@ -366,6 +366,27 @@ static void test_writable_while_memory_is_scarce(void **state)
     assert_true(told_writable());
 }
 
+/* Nor has one that could write less than all, because others hold the memory, to try again. */
+static void test_writable_after_a_short_write(void **state)
+{
+    static const uint8_t data[65536];
+    (void)state;
+
+    dialogue_open(&d);
+    (void)told_writable();
+    size_t budget = h.stack->pool.budget_bytes;
+    h.stack->pool.budget_bytes = h.stack->pool.used_bytes + 65536;
+    int64_t sent = harness_send(&h, d.sock, NULL, 0, data, sizeof data);
+    assert_true(sent > 0 && sent < (int64_t)sizeof data);
+    assert_true(nst_tcb_send_room(dialogue_tcb(&d)) > 0);
+    harness_pull(&h);
+    assert_false(told_writable());
+    h.stack->pool.budget_bytes = budget;
+    d.ack += 1000;
+    dialogue_say(&d, ACK, 0);
+    assert_true(told_writable());
+}
+
 /* What only a living connection needs is given back with its end, though the owner still reads. */
 static void test_end_frees_queues(void **state)
 {
@@ -498,6 +519,7 @@ int main(void)
         T(test_text_for_nobody_is_reset),
         T(test_writable_after_shutdown),
         T(test_writable_while_memory_is_scarce),
+        T(test_writable_after_a_short_write),
         T(test_end_frees_queues),
         T(test_cork_runs_out_once),
         T(test_urgent_in_place),
