@@ -364,6 +364,7 @@ enum nst_ready {
     NST_READY_HUP = 1 << 3,   /* a connection has ended, both ways */
     NST_READY_RDHUP = 1 << 4, /* the peer sends no more */
     NST_READY_PRI = 1 << 5,   /* urgent data */
+    NST_READY_SYN = 1 << 6,   /* somebody wants to connect: see NST_OPT_SYN_EVENTS */
 };
 
 enum nst_event_kind {
@@ -489,7 +490,8 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * one; or an error as nst_send(). nst_send_commit() must follow: it sends the first `len` bytes of
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
- * the first `len` bytes off, -EINVAL when there aren't as many. */
+ * the first `len` bytes off, -EINVAL when there aren't as many. To both an urgent byte is one like
+ * others: NST_OPT_URGENT says where it is. */
 #define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
@@ -552,6 +554,12 @@ enum nst_opt {
     /* Stream and UDP sockets: as in Linux, those that all have it may be bound to one name, of
      * streams as long as none of them listens. Of UDP sockets the last one gets what is for one. */
     NST_OPT_REUSEADDR,
+
+    NST_OPT_URGENT, /* a stream's bytes that stand before the urgent one; -1: there is none, or not
+                       here yet; only to be read */
+    NST_OPT_SYN_EVENTS, /* a listener-to-be: NST_READY_SYN tells of SYNs before they are answered,
+                           which nst_output() does; so a listener that is closed then refuses. Fast
+                           Open and cookies don't wait  [0] */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

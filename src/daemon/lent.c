@@ -3,9 +3,10 @@
  * A connection's end tells of the program's: HUP. A socket without one - not connected yet, or
  * listening, or for datagrams - has nothing of the daemon's that would notice. Its name has: as
  * long as the program's file lives, nobody can bind to that name. So those are *idle*, and from
- * time to time somebody tries to: when a port is wanted that one of them has, soon after a client
- * of the same user has gone or said that a program did, and a few in every second. A try costs what
- * a message does, so nobody makes the daemon try more often than a share of its time allows. */
+ * time to time somebody tries to: when a port is wanted that one of them has, or a SYN comes for
+ * it, soon after a client of the same user has gone or said that a program did, and a few in every
+ * second. A try costs what a message does, so nobody makes the daemon try more often than a share
+ * of its time allows. */
 #include "daemon/lent.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ struct nst_lender {
     uint32_t nidle;
     struct nst_accounts accounts;
     struct nst_loop_timer sweep;
-    int home_fd; /* the network namespace that the daemon came from; -1: it never left */
+    int probes[2]; /* for datagrams and streams, bound to nothing; -1: none */
+    int home_fd;   /* the network namespace that the daemon came from; -1: it never left */
 };
 
 /* ---- Names ----------------------------------------------------------------------------------- */
@@ -85,14 +87,20 @@ int nst_lent_socket(int type, const struct nst_ipc_sockname *name)
     return err;
 }
 
+/* Asked for each SYN: so the socket that tries is kept, until it succeeds. */
 bool nst_lent_is_alive(const struct nst_lent *lent)
 {
-    const struct nst_ipc_sockname name = program_name(lent);
-    int fd = nst_lent_socket(lent->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM, &name);
+    int type = lent->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    int *probe = &lent->daemon->lender->probes[type == SOCK_STREAM];
+    struct sockaddr_un addr;
+    socklen_t len = nst_lent_program(lent, &addr);
 
-    if (fd < 0)
+    if (*probe < 0)
+        *probe = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    if (*probe < 0 || bind(*probe, (const struct sockaddr *)&addr, len) != 0)
         return true; /* EADDRINUSE; or no descriptor left to ask with */
-    close(fd);
+    close(*probe);
+    *probe = -1;
     return false;
 }
 
@@ -483,7 +491,7 @@ int nst_lender_new(struct nst_lender **out, struct nst_daemon *d)
     if (!lender)
         return -ENOMEM;
     lender->daemon = d;
-    lender->home_fd = -1;
+    lender->home_fd = lender->probes[0] = lender->probes[1] = -1;
     lender->descriptors_max = find_descriptors_max();
     lender->sweep = (struct nst_loop_timer){.fn = on_slow_sweep, .arg = lender};
     nst_list_init(&lender->idle);
@@ -503,6 +511,9 @@ void nst_lender_free(struct nst_lender *lender)
             nst_lent_free(lender->slots[i]);
     nst_accounts_fini(&lender->accounts);
     nst_loop_timer_stop(&lender->sweep);
+    for (size_t i = 0; i < NST_ARRAY_LEN(lender->probes); i++)
+        if (lender->probes[i] >= 0)
+            close(lender->probes[i]);
     free(lender->slots);
     free(lender);
 }

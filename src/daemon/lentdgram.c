@@ -166,6 +166,8 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
     return true;
 }
 
+static void raise_error(struct nst_lent *lent);
+
 static bool on_sink(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events, unsigned budget)
 {
     struct nst_lent *lent = fd->arg;
@@ -173,6 +175,8 @@ static bool on_sink(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned even
     (void)loop, (void)events;
     while (budget > 0 && take_one(lent, fd->fd, fd == &lent->dgram.sink_fd))
         budget--;
+    if (lent->error == ECONNREFUSED && !lent->dgram.raised) /* it came back for an earlier one */
+        raise_error(lent);
     return budget == 0;
 }
 

@@ -37,7 +37,6 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_REUSEADDR, NST_OPT_REUSEADDR, FORM_BOOL},
     {SOL_SOCKET, SO_BROADCAST, NST_OPT_BROADCAST, FORM_BOOL},
     {SOL_SOCKET, SO_KEEPALIVE, NST_OPT_KEEPALIVE, FORM_BOOL},
-    {SOL_SOCKET, SO_OOBINLINE, NST_OPT_OOBINLINE, FORM_BOOL},
     {SOL_SOCKET, SO_LINGER, NST_OPT_LINGER, FORM_LINGER},
     {IPPROTO_IP, IP_TTL, NST_OPT_TTL, FORM_BYTE},
     {IPPROTO_IP, IP_TOS, NST_OPT_TOS, FORM_BYTE},
@@ -73,9 +72,8 @@ static const struct {
     int level, option;
 } idle_options[] = {
     {IPPROTO_IP, IP_RECVERR}, /* but for datagrams: see keep() */
-    {IPPROTO_IP, IP_RECVOPTS},
-    {IPPROTO_IP, IP_RETOPTS},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    {IPPROTO_IP, IP_RECVOPTS},  {IPPROTO_IP, IP_RETOPTS}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    {SOL_SOCKET, SO_OOBINLINE}, /* the descriptor's matter */
 };
 
 static struct nst_stack *stack_of(const struct nst_lent *lent)

@@ -353,6 +353,7 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
     }
     if (first && has_enough_listeners(lent->account))
         return nst_account_refuse(lent->account, NST_QUOTA_LISTENERS);
+    (void)nst_setopt(lent->daemon->stack, lent->sock, NST_OPT_SYN_EVENTS, 1);
     int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
     if (!err)
         set_state(lent, NST_STREAM_LISTENING);
@@ -399,6 +400,7 @@ static int take_next(struct nst_lent *lent, struct nst_lent **out)
         return err;
     }
     (void)nst_setopt(d->stack, child->sock, NST_OPT_NODELAY, 1);
+    child->remembered = lent->remembered;
     *out = child;
     return 0;
 }
@@ -455,18 +457,20 @@ static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
 void nst_lent_stream_recount(struct nst_lent *lent)
 {
     if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
-        nst_relay_ready(&lent->stream.relay);
+        nst_relay_ready(&lent->stream.relay, NST_READY_PRI); /* for all one knows */
 }
 
 void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
 {
     struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
 
-    (void)ready;
     if (lent->stream.state == NST_STREAM_CONNECTING)
         decide(lent);
     else if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
-        nst_relay_ready(&lent->stream.relay);
+        nst_relay_ready(&lent->stream.relay, ready);
+    else if (lent->stream.state == NST_STREAM_LISTENING && ready & NST_READY_SYN &&
+             !nst_lent_is_alive(lent))
+        nst_lent_free(lent); /* which refuses */
     else if (lent->stream.state == NST_STREAM_LISTENING)
         offer_all(lent);
 }

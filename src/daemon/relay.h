@@ -19,6 +19,7 @@ struct nst_relay {
     bool amid;                   /* what is in the socket is the rest of more */
     bool dry;                    /* all was sent that was in the socket when it was last readable */
     bool maybe_marked;           /* ... or is a mark: nothing was read yet */
+    bool urgent;                 /* something urgent may be among what the connection received */
     bool no_more, gone, broken;  /* RDHUP, HUP and ERR were seen */
     bool fin_sent, eof_given;
     bool held; /* the connection's window, for the user has too much waiting */
@@ -40,8 +41,8 @@ int nst_relay_init_take(struct nst_relay *relay, struct nst_daemon *d, struct ns
 /* Begins to carry; may end it. */
 void nst_relay_start(struct nst_relay *relay, nst_sock sock, enum nst_relay_start how);
 
-/* The connection has become ready for something; may end it. */
-void nst_relay_ready(struct nst_relay *relay);
+/* The connection has become ready (enum nst_ready); may end it. */
+void nst_relay_ready(struct nst_relay *relay, uint32_t ready);
 
 /* Closes our end: the program sees a reset, unless the relay ended in order. */
 void nst_relay_fini(struct nst_relay *relay);

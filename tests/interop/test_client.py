@@ -238,6 +238,20 @@ def test_peek_and_oob_inline(client, kernel):
     assert sock.file.recv(4, socket.MSG_WAITALL) == b"data"
 
 
+def test_urgent_both_ways(client, kernel):
+    """As out-of-band data of the descriptor: a read ends before it, and it is had on its own."""
+    _, sock, far = pair(client, kernel)
+    for source, sink in ((sock.file, far), (far, sock.file)):
+        source.send(b"ab!", socket.MSG_OOB)
+        source.send(b"cd")
+        urgent = select.poll()
+        urgent.register(sink.fileno(), select.POLLPRI)
+        assert urgent.poll(netns.PATIENCE * 1000)
+        assert sink.recv(1, socket.MSG_OOB) == b"!"
+        assert sink.recv(2, socket.MSG_WAITALL) == b"ab"
+        assert sink.recv(2, socket.MSG_WAITALL) == b"cd"
+
+
 def test_bulk_both_ways(client, kernel):
     _, sock, far = pair(client, kernel)
     block = os.urandom(1 << 20)

@@ -238,7 +238,8 @@ static int64_t stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t f
 static uint32_t stream_readiness(const struct nst_socket *s)
 {
     if (s->listener)
-        return nst_list_empty(&s->listener->accept) ? 0 : NST_READY_IN;
+        return (nst_list_empty(&s->listener->accept) ? 0u : NST_READY_IN) |
+               (nst_list_linked(&s->listener->asking) ? NST_READY_SYN : 0u);
     return nst_tcb_readiness(s->tcb);
 }
 
@@ -285,6 +286,7 @@ static struct nst_tcp_options *options_of(const struct nst_socket *s)
     X(CORK, cork, bool)                           \
     X(OOBINLINE, oobinline, bool)                 \
     X(DEFER_ACCEPT, defer_accept, bool)           \
+    X(SYN_EVENTS, syn_events, bool)               \
     X(HOLD, hold, bool)                           \
     X(KEEPALIVE, keepalive, bool)                 \
     X(KEEPIDLE, keep_idle_s, uint16_t)            \
@@ -397,6 +399,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         return 0;
     case NST_OPT_TTL:
         *value = o->ttl ? o->ttl : socks->ip->ttl;
+        return 0;
+    case NST_OPT_URGENT:
+        *value = s->tcb ? nst_tcb_urgent_at(s->tcb) : -1;
         return 0;
     default:
         return get_option(o, opt, value);

@@ -418,6 +418,37 @@ static void test_cork_runs_out_once(void **state)
     assert_int_equal(nst_tcb_deadline(dialogue_tcb(&d), NST_TCP_DL_CORK), NST_TIME_NEVER);
 }
 
+static int64_t urgent_at(void)
+{
+    int64_t at = 0;
+
+    assert_int_equal(nst_getopt(h.stack, d.sock, NST_OPT_URGENT, &at), 0);
+    return at;
+}
+
+/* Who reads in place is told where the urgent byte is, until he has passed it. */
+static void test_urgent_in_place(void **state)
+{
+    struct nst_slice slices[4];
+    (void)state;
+
+    dialogue_open(&d);
+    assert_int_equal(urgent_at(), -1);
+    const struct seg s = {
+        .seq = d.seq, .ack = d.ack, .flags = ACK | URG, .wnd = d.wnd, .urg = 4, .len = 10};
+    dialogue_in(&d, &s);
+    assert_int_equal(urgent_at(), 3);
+    assert_int_equal(nst_recv_peek(h.stack, d.sock, slices, 4), 1);
+    assert_int_equal(slices[0].len, 10);
+    assert_int_equal(nst_recv_consume(h.stack, d.sock, 3), 0);
+    assert_int_equal(urgent_at(), 0);
+    assert_true(nst_tcb_readiness(dialogue_tcb(&d)) & NST_READY_PRI);
+    assert_int_equal(nst_recv_consume(h.stack, d.sock, 2), 0);
+    assert_int_equal(urgent_at(), -1);
+    assert_false(nst_tcb_readiness(dialogue_tcb(&d)) & NST_READY_PRI);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_URGENT, 0), -EINVAL);
+}
+
 /* With a user timeout of a day there are more than a counter of eight bits can hold. */
 static void test_expiries_do_not_wrap(void **state)
 {
@@ -491,6 +522,7 @@ int main(void)
         T(test_writable_after_a_short_write),
         T(test_end_frees_queues),
         T(test_cork_runs_out_once),
+        T(test_urgent_in_place),
         T(test_expiries_do_not_wrap),
         T(test_reordering_window_persists),
         T(test_recovery_is_chosen),
