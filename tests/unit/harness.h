@@ -17,6 +17,7 @@ struct harness {
     /* What the last step sent. */
     struct frame *tx[HARNESS_TX_MAX];
     size_t ntx;
+    bool held; /* nothing is pulled for now */
     /* Floods look only each so many steps whether all is consistent. */
     unsigned check_every, steps;
 };

@@ -49,6 +49,13 @@ static void cookie_make(const struct nst_tcps *tcps, const struct nst_flow_id *i
     nst_store32(out->bytes + 4, (uint32_t)hash);
 }
 
+void nst_fastopen_cookie(const struct nst_tcps *tcps, const struct nst_flow_id *id,
+                         bool experimental, struct nst_tcp_cookie *out)
+{
+    cookie_make(tcps, id, tcps->env->now / COOKIE_HOUR, out);
+    out->experimental = experimental;
+}
+
 /* Compares in a time that doesn't tell how much of it is right. */
 static bool cookie_equal(const struct nst_tcp_cookie *a, const struct nst_tcp_cookie *b)
 {
@@ -66,9 +73,9 @@ static bool cookie_check(const struct nst_tcps *tcps, const struct nst_flow_id *
     uint64_t hour = tcps->env->now / COOKIE_HOUR;
     struct nst_tcp_cookie ours, before;
 
-    cookie_make(tcps, id, hour, &ours);
+    nst_fastopen_cookie(tcps, id, o->fastopen.experimental, &ours);
     cookie_make(tcps, id, hour - 1, &before);
-    ours.experimental = before.experimental = o->fastopen.experimental;
+    before.experimental = ours.experimental;
     *answer = ours;
     if (cookie_equal(&o->fastopen, &ours)) {
         *answer = (struct nst_tcp_cookie){.len = 0};

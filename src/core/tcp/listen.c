@@ -200,6 +200,9 @@ static void req_answer(struct nst_tcp_req *req)
 {
     struct offer o = offer_of_req(req);
 
+    if (req->fastopen)
+        nst_fastopen_cookie(req->listener->tcps, &req->flow.id, req->fastopen_exp, &o.answer);
+    req->fastopen = false;
     send_synack(req->listener, &req->flow.id, &o, false);
 }
 
@@ -230,7 +233,7 @@ void nst_req_reset(struct nst_tcp_req *req)
     nst_tcp_send_bare(req->listener->tcps, &req->flow.id, &h, 0, 0);
 }
 
-/* The owner is told, and the answer waits. */
+/* The owner is told, and the answer waits: only nst_tcp_answer() gives it. */
 static void ask(struct nst_tcp_req *req)
 {
     struct nst_tcp_listener *l = req->listener;
@@ -239,6 +242,12 @@ static void ask(struct nst_tcp_req *req)
     if (!nst_list_linked(&l->asking))
         nst_list_push_back(&l->tcps->asking, &l->asking);
     nst_listener_changed(l);
+}
+
+/* Whether a SYN waits for the owner, or for others that do: those stand together, as the newest. */
+static bool is_held(const struct nst_tcp_listener *l)
+{
+    return l->opt.syn_events || nst_list_linked(&l->asking);
 }
 
 static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, const struct offer *o)
@@ -258,7 +267,9 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
                                 .ts_ok = o->ts_ok,
                                 .sack_ok = o->sack_ok,
                                 .ws_ok = o->ws_ok,
-                                .ecn_ok = o->ecn_ok};
+                                .ecn_ok = o->ecn_ok,
+                                .fastopen = o->answer.len > 0,
+                                .fastopen_exp = o->answer.experimental};
     if (nst_flow_insert(tcps, &req->flow, NST_FLOW_REQ) != 0) {
         nst_env_free(tcps->env, req, sizeof *req);
         return false;
@@ -267,10 +278,10 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
     nst_list_push_back(&l->reqs, &req->place);
     l->nreqs++;
     nst_timer_arm(&tcps->env->wheel, &req->timer, tcps->env->now + req_wait(req));
-    if (l->opt.syn_events)
+    if (is_held(l))
         ask(req);
     else
-        send_synack(l, id, o, false);
+        req_answer(req);
     return true;
 }
 
@@ -300,7 +311,7 @@ void nst_req_timeout(struct nst_tcp_req *req)
     }
     req->retries++;
     nst_timer_arm(&tcps->env->wheel, &req->timer, tcps->env->now + req_wait(req));
-    if (!req->acked || req->listener->naccept <= req->listener->backlog)
+    if (!req->asked && (!req->acked || req->listener->naccept <= req->listener->backlog))
         req_answer(req);
 }
 
@@ -406,9 +417,10 @@ static enum nst_drop req_check(struct nst_tcp_req *req, const struct nst_tcp_seg
     nst_seq nxt = nst_seq_add(req->irs, 1);
     uint8_t flags = seg->h.flags;
 
-    if (is_same_syn(req, &seg->h)) { /* our answer was lost; ECN may be why (3168-3) */
+    if (is_same_syn(req, &seg->h)) { /* our answer was lost; ECN may be why (3168-3). Or is due */
         req->ecn_ok &= nst_ecn_asks(req->listener->opt.ecn, flags);
-        req_answer(req);
+        if (!req->asked)
+            req_answer(req);
         return NST_DROP_tcp_dup;
     }
     if (!nst_tcp_in_window(seg, nxt, nst_seq_add(nxt, first_window(req->listener)))) {

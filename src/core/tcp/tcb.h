@@ -353,6 +353,8 @@ struct nst_tcp_req {
     bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool acked : 1;         /* the ACK came, but the accept queue was full */
     bool asked : 1;         /* the SYN is not answered yet; the newest of a listener */
+    bool fastopen : 1;      /* the first answer gives a Fast Open cookie, ... */
+    bool fastopen_exp : 1;  /* ... in the experimental option */
     uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
 };
 
@@ -711,6 +713,9 @@ static inline bool nst_fastopen_waits(const struct nst_tcb *t)
  * of length 0 if none. */
 bool nst_fastopen_accepts(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                           const struct nst_tcp_seg *seg, struct nst_tcp_cookie *answer);
+/* The same cookie, for an answer that is sent later. */
+void nst_fastopen_cookie(const struct nst_tcps *tcps, const struct nst_flow_id *id,
+                         bool experimental, struct nst_tcp_cookie *out);
 /* The connection begins so. False without memory. */
 bool nst_fastopen_serve(struct nst_tcb *t, struct nst_tcp_listener *l,
                         const struct nst_tcp_cookie *answer);

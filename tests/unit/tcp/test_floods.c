@@ -145,6 +145,70 @@ static void test_266_syn_flood(void **state)
     assert_int_equal(tcps()->nflows, 2);
 }
 
+/* A listener whose owner hears of SYNs; it has heard of everything so far. */
+static void listen_asked(uint32_t backlog)
+{
+    struct nst_event event;
+
+    dialogue_listen(&d, backlog);
+    assert_int_equal(nst_setopt(h.stack, d.listener, NST_OPT_SYN_EVENTS, 1), 0);
+    while (nst_events(h.stack, &event, 1) == 1)
+        ;
+}
+
+/* Such an owner has one event for all that came together, and none once there are only cookies. */
+static void test_266_syn_flood_asked(void **state)
+{
+    struct nst_event events[2];
+    (void)state;
+
+    listen_asked(100);
+    for (unsigned i = 0; i < 20; i++) {
+        h.held = true;
+        for (unsigned j = 0; j < 300; j++)
+            send_syn(300 * i + j);
+        assert_int_equal(nst_events(h.stack, events, 2), i == 0);
+        assert_true(i > 0 || events[0].ready == NST_READY_SYN);
+        h.held = false;
+        harness_pull(&h);
+        assert_int_equal(h.ntx, 300);
+        assert_in_range(tcps()->nflows, 100, 130);
+    }
+    assert_int_equal(harness_stat(&h, "tcp.cookies_sent"), 6000 - (tcps()->nflows - 1));
+    wait_seconds(200);
+    assert_int_equal(tcps()->nflows, 1);
+}
+
+/* Who hears of SYNs and then has the stack do nothing: they are answered once at last, or
+ * forgotten. */
+static void test_266_asked_and_left(void **state)
+{
+    (void)state;
+    listen_asked(100);
+    h.held = true;
+    send_syn(1);
+    h.now += 1500 * NST_MS;
+    send_syn(2);
+    h.held = false;
+    harness_pull(&h);
+    assert_int_equal(dialogue_sent(&d).flags, SYN | ACK);
+    from(&d, 1);
+    assert_int_equal(dialogue_sent(&d).flags, SYN | ACK);
+
+    h.held = true;
+    send_syn(3);
+    from(&d, 4);
+    for (unsigned i = 0; i < 200; i++) {
+        h.now += NST_SEC;
+        dialogue_in(&d, &(const struct seg){.flags = SYN | FIN, .wnd = 1});
+    }
+    from(&d, 3);
+    assert_null(dialogue_flow(&d));
+    h.held = false;
+    harness_pull(&h);
+    dialogue_silent(&d);
+}
+
 static void test_131_syn_fin_flood(void **state)
 {
     (void)state;
@@ -505,6 +569,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(test_266_syn_flood),
+        T(test_266_syn_flood_asked),
+        T(test_266_asked_and_left),
         T(test_131_syn_fin_flood),
         T(test_312_resets_are_limited),
         T(test_139_hash_flood),
