@@ -172,9 +172,9 @@ static json_t *list_links(const struct nst_daemon *d)
 {
     struct nst_link_info info;
 
-    nst_link_list(d->stack, &info, 1);
-    return json_pack("[{s:I, s:s, s:s, s:I}]", "index", (json_int_t)d->link, "name",
-                     nst_device_name(d->device), "medium",
+    nst_link_list(d->home->stack, &info, 1);
+    return json_pack("[{s:I, s:s, s:s, s:I}]", "index", (json_int_t)d->home->link, "name",
+                     nst_device_name(d->home->device), "medium",
                      info.config.medium == NST_MEDIUM_IP ? "ip" : "ethernet", "mtu",
                      (json_int_t)info.config.mtu);
 }

@@ -39,7 +39,7 @@ static json_t *json_memory(const struct nst_daemon *d)
 {
     size_t used, budget;
 
-    nst_memory(d->stack, &used, &budget);
+    nst_memory(d->home->stack, &used, &budget);
     return json_pack("{s:I, s:I}", "used", (json_int_t)used, "budget", (json_int_t)budget);
 }
 
@@ -50,10 +50,10 @@ static json_t *device_status(const struct nst_daemon *d)
 {
     struct nst_link_info info;
 
-    nst_link_list(d->stack, &info, 1);
-    return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->device), "kind",
-                     nst_config_kind(d->config.kind), "mtu", (json_int_t)info.config.mtu, "mac",
-                     json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
+    nst_link_list(d->home->stack, &info, 1);
+    return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->home->device),
+                     "kind", nst_config_kind(d->config.kind), "mtu", (json_int_t)info.config.mtu,
+                     "mac", json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
                      d->config.offload);
 }
 
@@ -82,14 +82,14 @@ static json_t *call_addr(struct nst_daemon *d)
     static const char *const states[] = {"tentative", "valid", "conflict"};
     static const char *const acds[] = {"off", "announce", "probe"};
     struct nst_addr_info infos[NST_UP_ADDRESSES];
-    size_t n = nst_addr_list(d->stack, infos, NST_UP_ADDRESSES);
+    size_t n = nst_addr_list(d->home->stack, infos, NST_UP_ADDRESSES);
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list,
-                              json_pack("{s:s, s:o, s:s, s:s}", "link", nst_device_name(d->device),
-                                        "address", json_prefix(&infos[i].prefix), "state",
-                                        states[infos[i].state], "acd", acds[infos[i].acd]));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:s}", "link",
+                                              nst_device_name(d->home->device), "address",
+                                              json_prefix(&infos[i].prefix), "state",
+                                              states[infos[i].state], "acd", acds[infos[i].acd]));
     return json_pack("{s:o}", "addresses", list);
 }
 
@@ -97,15 +97,15 @@ static json_t *call_route(struct nst_daemon *d)
 {
     static const char *const origins[] = {"connected", "static", "redirect"};
     struct nst_route *routes = calloc(LIST_MAX, sizeof *routes);
-    size_t n = routes ? nst_min(nst_route_list(d->stack, routes, LIST_MAX), LIST_MAX) : 0;
+    size_t n = routes ? nst_min(nst_route_list(d->home->stack, routes, LIST_MAX), LIST_MAX) : 0;
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:o, s:s, s:I, s:s}", "destination", json_prefix(&routes[i].dst),
-                      "gateway", json_addr(&routes[i].gateway), "link", nst_device_name(d->device),
-                      "metric", (json_int_t)routes[i].metric, "origin", origins[routes[i].origin]));
+            list, json_pack("{s:o, s:o, s:s, s:I, s:s}", "destination", json_prefix(&routes[i].dst),
+                            "gateway", json_addr(&routes[i].gateway), "link",
+                            nst_device_name(d->home->device), "metric",
+                            (json_int_t)routes[i].metric, "origin", origins[routes[i].origin]));
     free(routes);
     return json_pack("{s:o}", "routes", list);
 }
@@ -119,14 +119,14 @@ static json_t *neigh_entry(const struct nst_daemon *d, const struct nst_neigh_in
                       : json_null();
 
     return json_pack("{s:o, s:s, s:o, s:s, s:o}", "address", json_addr(&n->addr), "link",
-                     nst_device_name(d->device), "mac", json_mac(&n->mac), "state",
+                     nst_device_name(d->home->device), "mac", json_mac(&n->mac), "state",
                      states[n->state], "confirmed_ms_ago", ago);
 }
 
 static json_t *call_neigh(struct nst_daemon *d)
 {
     struct nst_neigh_info *infos = calloc(LIST_MAX, sizeof *infos);
-    size_t n = infos ? nst_min(nst_neigh_list(d->stack, infos, LIST_MAX), LIST_MAX) : 0;
+    size_t n = infos ? nst_min(nst_neigh_list(d->home->stack, infos, LIST_MAX), LIST_MAX) : 0;
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
@@ -142,10 +142,10 @@ static json_t *list_counters(const struct nst_daemon *d)
     uint64_t value, no_memory, refused;
     const char *name;
 
-    for (size_t i = 0; nst_stat(d->stack, i, &name, &value); i++)
+    for (size_t i = 0; nst_stat(d->home->stack, i, &name, &value); i++)
         json_array_append_new(list,
                               json_pack("{s:s, s:I}", "name", name, "value", (json_int_t)value));
-    nst_device_losses(d->device, &no_memory, &refused);
+    nst_device_losses(d->home->device, &no_memory, &refused);
     nst_ipc_server_stats(d->server, &ipc);
     const struct {
         const char *name;
@@ -172,7 +172,7 @@ static json_t *list_drops(const struct nst_daemon *d)
     for (uint16_t i = 1, n = (uint16_t)nst_drop_count(); i <= n; i++)
         json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "reason", nst_drop_name(i), "text",
                                               nst_drop_text(i), "count",
-                                              (json_int_t)nst_drops(d->stack, i)));
+                                              (json_int_t)nst_drops(d->home->stack, i)));
     return list;
 }
 
@@ -180,7 +180,7 @@ static json_t *call_stats(struct nst_daemon *d)
 {
     struct nst_link_info l;
 
-    nst_link_list(d->stack, &l, 1);
+    nst_link_list(d->home->stack, &l, 1);
     json_t *link = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "link", l.config.name,
                              "rx_pkts", (json_int_t)l.rx_pkts, "rx_bytes", (json_int_t)l.rx_bytes,
                              "tx_pkts", (json_int_t)l.tx_pkts, "tx_bytes", (json_int_t)l.tx_bytes,

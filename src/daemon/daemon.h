@@ -1,10 +1,10 @@
 /* `netstack up`: one process that owns a device, runs a stack on it, and serves it to others.
  *
- * up.c sets it up and takes it down; pump.c carries frames between device and stack; control.c
- * answers calls; lent*.c lend sockets to programs, relay.c carries the data of connections for
- * them; sockets.c serves tools that want single messages; services.c serves the small services;
- * capture.c shows frames to clients; keeper.c undoes with rights what was done with rights.
- * Everything happens in the one loop, and nothing in it waits. */
+ * up.c sets it up and takes it down; queue.c is the device and its stack; pump.c carries frames
+ * between device and stack; control.c answers calls; lent*.c lend sockets to programs, relay.c
+ * carries the data of connections for them; sockets.c serves tools that want single messages;
+ * services.c serves the small services; capture.c shows frames to clients; keeper.c undoes with
+ * rights what was done with rights. Everything happens in the one loop, and nothing in it waits. */
 #ifndef NST_DAEMON_DAEMON_H
 #define NST_DAEMON_DAEMON_H
 
@@ -25,7 +25,17 @@ struct nst_pump {
     struct nst_loop_prepare prepare;
     struct nst_pkt *unsent[NST_PUMP_BATCH]; /* pulled, but the device was full */
     size_t nunsent;
-    bool device_gone;
+};
+
+/* A queue of the device, with a stack of its own and the loop that turns it. */
+struct nst_queue {
+    struct nst_daemon *daemon;
+    struct nst_loop *loop;
+    struct nst_device *device;
+    struct nst_stack *stack;
+    nst_link link;
+    struct nst_pump pump;
+    struct nst_services *services;
 };
 
 /* What serves a socket of the stack: its address is the cookie of the socket's events. `ready` is
@@ -37,10 +47,7 @@ struct nst_handler {
 struct nst_daemon {
     struct nst_up_config config;
     struct nst_loop *loop;
-    struct nst_stack *stack;
-    struct nst_device *device;
-    nst_link link;
-    struct nst_pump pump;
+    struct nst_queue *home; /* the device's */
     struct nst_hostnet *host;
     struct nst_nat *nat;
     struct nst_netlink_watch *watch;
@@ -50,10 +57,10 @@ struct nst_daemon {
     struct nst_loop_task quit;
     struct nst_keeper *keeper;
     struct nst_capture *capture;
-    struct nst_services *services;
     struct nst_lender *lender;
     uint64_t lent_refused; /* past a limit of their users */
     struct nst_mac mac;
+    bool device_gone;
     bool carrier_known; /* the first report of it is no news */
     uint64_t started;   /* nst_loop_clock() */
     uint32_t nsockets;  /* that clients have */
@@ -63,15 +70,26 @@ struct nst_daemon {
 
 struct nst_session;
 
+/* ---- queue.c ----------------------------------------------------------------------------- */
+
+/* Opens the device. 0, or -errno with a sentence. */
+int nst_queue_open(struct nst_queue *q, struct nst_fault *fault);
+
+/* Makes the stack on it, as it is configured, without carrier. 0 or -errno. */
+int nst_queue_start(struct nst_queue *q);
+
+/* Ends the stack; the device must have been closed. Everything may be missing. */
+void nst_queue_free(struct nst_queue *q);
+
 /* ---- pump.c ------------------------------------------------------------------------------ */
 
 /* Begins to carry frames. 0 or -errno. */
-int nst_pump_start(struct nst_daemon *d);
-void nst_pump_stop(struct nst_daemon *d);
+int nst_pump_start(struct nst_queue *q);
+void nst_pump_stop(struct nst_queue *q);
 
 /* Says that somebody removed the device, and ends the loop. Reading, writing and netlink may all
  * tell of it: it is said once. */
-void nst_pump_device_gone(struct nst_daemon *d);
+void nst_pump_device_gone(struct nst_queue *q);
 
 /* ---- control.c --------------------------------------------------------------------------- */
 
@@ -102,7 +120,7 @@ void nst_session_datagram(void *ctx, struct nst_ipc_peer *peer,
 /* ---- services.c -------------------------------------------------------------------------- */
 
 /* Opens the small services of --services: echo, discard, daytime, chargen. 0 or -errno. */
-int nst_services_new(struct nst_services **out, struct nst_daemon *d);
+int nst_services_new(struct nst_services **out, struct nst_queue *q);
 void nst_services_free(struct nst_services *services); /* NULL is allowed */
 
 /* The service that the cookie of a socket's events stands for, as in "echo"; NULL if it is none. */

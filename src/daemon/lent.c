@@ -164,7 +164,7 @@ bool nst_lender_clear_port(struct nst_lent *for_whom, uint16_t port)
     NST_LIST_FOREACH_SAFE (e, &lender->idle) {
         struct nst_lent *lent = idle_of(e);
         if (lent == for_whom || lent->protocol != for_whom->protocol || !lent->sock ||
-            nst_info(lender->daemon->stack, lent->sock, &info) != 0 || info.local.port != port ||
+            nst_info(lent->queue->stack, lent->sock, &info) != 0 || info.local.port != port ||
             nst_lent_is_alive(lent))
             continue;
         nst_lent_free(lent);
@@ -239,6 +239,7 @@ int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account
         return -ENOMEM;
     }
     lent->daemon = d;
+    lent->queue = d->home;
     lent->account = account;
     lent->protocol = protocol;
     lent->pid = pid;
@@ -269,7 +270,7 @@ void nst_lent_free(struct nst_lent *lent)
     else
         nst_lent_dgram_fini(lent);
     if (lent->sock)
-        nst_close(lent->daemon->stack, lent->sock);
+        nst_close(lent->queue->stack, lent->sock);
     nst_lent_watch(lent, false);
     lender->slots[lent->token.id] = NULL;
     lender->count--;

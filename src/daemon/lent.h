@@ -69,6 +69,7 @@ struct nst_lent {
     struct nst_handler handler; /* of its socket */
     struct nst_list idle;       /* on the lender's list: nothing will tell of the program's end */
     struct nst_daemon *daemon;
+    struct nst_queue *queue; /* whose stack has its socket */
     struct nst_account *account;
     struct nst_ipc_token token;
     uint8_t protocol;   /* of IP */

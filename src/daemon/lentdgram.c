@@ -46,7 +46,7 @@ struct nst_held {
 
 static struct nst_stack *stack_of(const struct nst_lent *lent)
 {
-    return lent->daemon->stack;
+    return lent->queue->stack;
 }
 
 /* ---- From the program ------------------------------------------------------------------------ */

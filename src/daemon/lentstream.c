@@ -69,7 +69,7 @@ static void close_door(struct nst_lent *lent)
 /* Ends the connection with a reset, if there is one. */
 static void abort_sock(struct nst_lent *lent)
 {
-    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_stack *stack = lent->queue->stack;
 
     (void)nst_setopt(stack, lent->sock, NST_OPT_LINGER, 0);
     nst_close(stack, lent->sock);
@@ -180,7 +180,7 @@ static void established(struct nst_lent *lent)
 /* Looks whether it is decided, once the program's end is in. */
 static void decide(struct nst_lent *lent)
 {
-    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_stack *stack = lent->queue->stack;
     struct nst_sock_info info;
     int64_t error = 0;
 
@@ -199,7 +199,7 @@ static struct nst_ipc_sockname end_name(const struct nst_lent *lent)
 {
     struct nst_sock_info info = {0};
 
-    nst_info(lent->daemon->stack, lent->sock, &info);
+    nst_info(lent->queue->stack, lent->sock, &info);
     return (struct nst_ipc_sockname){.kind = NST_IPC_NAME_END,
                                      .protocol = lent->protocol,
                                      .token = lent->token,
@@ -238,7 +238,7 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
         lent->daemon->lent_refused++;
         return -EAGAIN;
     }
-    int err = nst_connect(lent->daemon->stack, lent->sock, to);
+    int err = nst_connect(lent->queue->stack, lent->sock, to);
     if (err != -EINPROGRESS)
         return err;
     set_state(lent, NST_STREAM_CONNECTING);
@@ -282,7 +282,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
     lent->stream.filler = filler;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
-    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, fd);
+    int err = nst_relay_init_take(&lent->stream.relay, lent->queue, fd);
     nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
@@ -347,7 +347,7 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
         lent->daemon->lent_refused++;
         return -EMFILE;
     }
-    int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
+    int err = nst_listen(lent->queue->stack, lent->sock, backlog);
     if (!err)
         set_state(lent, NST_STREAM_LISTENING);
     return err;
@@ -369,7 +369,7 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
-    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, fd);
+    int err = nst_relay_init_take(&child->stream.relay, child->queue, fd);
     if (err)
         return err;
     set_state(child, NST_STREAM_CONNECTED);
@@ -387,12 +387,12 @@ static int take_next(struct nst_lent *lent, struct nst_lent **out)
 
     if (err)
         return err;
-    err = nst_accept(d->stack, lent->sock, &child->sock, (uintptr_t)&child->handler);
+    err = nst_accept(lent->queue->stack, lent->sock, &child->sock, (uintptr_t)&child->handler);
     if (err) {
         nst_lent_free(child);
         return err;
     }
-    (void)nst_setopt(d->stack, child->sock, NST_OPT_NODELAY, 1);
+    (void)nst_setopt(child->queue->stack, child->sock, NST_OPT_NODELAY, 1);
     *out = child;
     return 0;
 }

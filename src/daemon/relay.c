@@ -46,7 +46,7 @@
 
 static struct nst_stack *stack_of(const struct nst_relay *r)
 {
-    return r->daemon->stack;
+    return r->queue->stack;
 }
 
 /* ---- From the program to the connection ------------------------------------------------------ */
@@ -225,7 +225,7 @@ static void carry(struct nst_relay *r)
     int out = in == -EAGAIN ? send_on(r) : in;
 
     if (out == -ENOBUFS)
-        nst_loop_timer_after(r->daemon->loop, &r->retry, STARVED_NS);
+        nst_loop_timer_after(r->queue->loop, &r->retry, STARVED_NS);
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
@@ -263,16 +263,16 @@ static void on_retry(struct nst_loop *loop, struct nst_loop_timer *timer)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-int nst_relay_init_take(struct nst_relay *r, struct nst_daemon *d, int fd)
+int nst_relay_init_take(struct nst_relay *r, struct nst_queue *q, int fd)
 {
     static const int buffer = NST_RELAY_BUFFER;
 
-    r->daemon = d;
+    r->queue = q;
     r->fd = fd;
     r->end.fn = on_end;
     r->retry.fn = on_retry;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    int err = nst_loop_fd_add(d->loop, &r->end, fd,
+    int err = nst_loop_fd_add(q->loop, &r->end, fd,
                               NST_LOOP_IN | NST_LOOP_OUT | NST_LOOP_RDHUP | NST_LOOP_EDGE);
     if (err)
         nst_relay_fini(r);

@@ -8,7 +8,7 @@
 #define NST_RELAY_BUFFER (256 * 1024)
 
 struct nst_relay {
-    struct nst_daemon *daemon;
+    struct nst_queue *queue;
     nst_sock sock; /* its owner's; 0: not started */
     int fd;        /* our end */
     struct nst_loop_fd end;
@@ -31,7 +31,7 @@ enum nst_relay_start {
 
 /* Watches `fd`, one end of a stream socket pair, for its other end's close; takes it over, whatever
  * comes of it. `*relay` is zero but for `ended`. 0 or -errno. */
-int nst_relay_init_take(struct nst_relay *relay, struct nst_daemon *d, int fd);
+int nst_relay_init_take(struct nst_relay *relay, struct nst_queue *q, int fd);
 
 /* Begins to carry; may end it. */
 void nst_relay_start(struct nst_relay *relay, nst_sock sock, enum nst_relay_start how);

@@ -167,7 +167,7 @@ static json_t *entry(const struct nst_daemon *d, const struct nst_sock_info *s, 
                              "rx_drops", (json_int_t)s->rx_drops, "owner", json_owner(s->cookie));
 
     if (with_info && s->type == NST_SOCK_STREAM)
-        json_object_set_new(json, "info", json_info(d->stack, s->sock));
+        json_object_set_new(json, "info", json_info(d->home->stack, s->sock));
     return json;
 }
 
@@ -177,7 +177,7 @@ void nst_socklist_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t
     uint64_t cursor = (uint64_t)json_integer_value(json_object_get(args, "cursor"));
     bool with_info = json_is_true(json_object_get(args, "info"));
     struct nst_sock_info infos[PAGE];
-    size_t n = nst_sock_list(d->stack, &cursor, infos, PAGE);
+    size_t n = nst_sock_list(d->home->stack, &cursor, infos, PAGE);
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)

@@ -18,9 +18,6 @@
 #include "daemon/lent.h"
 #include "daemon/log.h"
 #include "daemon/sandbox.h"
-#include "netstack/system.h"
-
-/* ---- The stack ------------------------------------------------------------------------------ */
 
 /* A locally administered unicast address at random, unless one was given. */
 static void choose_mac(struct nst_daemon *d)
@@ -33,71 +30,21 @@ static void choose_mac(struct nst_daemon *d)
     d->mac.bytes[0] = (uint8_t)((d->mac.bytes[0] & 0xfc) | 0x02);
 }
 
-static int add_routes(struct nst_daemon *d)
-{
-    const struct nst_up_config *c = &d->config;
-    struct nst_route route = {
-        .dst.addr.family = NST_AF_INET, .gateway = c->gateway, .link = d->link};
-    int err = nst_addr_is_set(&c->gateway) ? nst_route_add(d->stack, &route) : 0;
-
-    for (size_t i = 0; i < c->nroutes && !err; i++) {
-        const struct nst_up_route *r = &c->routes[i];
-        route = (struct nst_route){
-            .dst = r->dst, .gateway = r->gateway, .link = d->link, .metric = r->metric};
-        err = nst_route_add(d->stack, &route);
-    }
-    return err;
-}
-
-static int make_stack(struct nst_daemon *d)
-{
-    const struct nst_up_config *c = &d->config;
-    struct nst_config config = {.trace = nst_capture_trace};
-    struct nst_link_config link = {.medium = c->kind == NST_DEVICE_TUN ? NST_MEDIUM_IP
-                                                                       : NST_MEDIUM_ETHERNET,
-                                   .mtu = c->mtu,
-                                   .offloads = nst_device_offloads(d->device),
-                                   .down = true};
-    int err = nst_capture_new(&d->capture, d);
-
-    if (err)
-        return err;
-    link.mac = d->mac;
-    memcpy(link.name, nst_device_name(d->device), sizeof link.name);
-    config.trace_ctx = d->capture;
-    if ((err = nst_system_config(&config)) || (err = nst_stack_new(&d->stack, &config)) ||
-        (err = nst_link_add(d->stack, &d->link, &link)))
-        return err;
-    if ((err = nst_stack_setopt(d->stack, NST_STACK_TCP_ECN, c->ecn)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_FASTOPEN, c->fastopen)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_PACING, c->pacing)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_RECOVERY, c->recovery)))
-        return err;
-    for (size_t i = 0; i < c->naddresses && !err; i++)
-        err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
-    if (!err)
-        err = add_routes(d);
-    if (!err)
-        err = nst_set_congestion(d->stack, 0, c->congestion);
-    return !err && c->services ? nst_services_new(&d->services, d) : err;
-}
-
 /* ---- What the host does to the device -------------------------------------------------------- */
 
 static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
 {
-    const char *name = nst_device_name(d->device);
+    const char *name = nst_device_name(d->home->device);
     bool carrier = e->up && e->carrier;
     struct nst_link_info info;
 
-    nst_link_list(d->stack, &info, 1);
+    nst_link_list(d->home->stack, &info, 1);
     if (e->gone) {
-        nst_pump_device_gone(d);
+        nst_pump_device_gone(d->home);
         return;
     }
     if (e->mtu != info.config.mtu) {
-        if (nst_link_set_mtu(d->stack, d->link, e->mtu) == 0)
+        if (nst_link_set_mtu(d->home->stack, d->home->link, e->mtu) == 0)
             nst_log(NST_UP_LOG_INFO, "the MTU of %s is %u now", name, e->mtu);
         else
             nst_log(NST_UP_LOG_WARNING, "the MTU of %s, %u, is none that the stack can use", name,
@@ -105,7 +52,7 @@ static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
     }
     if (carrier == !info.config.down)
         return;
-    nst_link_set_carrier(d->stack, d->link, carrier);
+    nst_link_set_carrier(d->home->stack, d->home->link, carrier);
     nst_log(d->carrier_known ? NST_UP_LOG_INFO : NST_UP_LOG_DEBUG, "%s is %s", name,
             carrier ? "up" : "down");
     d->carrier_known = true;
@@ -125,7 +72,7 @@ static bool on_watch(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned eve
 
 static int watch_device(struct nst_daemon *d, struct nst_fault *fault)
 {
-    int index = (int)if_nametoindex(nst_device_name(d->device));
+    int index = (int)if_nametoindex(nst_device_name(d->home->device));
     struct nst_netlink_event now;
     int err = nst_netlink_watch_open(&d->watch, index, fault);
 
@@ -135,7 +82,8 @@ static int watch_device(struct nst_daemon *d, struct nst_fault *fault)
         follow(d, &now);
     d->watch_fd = (struct nst_loop_fd){.fn = on_watch, .arg = d};
     err = nst_loop_fd_add(d->loop, &d->watch_fd, nst_netlink_watch_fd(d->watch), NST_LOOP_IN);
-    return err ? nst_fault_system(fault, err, "cannot watch %s", nst_device_name(d->device)) : 0;
+    return err ? nst_fault_system(fault, err, "cannot watch %s", nst_device_name(d->home->device))
+               : 0;
 }
 
 /* ---- Signals, and the ping of --ping ----------------------------------------------------------
@@ -218,52 +166,6 @@ static void stop_ping(struct nst_daemon *d)
 /* ---- Set-up -----------------------------------------------------------------------------------
  */
 
-static int tell_packet_fault(const char *name, int err, struct nst_fault *fault)
-{
-    switch (err) {
-    case -ENODEV:
-        return nst_fault_set(fault, err, "there is no interface %s", name);
-    case -EINVAL:
-        return nst_fault_set(fault, err, "%s is not an Ethernet interface", name);
-    case -EPERM:
-        return nst_fault_set(fault, err, "a packet socket on %s needs the right CAP_NET_RAW", name);
-    default:
-        return nst_fault_system(fault, err, "cannot open a packet socket on %s", name);
-    }
-}
-
-static int open_device(struct nst_daemon *d, struct nst_fault *fault)
-{
-    struct nst_device_config config = {
-        .kind = d->config.kind, .plain = !d->config.offload, .mac = d->mac};
-    const char *name = d->config.device;
-
-    memcpy(config.name, name, sizeof config.name);
-    int err = nst_device_open(&d->device, &config);
-    if (err && config.kind == NST_DEVICE_PACKET)
-        return tell_packet_fault(name, err, fault);
-    switch (err) {
-    case 0:
-        return 0;
-    case -ENOENT:
-    case -ENODEV:
-        return nst_fault_set(fault, err,
-                             "there is no /dev/net/tun: load the module with 'modprobe tun', or "
-                             "give the container that device");
-    case -EBUSY:
-        return nst_fault_set(fault, err,
-                             "the device %s is in use by another program: choose another with "
-                             "--device",
-                             name);
-    case -EINVAL:
-        return nst_fault_set(fault, err,
-                             "%s exists and is not a %s device: choose another with --device", name,
-                             config.kind == NST_DEVICE_TUN ? "TUN" : "TAP");
-    default:
-        return nst_fault_system(fault, err, "cannot open the device %s", name);
-    }
-}
-
 static int start_server(struct nst_daemon *d, struct nst_fault *fault)
 {
     const char *sudo_uid = getenv("SUDO_UID");
@@ -310,6 +212,7 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
     const struct nst_loop_config config = {.busy_poll_ns = UINT64_C(1000) * d->config.busy_poll_us};
     int err = nst_loop_new(&d->loop, &config);
 
+    d->home->loop = d->loop;
     raise_limit();
     choose_mac(d);
     if (!err)
@@ -319,15 +222,16 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
     if ((err = nst_lender_new(&d->lender, d)))
         return nst_fault_system(fault, err, "cannot lend sockets");
     if ((err = start_server(d, fault)) || (err = nst_nat_sweep(NST_IPC_DIR, fault)) ||
-        (err = open_device(d, fault)))
+        (err = nst_queue_open(d->home, fault)))
         return err;
-    if ((err = make_stack(d)))
+    if ((err = nst_capture_new(&d->capture, d)) || (err = nst_queue_start(d->home)))
         return nst_fault_system(fault, err, "cannot start the stack");
-    if ((err = nst_hostnet_up(&d->host, &d->config, nst_device_name(d->device), fault)) ||
-        (err = nst_nat_up(&d->nat, &d->config, nst_device_name(d->device), NST_IPC_DIR, fault)) ||
+    if ((err = nst_hostnet_up(&d->host, &d->config, nst_device_name(d->home->device), fault)) ||
+        (err = nst_nat_up(&d->nat, &d->config, nst_device_name(d->home->device), NST_IPC_DIR,
+                          fault)) ||
         (err = watch_device(d, fault)) || (err = give_up_rights(d, fault)))
         return err;
-    if ((err = nst_pump_start(d)))
+    if ((err = nst_pump_start(d->home)))
         return nst_fault_system(fault, err, "cannot watch the device");
     return 0;
 }
@@ -338,7 +242,7 @@ static void take_down(struct nst_daemon *d)
     struct nst_fault fault;
 
     stop_ping(d);
-    nst_pump_stop(d);
+    nst_pump_stop(d->home);
     if (!d->keeper) {
         nst_lender_unhide(d->lender);
         if (nst_nat_down(d->nat, &fault) != 0)
@@ -347,12 +251,11 @@ static void take_down(struct nst_daemon *d)
             nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
     }
     nst_netlink_watch_close(d->watch);
-    nst_device_close(d->device);
+    nst_device_close(d->home->device);
     nst_keeper_finish(d->keeper);
     nst_ipc_server_free(d->server);
     nst_lender_free(d->lender);
-    nst_services_free(d->services);
-    nst_stack_free(d->stack);
+    nst_queue_free(d->home);
     nst_capture_free(d->capture);
     nst_loop_free(d->loop);
 }
@@ -367,7 +270,7 @@ static void print_stack(const struct nst_daemon *d)
     bool bare = c->kind == NST_DEVICE_TUN, gateway = nst_addr_is_set(&c->gateway);
     struct nst_link_info link;
 
-    nst_link_list(d->stack, &link, 1);
+    nst_link_list(d->home->stack, &link, 1);
     printf("  stack   %s%s%s, MTU %u%s%s\n", nst_prefix_print(text, &c->addresses[0].prefix),
            bare ? "" : " at ", bare ? "" : nst_mac_print(mac, &d->mac), link.config.mtu,
            gateway ? ", gateway " : "", gateway ? nst_addr_print(addr, &c->gateway) : "");
@@ -376,7 +279,7 @@ static void print_stack(const struct nst_daemon *d)
 static void print_device(const struct nst_daemon *d)
 {
     const struct nst_up_config *c = &d->config;
-    const char *name = nst_device_name(d->device);
+    const char *name = nst_device_name(d->home->device);
     const char *how = c->offload ? "with offloads" : "plain";
     char text[NST_PREFIX_TEXT];
 
@@ -494,6 +397,7 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
 
 int nst_daemon_main(int argc, char **argv, const char *program)
 {
+    static struct nst_queue queue;
     static struct nst_daemon d;
     struct nst_fault fault = {""};
     int parent = -1, err;
@@ -512,6 +416,8 @@ int nst_daemon_main(int argc, char **argv, const char *program)
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
         return err == -EINVAL ? 2 : 1;
     }
+    d.home = &queue;
+    queue.daemon = &d;
     d.started = nst_loop_clock();
     if (begin(&d, program, &fault) != 0) {
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
