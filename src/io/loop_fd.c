@@ -202,8 +202,10 @@ int nst_loop_fds_collect(struct nst_loop *loop, uint64_t until_ns)
         else
             stale = true;
     }
-    if (stale)
+    /* One may be of a descriptor that another thread took back meanwhile. */
+    if (stale && (loop->doubted || !loop->config.idle))
         rebuild_poller(loop);
+    loop->doubted = stale;
     return n < 0 ? n : 0;
 }
 

@@ -122,6 +122,7 @@ struct nst_loop {
 
     uint64_t now_ns;
     struct nst_loop_config config;
+    bool doubted; /* the last wait brought a stale report */
     bool turning, stopped;
     int stop_code;
 };
