@@ -12,7 +12,7 @@ ROUNDS ?=
 KEEP  ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format \
+.PHONY: help build run test test-quick test-long sim gcc clang asan msan tsan fuzz coverage format \
         tidy install clean bench bench-build bench-programs bench-loss bench-memory \
         bench-instructions bench-connections bench-docs setup-build setup-test setup-coverage setup-bench
 
@@ -71,8 +71,8 @@ bench-connections: bench-build ## What an exchange costs with 1 to 1,000,000 con
 bench-docs: setup-bench ## Put the results of the last runs into docs/performance.md
 	@bench/publish.py
 
-asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, fuzz
-gcc clang asan msan fuzz: setup-test
+asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, tsan, fuzz
+gcc clang asan msan tsan fuzz: setup-test
 	@tools/preset $@
 	@ninja -C build-$@ --quiet
 
