@@ -20,6 +20,7 @@
 #include "core/base/bytes.h"
 #include "daemon/log.h"
 #include "daemon/policy.h"
+#include "daemon/thread.h"
 
 #define LENT_MAX   16384 /* of all users */
 #define SLOW_NS    NST_LOOP_SECOND
@@ -163,8 +164,10 @@ bool nst_lender_clear_port(struct nst_lent *for_whom, uint16_t port)
 
     NST_LIST_FOREACH_SAFE (e, &lender->idle) {
         struct nst_lent *lent = idle_of(e);
-        if (lent == for_whom || lent->protocol != for_whom->protocol || !lent->sock ||
-            nst_info(lent->queue->stack, lent->sock, &info) != 0 || info.local.port != port ||
+        if (lent == for_whom || lent->protocol != for_whom->protocol || !lent->sock)
+            continue;
+        nst_queue_visit(lent->queue);
+        if (nst_info(lent->queue->stack, lent->sock, &info) != 0 || info.local.port != port ||
             nst_lent_is_alive(lent))
             continue;
         nst_lent_free(lent);
@@ -240,6 +243,8 @@ int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account
     }
     lent->daemon = d;
     lent->queue = d->home;
+    lent->errand.run = nst_lent_stream_attend;
+    nst_list_init(&lent->errand.node);
     lent->account = account;
     lent->protocol = protocol;
     lent->pid = pid;
@@ -265,6 +270,8 @@ void nst_lent_free(struct nst_lent *lent)
 {
     struct nst_lender *lender = lent->daemon->lender;
 
+    nst_queue_visit(lent->queue);
+    nst_errand_cancel(&lent->errand);
     if (lent->protocol == IPPROTO_TCP)
         nst_lent_stream_fini(lent);
     else
@@ -314,7 +321,7 @@ const struct nst_lent *nst_lent_of_cookie(uint64_t cookie)
     const struct nst_handler *h = (const struct nst_handler *)(uintptr_t)cookie;
 
     if (h->ready != nst_lent_stream_ready && h->ready != nst_lent_dgram_ready)
-        return NULL;
+        return nst_lent_of_twin(h);
     return NST_CONTAINER(h, const struct nst_lent, handler);
 }
 

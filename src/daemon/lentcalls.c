@@ -12,6 +12,7 @@
 #include "daemon/lent.h"
 #include "daemon/log.h"
 #include "daemon/policy.h"
+#include "daemon/thread.h"
 
 #define VALUE_MAX 512
 
@@ -39,6 +40,8 @@ static struct nst_lent *named(struct nst_daemon *d, struct nst_ipc_peer *peer, u
         err = nst_lent_find(&lent, d->lender, peer, &token);
     if (err)
         nst_ipc_error(peer, id, err, "cannot use that socket: %s", strerror(-err));
+    else
+        nst_queue_visit(lent->queue);
     return err ? NULL : lent;
 }
 
@@ -262,6 +265,8 @@ void nst_lent_call_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
     int err = len < 0 ? len
                       : nst_lent_setopt(lent, (int)number(args, "level"),
                                         (int)number(args, "option"), value, (size_t)len);
+    if (!err && lent->protocol == IPPROTO_TCP)
+        nst_lent_spread_options(lent);
     if (err)
         nst_ipc_error(peer, id, err, "cannot set that option: %s", strerror(-err));
     else
@@ -342,6 +347,7 @@ void nst_lent_call_kill(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_
     } else if (!nst_ipc_peer_is_owner(peer) && lent->account->uid != nst_ipc_peer_cred(peer)->uid) {
         nst_ipc_error(peer, id, -EPERM, "that socket is another user's");
     } else {
+        nst_queue_visit(lent->queue);
         if (lent->sock)
             (void)nst_setopt(lent->queue->stack, lent->sock, NST_OPT_LINGER, 0);
         nst_lent_free(lent);

@@ -23,6 +23,7 @@
 
 #include "core/base/bytes.h"
 #include "daemon/lent.h"
+#include "daemon/thread.h"
 
 #define PATIENCE_NS  (10 * NST_LOOP_SECOND) /* for the library to bring the program's end in */
 #define OFFER_MIN_NS NST_LOOP_MSEC
@@ -57,6 +58,12 @@ static void set_state(struct nst_lent *lent, enum nst_stream_state state)
     lent->account->listeners += state == NST_STREAM_LISTENING;
     lent->stream.state = state;
     nst_lent_watch(lent, lent->stream.relay.fd < 0);
+}
+
+/* With one queue all is on it. */
+static bool is_spread(const struct nst_lent *lent)
+{
+    return lent->daemon->nqueues > 1;
 }
 
 static void close_door(struct nst_lent *lent)
@@ -145,6 +152,7 @@ void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uin
 
 static void fail(struct nst_lent *lent, int err)
 {
+    lent->stream.over = false;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
     if (lent->stream.relay.fd >= 0)
@@ -184,7 +192,7 @@ static void decide(struct nst_lent *lent)
     struct nst_sock_info info;
     int64_t error = 0;
 
-    if (lent->stream.relay.fd < 0 || nst_info(stack, lent->sock, &info) != 0)
+    if (lent->stream.relay.fd < 0 || lent->stream.over || nst_info(stack, lent->sock, &info) != 0)
         return;
     if (info.state >= NST_TCP_ESTABLISHED)
         established(lent);
@@ -238,7 +246,8 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
         lent->daemon->lent_refused++;
         return -EAGAIN;
     }
-    int err = nst_connect(lent->queue->stack, lent->sock, to);
+    int err = is_spread(lent) ? nst_lent_spread_connect(lent, to)
+                              : nst_connect(lent->queue->stack, lent->sock, to);
     if (err != -EINPROGRESS)
         return err;
     set_state(lent, NST_STREAM_CONNECTING);
@@ -293,11 +302,12 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-static void on_relay_ended(struct nst_relay *relay, int err)
+static void end_relay(struct nst_lent *lent, int err)
 {
-    struct nst_lent *lent = lent_of(relay);
+    struct nst_relay *relay = &lent->stream.relay;
     bool told = relay->gone || err == 0 || err == -ECONNRESET;
 
+    lent->stream.over = false;
     nst_relay_fini(relay);
     if (err)
         abort_sock(lent);
@@ -309,6 +319,20 @@ static void on_relay_ended(struct nst_relay *relay, int err)
     set_state(lent, NST_STREAM_FAILED);
 }
 
+static void on_relay_ended(struct nst_relay *relay, int err)
+{
+    struct nst_lent *lent = lent_of(relay);
+
+    if (nst_queue_is_home(lent->queue)) {
+        end_relay(lent, err);
+        return;
+    }
+    nst_relay_halt(relay);
+    lent->stream.over = true;
+    lent->stream.end = err;
+    nst_queue_defer(lent->queue, &lent->errand);
+}
+
 void nst_lent_stream_fini(struct nst_lent *lent)
 {
     struct nst_lent_stream *s = &lent->stream;
@@ -317,9 +341,11 @@ void nst_lent_stream_fini(struct nst_lent *lent)
     nst_loop_timer_stop(&s->timer);
     close_door(lent);
     if (s->held) {
+        nst_queue_visit(s->held->queue);
         abort_sock(s->held);
         nst_lent_free(s->held);
     }
+    nst_lent_twins_free(lent);
     if (s->relay.fd >= 0)
         nst_relay_fini(&s->relay);
     set_state(lent, NST_STREAM_FRESH);
@@ -347,7 +373,8 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
         lent->daemon->lent_refused++;
         return -EMFILE;
     }
-    int err = nst_listen(lent->queue->stack, lent->sock, backlog);
+    int err = is_spread(lent) ? nst_lent_spread_listen(lent, backlog)
+                              : nst_listen(lent->queue->stack, lent->sock, backlog);
     if (!err)
         set_state(lent, NST_STREAM_LISTENING);
     return err;
@@ -357,6 +384,7 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
  * program has gone; or what else is wrong. */
 static int offer(const struct nst_lent *lent, struct nst_lent *child)
 {
+    nst_queue_visit(child->queue);
     const struct nst_ipc_sockname name = end_name(child);
     struct sockaddr_un addr;
     socklen_t len = nst_lent_program(lent, &addr);
@@ -378,16 +406,17 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
     return 0;
 }
 
-/* The next connection that is finished. -EAGAIN, or another error. */
-static int take_next(struct nst_lent *lent, struct nst_lent **out)
+/* The next connection that is finished, of the listener `sock`. -EAGAIN, or another error. */
+static int take_next(struct nst_lent *lent, struct nst_queue *q, nst_sock sock,
+                     struct nst_lent **out)
 {
-    struct nst_daemon *d = lent->daemon;
     struct nst_lent *child;
-    int err = nst_lent_new(&child, d, lent->account, lent->protocol, lent->pid);
+    int err = nst_lent_new(&child, lent->daemon, lent->account, lent->protocol, lent->pid);
 
     if (err)
         return err;
-    err = nst_accept(lent->queue->stack, lent->sock, &child->sock, (uintptr_t)&child->handler);
+    child->queue = q;
+    err = nst_accept(q->stack, sock, &child->sock, (uintptr_t)&child->handler);
     if (err) {
         nst_lent_free(child);
         return err;
@@ -405,14 +434,14 @@ static void offer_later(struct nst_lent *lent)
     nst_loop_timer_after(lent->daemon->loop, &s->timer, s->delay_ns);
 }
 
-/* Offers connections to the program until there are none, or it takes no more. */
-static void offer_all(struct nst_lent *lent)
+/* Until there are none, or the program takes no more. */
+void nst_lent_stream_offer(struct nst_lent *lent, struct nst_queue *q, nst_sock sock)
 {
     struct nst_lent_stream *s = &lent->stream;
 
     for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
         struct nst_lent *child = s->held;
-        int err = child ? 0 : take_next(lent, &child);
+        int err = child ? 0 : take_next(lent, q, sock, &child);
         if (err == -EAGAIN)
             return;
         s->held = NULL;
@@ -440,10 +469,29 @@ static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
     struct nst_lent *lent = timer->arg;
 
     (void)loop;
-    if (lent->stream.state == NST_STREAM_LISTENING)
-        offer_all(lent);
-    else
+    if (lent->stream.state != NST_STREAM_LISTENING) {
         nst_lent_free(lent); /* the library went while it connected */
+        return;
+    }
+    nst_queues_visit(lent->daemon);
+    if (nst_lent_spread_offer(lent))
+        nst_lent_stream_offer(lent, lent->queue, lent->sock);
+}
+
+/* What is not the relay's. */
+static void attend(struct nst_lent *lent)
+{
+    if (lent->stream.over)
+        end_relay(lent, lent->stream.end);
+    else if (lent->stream.state == NST_STREAM_CONNECTING)
+        decide(lent);
+    else if (lent->stream.state == NST_STREAM_LISTENING)
+        nst_lent_stream_offer(lent, lent->queue, lent->sock);
+}
+
+void nst_lent_stream_attend(struct nst_errand *errand)
+{
+    attend(NST_CONTAINER(errand, struct nst_lent, errand));
 }
 
 void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
@@ -451,10 +499,11 @@ void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
     struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
 
     (void)ready;
-    if (lent->stream.state == NST_STREAM_CONNECTING)
-        decide(lent);
-    else if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
+    if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0 &&
+        !lent->stream.over)
         nst_relay_ready(&lent->stream.relay);
-    else if (lent->stream.state == NST_STREAM_LISTENING)
-        offer_all(lent);
+    else if (nst_queue_is_home(lent->queue))
+        attend(lent);
+    else
+        nst_queue_defer(lent->queue, &lent->errand);
 }

@@ -10,19 +10,33 @@
 #include <string.h>
 
 #include "core/base/addr.h"
+#include "core/base/bytes.h"
+#include "daemon/exchange.h"
 #include "daemon/log.h"
+#include "daemon/thread.h"
 
 /* Frames written in one turn of the loop at most, so that output can't starve the rest. */
 #define OUTPUT_MAX (16 * NST_PUMP_BATCH)
 
+static void end_without_device(struct nst_errand *gone)
+{
+    struct nst_queue *q = NST_CONTAINER(gone, struct nst_queue, gone);
+    struct nst_daemon *d = q->daemon;
+
+    if (d->device_gone)
+        return;
+    d->device_gone = true;
+    nst_log(NST_UP_LOG_ERROR, "the device %s was removed: ending", nst_device_name(q->device));
+    nst_loop_stop(d->loop, 1);
+}
+
 void nst_pump_device_gone(struct nst_queue *q)
 {
-    if (q->daemon->device_gone)
-        return;
-    q->daemon->device_gone = true;
-    nst_log(NST_UP_LOG_ERROR, "the device %s was removed: ending", nst_device_name(q->device));
     nst_loop_fd_del(&q->pump.fd);
-    nst_loop_stop(q->loop, 1);
+    if (nst_queue_is_home(q))
+        end_without_device(&q->gone);
+    else
+        nst_queue_defer(q, &q->gone);
 }
 
 static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events,
@@ -43,8 +57,11 @@ static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned ev
         nst_log(NST_UP_LOG_ERROR, "reading from %s: %s", nst_device_name(q->device), strerror(-n));
         return false;
     }
-    nst_input(q->stack, q->link, pkts, (size_t)n, nst_loop_now(loop));
-    nst_capture_flush(q->daemon->capture);
+    size_t own = q->inbox ? nst_exchange_sort(q, pkts, (size_t)n) : (size_t)n;
+    nst_input(q->stack, q->link, pkts, own, nst_loop_now(loop));
+    if (q->inbox)
+        nst_exchange_strays(q);
+    nst_capture_flush(q->capture);
     return (size_t)n == max;
 }
 
@@ -109,12 +126,14 @@ static uint64_t on_prepare(struct nst_loop *loop, struct nst_loop_prepare *prepa
 
     dispatch_events(q);
     next = output(q, nst_loop_now(loop));
-    nst_capture_flush(q->daemon->capture);
+    nst_capture_flush(q->capture);
     if (q->pump.fd.loop) {
         unsigned wanted = NST_LOOP_IN | (q->pump.nunsent ? NST_LOOP_OUT : 0);
         if (nst_loop_fd_modify(&q->pump.fd, wanted) < 0)
             nst_pump_device_gone(q);
     }
+    if (nst_queue_is_home(q))
+        nst_queues_leave(q->daemon);
     return next;
 }
 
@@ -122,6 +141,8 @@ int nst_pump_start(struct nst_queue *q)
 {
     struct nst_pump *p = &q->pump;
 
+    q->gone.run = end_without_device;
+    nst_list_init(&q->gone.node);
     p->fd = (struct nst_loop_fd){.fn = on_device, .arg = q};
     p->prepare = (struct nst_loop_prepare){.fn = on_prepare, .arg = q};
     int err = nst_loop_fd_add(q->loop, &p->fd, nst_device_fd(q->device), NST_LOOP_IN);

@@ -1,9 +1,13 @@
-/* A queue of the device and the stack on it, from their beginning to their end. */
+/* A queue of the device and the stack on it, from their beginning to their end.
+ *
+ * Only the first one's stack speaks for the addresses: it announces and defends them. */
 #include <errno.h>
 #include <string.h>
 
 #include "core/base/addr.h"
-#include "daemon/daemon.h"
+#include "core/base/bytes.h"
+#include "daemon/exchange.h"
+#include "daemon/thread.h"
 #include "netstack/system.h"
 
 /* ---- The device ------------------------------------------------------------------------------ */
@@ -26,7 +30,7 @@ int nst_queue_open(struct nst_queue *q, struct nst_fault *fault)
 {
     const struct nst_up_config *c = &q->daemon->config;
     struct nst_device_config config = {
-        .kind = c->kind, .plain = !c->offload, .mac = q->daemon->mac};
+        .kind = c->kind, .plain = !c->offload, .mac = q->daemon->mac, .multi_queue = c->queues > 1};
     const char *name = c->device;
 
     memcpy(config.name, name, sizeof config.name);
@@ -48,8 +52,9 @@ int nst_queue_open(struct nst_queue *q, struct nst_fault *fault)
                              name);
     case -EINVAL:
         return nst_fault_set(fault, err,
-                             "%s exists and is not a %s device: choose another with --device", name,
-                             config.kind == NST_DEVICE_TUN ? "TUN" : "TAP");
+                             "%s exists and is not a %s device%s: choose another with --device",
+                             name, config.kind == NST_DEVICE_TUN ? "TUN" : "TAP",
+                             config.multi_queue ? " of several queues" : "");
     default:
         return nst_fault_system(fault, err, "cannot open the device %s", name);
     }
@@ -73,40 +78,96 @@ static int add_routes(struct nst_queue *q)
     return err;
 }
 
-int nst_queue_start(struct nst_queue *q)
+static int set_options(struct nst_queue *q)
 {
     const struct nst_up_config *c = &q->daemon->config;
-    struct nst_config config = {.trace = nst_capture_trace};
+    const struct {
+        enum nst_stack_opt opt;
+        int64_t value;
+    } options[] = {{NST_STACK_TCP_ECN, c->ecn},
+                   {NST_STACK_TCP_FASTOPEN, c->fastopen},
+                   {NST_STACK_TCP_MTU_PROBING, c->mtu_probing},
+                   {NST_STACK_TCP_PACING, c->pacing},
+                   {NST_STACK_TCP_RECOVERY, c->recovery}};
+    int err = 0;
+
+    for (size_t i = 0; i < NST_ARRAY_LEN(options) && !err; i++)
+        err = nst_stack_setopt(q->stack, options[i].opt, options[i].value);
+    return err ? err : nst_set_congestion(q->stack, 0, c->congestion);
+}
+
+static int add_link(struct nst_queue *q)
+{
+    const struct nst_up_config *c = &q->daemon->config;
     struct nst_link_config link = {.medium = c->kind == NST_DEVICE_TUN ? NST_MEDIUM_IP
                                                                        : NST_MEDIUM_ETHERNET,
+                                   .mac = q->daemon->mac,
                                    .mtu = c->mtu,
                                    .offloads = nst_device_offloads(q->device),
                                    .down = true};
+
+    memcpy(link.name, nst_device_name(q->device), sizeof link.name);
+    int err = nst_link_add(q->stack, &q->link, &link);
+    for (size_t i = 0; i < c->naddresses && !err; i++)
+        err = nst_addr_add(q->stack, q->link, &c->addresses[i].prefix,
+                           q->index == 0 ? c->addresses[i].acd : NST_ACD_OFF);
+    return err ? err : add_routes(q);
+}
+
+static int make_stack(struct nst_queue *q)
+{
+    const struct nst_daemon *d = q->daemon;
+    struct nst_config config = {
+        .trace = nst_capture_trace,
+        .trace_ctx = q->capture,
+        .spread = {.index = (uint16_t)q->index, .count = (uint16_t)d->nqueues}};
+    int err = nst_system_config(&config);
+
+    memcpy(config.spread.key, d->spread_key, sizeof config.spread.key);
+    return err ? err : nst_stack_new(&q->stack, &config);
+}
+
+int nst_queue_start(struct nst_queue *q)
+{
     int err;
 
-    link.mac = q->daemon->mac;
-    memcpy(link.name, nst_device_name(q->device), sizeof link.name);
-    config.trace_ctx = q->daemon->capture;
-    if ((err = nst_system_config(&config)) || (err = nst_stack_new(&q->stack, &config)) ||
-        (err = nst_link_add(q->stack, &q->link, &link)))
+    if ((err = nst_capture_new(&q->capture, q)) || (err = make_stack(q)) ||
+        (err = set_options(q)) || (err = add_link(q)))
         return err;
-    if ((err = nst_stack_setopt(q->stack, NST_STACK_TCP_ECN, c->ecn)) ||
-        (err = nst_stack_setopt(q->stack, NST_STACK_TCP_FASTOPEN, c->fastopen)) ||
-        (err = nst_stack_setopt(q->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)) ||
-        (err = nst_stack_setopt(q->stack, NST_STACK_TCP_PACING, c->pacing)) ||
-        (err = nst_stack_setopt(q->stack, NST_STACK_TCP_RECOVERY, c->recovery)))
-        return err;
-    for (size_t i = 0; i < c->naddresses && !err; i++)
-        err = nst_addr_add(q->stack, q->link, &c->addresses[i].prefix, c->addresses[i].acd);
-    if (!err)
-        err = add_routes(q);
-    if (!err)
-        err = nst_set_congestion(q->stack, 0, c->congestion);
-    return !err && c->services ? nst_services_new(&q->services, q) : err;
+    return q->daemon->config.services ? nst_services_new(&q->services, q) : 0;
+}
+
+json_t *nst_queue_json(const struct nst_queue *q)
+{
+    return q->daemon->nqueues > 1 ? json_integer(q->index) : NULL;
+}
+
+int nst_queue_run(struct nst_queue *q)
+{
+    struct nst_daemon *d = q->daemon;
+    int err = 0;
+
+    if (q->index == 0)
+        q->loop = d->loop;
+    else
+        err = nst_thread_start(q);
+    if (!err && d->nqueues > 1)
+        err = nst_exchange_open(q);
+    return err ? err : nst_pump_start(q);
+}
+
+void nst_queue_stop(struct nst_queue *q)
+{
+    nst_thread_finish(q);
+    nst_pump_stop(q);
 }
 
 void nst_queue_free(struct nst_queue *q)
 {
+    nst_exchange_close(q);
     nst_services_free(q->services);
     nst_stack_free(q->stack);
+    nst_capture_free(q->capture);
+    if (q->loop != q->daemon->loop)
+        nst_loop_free(q->loop);
 }

@@ -74,15 +74,15 @@ static size_t unsent(struct nst_relay *r)
     return (size_t)queued - (r->sentinel ? 1 : 0);
 }
 
-/* Prepares to read the old sentinel and `len` bytes into the room. Returns how many pieces. */
-static size_t make_iov(struct nst_relay *r, struct iovec *iov, const struct nst_slice *room,
-                       size_t nroom, size_t len)
+/* Prepares to read the old sentinel to `used`, and `len` bytes into the room. Returns how many
+ * pieces. */
+static size_t make_iov(struct nst_relay *r, struct iovec *iov, char *used,
+                       const struct nst_slice *room, size_t nroom, size_t len)
 {
-    static char used;
     size_t n = 0;
 
     if (r->sentinel)
-        iov[n++] = (struct iovec){&used, 1};
+        iov[n++] = (struct iovec){used, 1};
     for (size_t i = 0; i < nroom && len > 0; i++) {
         size_t part = nst_min(len, room[i].len);
         iov[n++] = (struct iovec){room[i].base, part};
@@ -106,9 +106,10 @@ static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nr
 {
     struct iovec iov[1 + NST_SEND_SLICES];
     size_t whole = keep ? len - 1 : len;
+    char used;
 
     if (r->sentinel || whole > 0) {
-        size_t n = make_iov(r, iov, room, nroom, whole);
+        size_t n = make_iov(r, iov, &used, room, nroom, whole);
         ssize_t got = nst_ipc_stream_recv(r->fd, iov, n, 0);
         if (got <= 0)
             return got < 0 ? got : -ECONNRESET;
@@ -287,10 +288,15 @@ void nst_relay_start(struct nst_relay *r, nst_sock sock, enum nst_relay_start ho
     carry(r);
 }
 
-void nst_relay_fini(struct nst_relay *r)
+void nst_relay_halt(struct nst_relay *r)
 {
     nst_loop_timer_stop(&r->retry);
     nst_loop_fd_del(&r->end);
+}
+
+void nst_relay_fini(struct nst_relay *r)
+{
+    nst_relay_halt(r);
     close(r->fd);
     r->fd = -1;
 }

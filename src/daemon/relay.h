@@ -39,6 +39,9 @@ void nst_relay_start(struct nst_relay *relay, nst_sock sock, enum nst_relay_star
 /* The connection has become ready for something; may end it. */
 void nst_relay_ready(struct nst_relay *relay);
 
+/* Lets go of the loop: the relay does nothing more until its end. */
+void nst_relay_halt(struct nst_relay *relay);
+
 /* Closes our end: the program sees a reset, unless the relay ended in order. */
 void nst_relay_fini(struct nst_relay *relay);
 

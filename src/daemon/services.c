@@ -346,7 +346,8 @@ static int open_kind(struct nst_services *s, size_t i)
     s->tcp[i] = (struct port){{on_listener}, s, &kinds[i], 0};
     s->udp[i] = (struct port){{on_udp}, s, &kinds[i], 0};
     int err = open_port(&s->tcp[i], NST_SOCK_STREAM);
-    return err ? err : open_port(&s->udp[i], NST_SOCK_DGRAM);
+    /* Datagrams are the first queue's. */
+    return err || s->queue->index > 0 ? err : open_port(&s->udp[i], NST_SOCK_DGRAM);
 }
 
 int nst_services_new(struct nst_services **out, struct nst_queue *q)

@@ -18,6 +18,7 @@
 #include "daemon/lent.h"
 #include "daemon/log.h"
 #include "daemon/sandbox.h"
+#include "daemon/thread.h"
 
 /* A locally administered unicast address at random, unless one was given. */
 static void choose_mac(struct nst_daemon *d)
@@ -32,19 +33,29 @@ static void choose_mac(struct nst_daemon *d)
 
 /* ---- What the host does to the device -------------------------------------------------------- */
 
+static int set_mtu(struct nst_daemon *d, uint32_t mtu)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_link_set_mtu(d->queues[i].stack, d->queues[i].link, mtu);
+    return err;
+}
+
 static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
 {
     const char *name = nst_device_name(d->home->device);
     bool carrier = e->up && e->carrier;
     struct nst_link_info info;
 
+    nst_queues_visit(d);
     nst_link_list(d->home->stack, &info, 1);
     if (e->gone) {
         nst_pump_device_gone(d->home);
         return;
     }
     if (e->mtu != info.config.mtu) {
-        if (nst_link_set_mtu(d->home->stack, d->home->link, e->mtu) == 0)
+        if (set_mtu(d, e->mtu) == 0)
             nst_log(NST_UP_LOG_INFO, "the MTU of %s is %u now", name, e->mtu);
         else
             nst_log(NST_UP_LOG_WARNING, "the MTU of %s, %u, is none that the stack can use", name,
@@ -52,7 +63,8 @@ static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
     }
     if (carrier == !info.config.down)
         return;
-    nst_link_set_carrier(d->home->stack, d->home->link, carrier);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_link_set_carrier(d->queues[i].stack, d->queues[i].link, carrier);
     nst_log(d->carrier_known ? NST_UP_LOG_INFO : NST_UP_LOG_DEBUG, "%s is %s", name,
             carrier ? "up" : "down");
     d->carrier_known = true;
@@ -205,6 +217,43 @@ static void raise_limit(void)
     }
 }
 
+static void init_queues(struct nst_daemon *d)
+{
+    nst_list_init(&d->watchers);
+    d->home = d->queues;
+    d->nqueues = d->config.queues;
+    for (unsigned i = 0; i < d->nqueues; i++) {
+        d->queues[i].daemon = d;
+        d->queues[i].index = i;
+    }
+}
+
+/* All of the device's before the first frame: when their number changes, flows move. */
+static int start_queues(struct nst_daemon *d, struct nst_fault *fault)
+{
+    int err = 0;
+
+    if (getrandom(d->spread_key, sizeof d->spread_key, 0) < 0)
+        abort();
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_open(&d->queues[i], fault);
+    if (err)
+        return err;
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_start(&d->queues[i]);
+    return err ? nst_fault_system(fault, err, "cannot start the stack") : 0;
+}
+
+/* The threads inherit all that the process has given up by now. */
+static int run_queues(struct nst_daemon *d, struct nst_fault *fault)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_run(&d->queues[i]);
+    return err ? nst_fault_system(fault, err, "cannot watch the device") : 0;
+}
+
 /* The name is taken first, so that an instance that runs already is the first thing that is said;
  * the device is opened before anything on the host is changed. */
 static int set_up(struct nst_daemon *d, struct nst_fault *fault)
@@ -212,7 +261,6 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
     const struct nst_loop_config config = {.busy_poll_ns = UINT64_C(1000) * d->config.busy_poll_us};
     int err = nst_loop_new(&d->loop, &config);
 
-    d->home->loop = d->loop;
     raise_limit();
     choose_mac(d);
     if (!err)
@@ -222,17 +270,13 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
     if ((err = nst_lender_new(&d->lender, d)))
         return nst_fault_system(fault, err, "cannot lend sockets");
     if ((err = start_server(d, fault)) || (err = nst_nat_sweep(NST_IPC_DIR, fault)) ||
-        (err = nst_queue_open(d->home, fault)))
+        (err = start_queues(d, fault)))
         return err;
-    if ((err = nst_capture_new(&d->capture, d)) || (err = nst_queue_start(d->home)))
-        return nst_fault_system(fault, err, "cannot start the stack");
     if ((err = nst_hostnet_up(&d->host, &d->config, nst_device_name(d->home->device), fault)) ||
         (err = nst_nat_up(&d->nat, &d->config, nst_device_name(d->home->device), NST_IPC_DIR,
                           fault)) ||
         (err = watch_device(d, fault)) || (err = give_up_rights(d, fault)))
         return err;
-    if ((err = nst_pump_start(d->home)))
-        return nst_fault_system(fault, err, "cannot watch the device");
     return 0;
 }
 
@@ -242,7 +286,8 @@ static void take_down(struct nst_daemon *d)
     struct nst_fault fault;
 
     stop_ping(d);
-    nst_pump_stop(d->home);
+    for (unsigned i = d->nqueues; i-- > 0;)
+        nst_queue_stop(&d->queues[i]);
     if (!d->keeper) {
         nst_lender_unhide(d->lender);
         if (nst_nat_down(d->nat, &fault) != 0)
@@ -251,12 +296,13 @@ static void take_down(struct nst_daemon *d)
             nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
     }
     nst_netlink_watch_close(d->watch);
-    nst_device_close(d->home->device);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_device_close(d->queues[i].device);
     nst_keeper_finish(d->keeper);
     nst_ipc_server_free(d->server);
     nst_lender_free(d->lender);
-    nst_queue_free(d->home);
-    nst_capture_free(d->capture);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_queue_free(&d->queues[i]);
     nst_loop_free(d->loop);
 }
 
@@ -388,8 +434,10 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
         return err;
     if (nst_addr_is_set(&d->config.ping))
         start_ping(d);
-    if (d->config.sandbox && (err = nst_sandbox_enter(d->ping_pid, fault)))
+    if ((d->config.sandbox && (err = nst_sandbox_enter(fault))) || (err = run_queues(d, fault)) ||
+        (d->config.sandbox && (err = nst_sandbox_close(d->ping_pid, fault))))
         return err;
+    nst_queues_leave(d);
     print_banner(d, program);
     print_warnings(d);
     return 0;
@@ -397,7 +445,6 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
 
 int nst_daemon_main(int argc, char **argv, const char *program)
 {
-    static struct nst_queue queue;
     static struct nst_daemon d;
     struct nst_fault fault = {""};
     int parent = -1, err;
@@ -416,8 +463,7 @@ int nst_daemon_main(int argc, char **argv, const char *program)
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
         return err == -EINVAL ? 2 : 1;
     }
-    d.home = &queue;
-    queue.daemon = &d;
+    init_queues(&d);
     d.started = nst_loop_clock();
     if (begin(&d, program, &fault) != 0) {
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
