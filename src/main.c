@@ -31,6 +31,8 @@ static const struct command COMMANDS[] = {
     {"addr", "its addresses", nst_cli_addr},
     {"route", "its routes", nst_cli_route},
     {"neigh", "its neighbours", nst_cli_neigh},
+    {"metrics", "what its TCP has learnt of other hosts", nst_cli_metrics},
+    {"flush-metrics", "let it forget that", nst_cli_flush_metrics},
     {"stats", "its counters, and why packets were dropped", nst_cli_stats},
     {"sockets", "its sockets and connections", nst_cli_sockets},
     {"kill-socket", "reset and end one of them", nst_cli_kill_socket},
@@ -50,7 +52,7 @@ static void print_usage(FILE *out)
           "A complete TCP/IP host in one process.\n\n",
           out);
     for (size_t i = 0; i < COMMANDS_LEN; i++)
-        fprintf(out, "  %-12s%s\n", COMMANDS[i].name, COMMANDS[i].summary);
+        fprintf(out, "  %-15s%s\n", COMMANDS[i].name, COMMANDS[i].summary);
     fputs("\n'netstack help COMMAND' says more about one; 'netstack --version' which this is.\n",
           out);
 }

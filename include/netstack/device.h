@@ -71,6 +71,10 @@ int nst_device_write(struct nst_device *device, struct nst_pkt **pkts, size_t n)
  * or a frame that it does not accept). */
 void nst_device_losses(const struct nst_device *device, uint64_t *no_memory, uint64_t *refused);
 
+/* Frames that came faster than they were read, so that a packet socket's buffer had no room for
+ * them. Of a TAP or TUN device the interface's own statistics tell (dropped on transmission): 0. */
+uint64_t nst_device_overruns(struct nst_device *device);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

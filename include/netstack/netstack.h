@@ -356,6 +356,24 @@ size_t nst_addr_list(const struct nst_stack *stack, struct nst_addr_info *out, s
 size_t nst_route_list(const struct nst_stack *stack, struct nst_route *out, size_t max);
 size_t nst_neigh_list(const struct nst_stack *stack, struct nst_neigh_info *out, size_t max);
 
+/* What TCP remembers of a pair of hosts. 0: not known, or too old to be used. */
+struct nst_metrics_info {
+    struct nst_addr local, peer;
+    nst_time measured;     /* when the last connection that measured ended */
+    nst_time srtt, rttvar; /* of the round trip: mean and mean deviation, ns */
+    uint32_t ssthresh;     /* bytes */
+    uint16_t mtu;          /* of the path, where it is less than the first hop's */
+    bool reordered;        /* segments overtake each other on the way */
+    /* Fast Open (RFC 7413). */
+    bool cookie;      /* the peer gave one */
+    uint16_t mss;     /* that the peer had then */
+    uint8_t failures; /* to accept it, in a row */
+};
+
+size_t nst_metrics_list(const struct nst_stack *stack, struct nst_metrics_info *out, size_t max);
+/* Forgets what is known of a peer, or with NULL of all. Returns how many entries that were. */
+size_t nst_metrics_flush(struct nst_stack *stack, const struct nst_addr *peer);
+
 /* ---- Sockets ----------------------------------------------------------------------------- */
 
 enum nst_sock_type {
@@ -578,6 +596,15 @@ enum nst_tcp_fastopen_mode {
     NST_TCP_FASTOPEN_ALL = 1 << 10,             /* for every listener, up to its backlog */
 };
 
+/* What a connection learns from earlier ones between the same hosts (RFC 9040), as with Linux's
+ * tcp_no_metrics_save and tcp_no_ssthresh_metrics_save. */
+enum nst_tcp_metrics_mode {
+    NST_TCP_METRICS_PATH = 1 << 0,     /* how long to wait at first, how much fits, whether segments
+                                          overtake each other: the default */
+    NST_TCP_METRICS_SSTHRESH = 1 << 1, /* where slow start ends */
+    NST_TCP_METRICS_ALL = (1 << 2) - 1,
+};
+
 /* How a sender finds losses and makes them good; without SACK those of RFC 6582 hold anyway. */
 enum nst_tcp_recovery {
     NST_TCP_RECOVERY_RACK = 1 << 0, /* losses by time (RFC 8985), not by counting (RFC 6675) */
@@ -603,6 +630,7 @@ enum nst_stack_opt {
     NST_STACK_TCP_PACING,      /* of window-based congestion control, too  [1] */
     NST_STACK_TCP_HYSTART,     /* RFC 9406  [1] */
     NST_STACK_TCP_RECOVERY,    /* enum nst_tcp_recovery, or'ed  [all] */
+    NST_STACK_TCP_METRICS,     /* enum nst_tcp_metrics_mode, or'ed  [path] */
 };
 
 /* -EINVAL out of range. */

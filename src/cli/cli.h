@@ -25,6 +25,8 @@ int nst_cli_status(int argc, char **argv);
 int nst_cli_addr(int argc, char **argv);
 int nst_cli_route(int argc, char **argv);
 int nst_cli_neigh(int argc, char **argv);
+int nst_cli_metrics(int argc, char **argv);
+int nst_cli_flush_metrics(int argc, char **argv);
 int nst_cli_stats(int argc, char **argv);
 int nst_cli_sockets(int argc, char **argv);
 int nst_cli_kill_socket(int argc, char **argv);

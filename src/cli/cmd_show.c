@@ -1,4 +1,5 @@
-/* netstack status, addr, route, neigh, stats: one call each, its answer for people or as it came.
+/* netstack status, addr, route, neigh, metrics, stats: one call each, its answer for people or as
+ * it came.
  *
  * What the daemon says is looked at with care all the same: a member that is missing or of another
  * type reads as empty or 0. */
@@ -166,6 +167,63 @@ static int print_neigh(const json_t *answer, bool all)
     return nst_cli_table_print_take(table, stdout, 0);
 }
 
+/* ---- metrics ---- */
+
+/* "before 1.234 ms", or nothing when it is not known. */
+static const char *microseconds(char *buf, size_t cap, const char *before, const json_t *object,
+                                const char *key)
+{
+    unsigned long long us = number(object, key);
+
+    snprintf(buf, cap, us ? "%s%llu.%03llu ms" : "", before, us / 1000, us % 1000);
+    return buf;
+}
+
+static const char *known(char *buf, size_t cap, const char *before, const json_t *object,
+                         const char *key)
+{
+    char value[NST_CLI_FORMAT];
+
+    return labelled(buf, cap, before, number(object, key) ? decimal(value, object, key) : "");
+}
+
+static const char *fastopen_text(char *buf, size_t cap, const json_t *entry)
+{
+    const json_t *fastopen = json_object_get(entry, "fastopen");
+
+    if (truth(fastopen, "cookie"))
+        snprintf(buf, cap, "Fast Open");
+    else
+        known(buf, cap, "Fast Open failures ", fastopen, "failures");
+    return buf;
+}
+
+static int print_metrics(const json_t *answer, bool all)
+{
+    struct nst_cli_table *table = nst_cli_table_new("lllllllll");
+    const json_t *entry;
+    size_t i;
+    (void)all;
+
+    json_array_foreach(json_object_get(answer, "metrics"), i, entry)
+    {
+        char from[128], rtt[64], var[64], mtu[128], ssthresh[128], fastopen[128];
+        char age[NST_CLI_FORMAT], measured[NST_CLI_FORMAT + 16] = "";
+        if (json_is_integer(json_object_get(entry, "measured_ms_ago")))
+            snprintf(measured, sizeof measured, "measured %s ago",
+                     nst_cli_format_age(age, number(entry, "measured_ms_ago")));
+        ROW(table, nst_cli_member(entry, "peer"),
+            labelled(from, sizeof from, "from ", nst_cli_member(entry, "local")),
+            microseconds(rtt, sizeof rtt, "rtt ", entry, "srtt_us"),
+            microseconds(var, sizeof var, "var ", entry, "rttvar_us"),
+            known(mtu, sizeof mtu, "mtu ", entry, "mtu"),
+            known(ssthresh, sizeof ssthresh, "ssthresh ", entry, "ssthresh"),
+            truth(entry, "reordered") ? "reorders" : "",
+            fastopen_text(fastopen, sizeof fastopen, entry), measured);
+    }
+    return nst_cli_table_print_take(table, stdout, 0);
+}
+
 /* ---- stats ---- */
 
 static int print_counters(const json_t *answer, bool all)
@@ -295,6 +353,13 @@ static const struct view NEIGH = {
      "Show the neighbours that the running stack knows.\n\n" COMMON_HELP,
      ":h", LONGS},
 };
+static const struct view METRICS = {
+    "metrics",
+    print_metrics,
+    {"Usage: netstack metrics [OPTION]...\n"
+     "Show what the running stack's TCP has learnt of other hosts.\n\n" COMMON_HELP,
+     ":h", LONGS},
+};
 static const struct view STATS = {
     "stats",
     print_stats,
@@ -370,6 +435,11 @@ int nst_cli_route(int argc, char **argv)
 int nst_cli_neigh(int argc, char **argv)
 {
     return show(argc, argv, &NEIGH);
+}
+
+int nst_cli_metrics(int argc, char **argv)
+{
+    return show(argc, argv, &METRICS);
 }
 
 int nst_cli_stats(int argc, char **argv)

@@ -173,7 +173,7 @@ int nst_client_accept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
     if (accepted < 0)
         return -errno;
-    int err = nst_client_accepted(accepted, addr, len);
+    int err = nst_client_accepted(accepted, fd, addr, len);
     if (!err)
         return accepted;
     close(accepted);

@@ -1,5 +1,6 @@
 #include "client/local.h"
 
+#include "client/hints.h"
 #include "core/base/bytes.h"
 #include "ipc/packet.h"
 
@@ -120,7 +121,7 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len)
 
 /* ---- Accepting ------------------------------------------------------------------------------- */
 
-int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len)
+int nst_client_accepted(int fd, int listener, struct sockaddr *addr, socklen_t *len)
 {
     struct nst_ipc_sockname name;
     int err = nst_client_identify(fd, &name);
@@ -128,6 +129,7 @@ int nst_client_accepted(int fd, struct sockaddr *addr, socklen_t *len)
     if (err || name.kind != NST_IPC_NAME_END)
         return -ECONNABORTED;      /* somebody else came in */
     (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
+    nst_client_inherit_hints(fd, listener);
     return addr ? put_name(&name.peer, addr, len) : 0;
 }
 
@@ -192,6 +194,13 @@ static int read_header(struct nst_ipc_send *out, const struct nst_ipc_sockname *
     return err;
 }
 
+/* What to make of errno after a call on a datagram socket. The kernel's word for an error that the
+ * daemon gave it (lentdgram.c) is not the network's. */
+static ssize_t why(void)
+{
+    return errno == ECONNRESET ? -ECONNREFUSED : -errno;
+}
+
 /* The header, then the message's pieces, to the socket's sink. */
 static ssize_t send_with_header(int fd, const struct nst_ipc_sockname *name,
                                 const struct msghdr *msg, int flags)
@@ -220,7 +229,7 @@ static ssize_t send_with_header(int fd, const struct nst_ipc_sockname *name,
                                .msg_iovlen = 1 + msg->msg_iovlen};
     ssize_t sent = sendmsg(fd, &out, flags);
     if (sent < 0)
-        return errno == ECONNREFUSED || errno == ENOENT ? -ENETDOWN : -errno;
+        return errno == ECONNREFUSED || errno == ENOENT ? -ENETDOWN : why();
     return sent - (ssize_t)sizeof header;
 }
 
@@ -236,7 +245,9 @@ ssize_t nst_client_sendmsg(int fd, const struct msghdr *msg, int flags)
         return send_with_header(fd, &name, msg, flags);
     const struct msghdr plain = {.msg_iov = msg->msg_iov, .msg_iovlen = msg->msg_iovlen};
     ssize_t sent = sendmsg(fd, &plain, flags);
-    return sent < 0 ? -errno : sent;
+    if (sent < 0)
+        return name.protocol == IPPROTO_TCP ? -errno : why();
+    return sent;
 }
 
 ssize_t nst_client_sendto(int fd, const void *data, size_t size, int flags,
@@ -315,7 +326,7 @@ ssize_t nst_client_recvmsg(int fd, struct msghdr *msg, int flags)
     ssize_t got = err ? err : recvmsg(fd, &bare, flags);
 
     if (got < 0)
-        return err ? err : -errno;
+        return err ? err : name.protocol == IPPROTO_TCP ? -errno : why();
     msg->msg_flags = bare.msg_flags & ~MSG_CTRUNC;
     msg->msg_controllen = 0;
     if (name.protocol == IPPROTO_TCP || nst_ipc_name_parse(&name, &from, bare.msg_namelen) != 0) {

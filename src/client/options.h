@@ -6,7 +6,7 @@ enum nst_client_answers {
     NST_CLIENT_BY_DAEMON,
     NST_CLIENT_BY_KERNEL, /* it does the same for AF_UNIX sockets */
     NST_CLIENT_BY_BOTH,   /* set in both, asked of the kernel */
-    NST_CLIENT_BY_US,     /* SO_DOMAIN, SO_PROTOCOL */
+    NST_CLIENT_BY_US,     /* SO_DOMAIN, SO_PROTOCOL, TCP_NODELAY */
     NST_CLIENT_BY_NOBODY, /* not offered: `err` says how that is refused */
 };
 

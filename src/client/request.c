@@ -2,6 +2,7 @@
  * between. Its `step` is the function that takes the next answer. */
 #include "client/request.h"
 
+#include "client/hints.h"
 #include "client/local.h"
 #include "client/options.h"
 #include "core/base/addr.h"
@@ -12,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -345,21 +347,21 @@ static size_t fill(int fd)
     return total + (send(fd, zeros, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
 }
 
-/* An AF_UNIX socket whose other end was closed has an error of its own, which connect() has told.
- */
-static void forget_error(int fd)
+/* What the kernel says has happened to an AF_UNIX socket whose other end has gone; no longer. */
+static int take_kernels_error(int fd)
 {
-    int error;
+    int error = 0;
     socklen_t len = sizeof error;
 
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    return error;
 }
 
 static void after_begin(struct nst_client_request *r, int err, const json_t *answer, int passed)
 {
     (void)answer, (void)passed;
     if (err && err != -ENETDOWN && !r->nonblock)
-        forget_error(r->fd);
+        (void)take_kernels_error(r->fd); /* connect() tells of it */
     finish(r, r->nonblock && !err ? -EINPROGRESS : err);
 }
 
@@ -469,6 +471,12 @@ static json_t *about_option(const struct nst_client_request *r, const char *op)
     return call;
 }
 
+/* Whether the level is one of the socket's. */
+static bool speaks_level(const struct nst_client_request *r)
+{
+    return r->level == SOL_SOCKET || r->level == IPPROTO_IP || r->level == r->name.protocol;
+}
+
 /* One that has ended can be set to anything. */
 static void after_setsockopt(struct nst_client_request *r, int err, const json_t *answer,
                              int passed)
@@ -490,8 +498,12 @@ static void do_setsockopt(struct nst_client_request *r)
     int err;
     enum nst_client_answers who = nst_client_option(r->level, r->option, &err);
 
-    if (r->level == SOL_SOCKET && r->value_len < sizeof(int))
+    if (!speaks_level(r))
+        err = -ENOPROTOOPT;
+    else if (r->level == SOL_SOCKET && r->value_len < sizeof(int))
         err = -EINVAL; /* the kernel looks at the length first */
+    else if (r->level == IPPROTO_TCP && r->option == TCP_NODELAY)
+        err = nst_client_set_hint(r->fd, r->option, r->value, r->value_len);
     else if (who == NST_CLIENT_BY_US || (r->level == SOL_SOCKET && r->option == SO_ERROR))
         err = -ENOPROTOOPT;
     else if (who == NST_CLIENT_BY_BOTH && is_streams_own(r))
@@ -499,7 +511,7 @@ static void do_setsockopt(struct nst_client_request *r)
     if (!err && (who == NST_CLIENT_BY_KERNEL || who == NST_CLIENT_BY_BOTH) &&
         setsockopt(r->fd, r->level, r->option, r->value, r->value_len) != 0)
         err = -errno;
-    if (err || who == NST_CLIENT_BY_KERNEL) {
+    if (err || who == NST_CLIENT_BY_KERNEL || who == NST_CLIENT_BY_US) {
         finish(r, err);
         return;
     }
@@ -516,22 +528,21 @@ static void put_int(struct nst_client_request *r, int value)
     finish(r, 0);
 }
 
-/* The kernel knows of a reset, the daemon of what else went wrong; asking clears both. */
+/* The kernel knows of a reset, the daemon of what else went wrong, perhaps since the kernel was
+ * asked; asking clears both. */
 static void after_error(struct nst_client_request *r, int err, const json_t *answer, int passed)
 {
-    int ours = 0, kernels = 0;
-    socklen_t len = sizeof kernels;
+    int ours = 0, kernels = take_kernels_error(r->fd);
 
     (void)passed;
     if (err == -ENETDOWN) {
         put_int(r, ENETDOWN);
         return;
     }
-    (void)getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &kernels, &len);
     if (!err)
         (void)nst_ipc_hex_parse((uint8_t *)&ours, sizeof ours,
                                 json_string_value(json_object_get(answer, "value")));
-    put_int(r, ours ? ours : kernels);
+    put_int(r, ours ? ours : kernels ? kernels : r->kernels_error);
 }
 
 static void after_getsockopt(struct nst_client_request *r, int err, const json_t *answer,
@@ -553,23 +564,21 @@ static bool may_be_inherited(const struct nst_client_request *r)
            (r->option == SO_KEEPALIVE || r->option == SO_OOBINLINE || r->option == SO_REUSEADDR);
 }
 
-/* Whether the level is one of the socket's. */
-static bool speaks_level(const struct nst_client_request *r)
-{
-    return r->level == SOL_SOCKET || r->level == IPPROTO_IP || r->level == r->name.protocol;
-}
-
 static void do_getsockopt(struct nst_client_request *r)
 {
     int err;
     enum nst_client_answers who = nst_client_option(r->level, r->option, &err);
     bool is_error = r->level == SOL_SOCKET && r->option == SO_ERROR;
 
-    r->value_len = (socklen_t)nst_min(r->value_len, sizeof r->value);
-    if (!err && !speaks_level(r))
+    if (!speaks_level(r))
         err = -EOPNOTSUPP;
+    else if (r->value_len > INT32_MAX)
+        err = -EINVAL;
+    r->value_len = (socklen_t)nst_min(r->value_len, sizeof r->value);
     if (err) {
         finish(r, err);
+    } else if (who == NST_CLIENT_BY_US && r->level == IPPROTO_TCP) {
+        finish(r, nst_client_get_hint(r->fd, r->option, r->value, &r->value_len));
     } else if (who == NST_CLIENT_BY_US) {
         put_int(r, r->option == SO_DOMAIN ? AF_INET : r->name.protocol);
     } else if (who != NST_CLIENT_BY_DAEMON && !may_be_inherited(r)) {
@@ -578,6 +587,10 @@ static void do_getsockopt(struct nst_client_request *r)
     } else {
         json_t *call = about_option(r, "getsockopt");
         json_object_set_new(call, "length", json_integer(is_error ? sizeof(int) : r->value_len));
+        if (is_error) {
+            r->kernels_error = take_kernels_error(r->fd);
+            json_object_set_new(call, "raised", json_boolean(r->kernels_error));
+        }
         call_take(r, call, is_error ? after_error : after_getsockopt);
     }
 }
@@ -602,7 +615,7 @@ static void after_queued_error(struct nst_client_request *r, int err, const json
                                        json_string_value(json_object_get(answer, "sent")));
 
     (void)passed;
-    forget_error(r->fd);
+    (void)take_kernels_error(r->fd);
     r->value_len = sent > 0 ? (socklen_t)sent : 0;
     r->addrlen = sizeof r->addr;
     nst_client_addr_write(&to, (struct sockaddr *)&r->addr, &r->addrlen);

@@ -86,6 +86,7 @@ struct nst_client_request {
     nst_client_step *step;
     uint32_t call; /* that awaits an answer; 0: none */
     struct nst_ipc_sockname name;
+    int kernels_error; /* what SO_ERROR of the descriptor was */
 };
 
 /* Makes a connection to the instance `name` (NULL: see nst_ipc_name()), for requests in `loop`.

@@ -98,6 +98,7 @@ struct nst_up_config {
     uint16_t fastopen; /* enum nst_tcp_fastopen_mode */
     enum nst_tcp_mtu_probing mtu_probing;
     uint8_t recovery; /* enum nst_tcp_recovery */
+    uint8_t metrics;  /* enum nst_tcp_metrics_mode */
 };
 
 /* nst_config_parse() found --help and looked no further. */

@@ -73,6 +73,7 @@ static json_t *call_status(struct nst_daemon *d)
     for (size_t i = 0; i < d->config.ndns; i++)
         json_array_append_new(dns, json_addr(&d->config.dns[i]));
     nst_ipc_server_stats(d->server, &clients);
+    /* syscall: getpid */
     return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I, s:i}",
                      "name", d->config.name, "version", NST_VERSION, "pid", (int)getpid(),
                      "uptime_s", (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
@@ -150,6 +151,65 @@ static json_t *call_neigh(struct nst_daemon *d)
     return json_pack("{s:o}", "neighbours", list);
 }
 
+/* 0 stands for what is not known. */
+static json_t *json_known(uint64_t value)
+{
+    return value ? json_integer((json_int_t)value) : json_null();
+}
+
+static json_t *metrics_entry(const struct nst_queue *q, const struct nst_metrics_info *m)
+{
+    uint64_t ago_ms = (nst_loop_clock() - m->measured) / NST_MS;
+    json_t *fastopen = json_pack("{s:b, s:o, s:i}", "cookie", m->cookie, "mss", json_known(m->mss),
+                                 "failures", m->failures);
+
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o*}", "local",
+                     json_addr(&m->local), "peer", json_addr(&m->peer), "measured_ms_ago",
+                     m->measured ? json_integer((json_int_t)ago_ms) : json_null(), "srtt_us",
+                     json_known(m->srtt / NST_US), "rttvar_us", json_known(m->rttvar / NST_US),
+                     "ssthresh", json_known(m->ssthresh), "mtu", json_known(m->mtu), "reordered",
+                     m->reordered, "fastopen", fastopen, "queue", nst_queue_json(q));
+}
+
+static void list_metrics(const struct nst_queue *q, json_t *list)
+{
+    size_t room = LIST_MAX - json_array_size(list);
+    struct nst_metrics_info *infos = calloc(room + 1, sizeof *infos);
+    size_t n = infos ? nst_min(nst_metrics_list(q->stack, infos, room), room) : 0;
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, metrics_entry(q, &infos[i]));
+    free(infos);
+}
+
+/* What each queue's connections have learnt is its own. */
+static json_t *call_metrics(struct nst_daemon *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < d->nqueues; i++)
+        list_metrics(&d->queues[i], list);
+    return json_pack("{s:o}", "metrics", list);
+}
+
+/* Of a peer, or of all. */
+static void call_flush_metrics(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
+                               const json_t *args)
+{
+    const char *text = json_string_value(json_object_get(args, "peer"));
+    struct nst_addr addr;
+    size_t n = 0;
+
+    if (text && !nst_addr_parse(&addr, text)) {
+        nst_ipc_error(peer, id, -EINVAL, "'peer' is no address");
+        return;
+    }
+    nst_queues_visit(d);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        n += nst_metrics_flush(d->queues[i].stack, text ? &addr : NULL);
+    nst_ipc_reply_take(peer, id, json_pack("{s:I}", "forgotten", (json_int_t)n));
+}
+
 /* A counter of all stacks. */
 static uint64_t sum_of(const struct nst_daemon *d, size_t index)
 {
@@ -163,7 +223,7 @@ static uint64_t sum_of(const struct nst_daemon *d, size_t index)
 
 /* What the queues' devices lost, and what they handed over to each other. */
 struct sums {
-    uint64_t no_memory, refused, taken, lost;
+    uint64_t no_memory, refused, overruns, taken, lost;
 };
 
 static void sum_up(const struct nst_daemon *d, struct sums *sums)
@@ -175,6 +235,7 @@ static void sum_up(const struct nst_daemon *d, struct sums *sums)
         nst_exchange_stats(&d->queues[i], &taken, &lost);
         sums->no_memory += no_memory;
         sums->refused += refused;
+        sums->overruns += nst_device_overruns(d->queues[i].device);
         sums->taken += taken;
         sums->lost += lost;
     }
@@ -199,6 +260,7 @@ static json_t *list_counters(const struct nst_daemon *d)
     } own[] = {
         {"device.lost_without_memory", sums.no_memory},
         {"device.refused", sums.refused},
+        {"device.overruns", sums.overruns},
         {"queues.taken_over", sums.taken},
         {"queues.lost", sums.lost},
         {"ipc.accepted", ipc.accepted},
@@ -289,6 +351,8 @@ static const struct {
     {"addr", false, call_addr, NULL},
     {"route", false, call_route, NULL},
     {"neigh", false, call_neigh, NULL},
+    {"metrics", false, call_metrics, NULL},
+    {"flush_metrics", true, NULL, call_flush_metrics},
     {"stats", false, call_stats, NULL},
     {"sockets", false, NULL, nst_socklist_call},
     {"socket", false, NULL, nst_session_socket},

@@ -49,7 +49,7 @@ struct nst_lent_stream {
     int door;      /* connecting: where the program's end is to come in; -1: it has */
     size_t filler; /* bytes that keep the program's end from being writable */
     bool told;     /* connected, and a connect() has been told so */
-    bool nodelay;  /* what the program believes */
+    bool early;    /* its SYN waits for the first data (Fast Open) */
     struct nst_relay relay;
     bool over; /* the relay ended, as `end` says, and the main thread has not heard of it */
     int end;
@@ -66,10 +66,9 @@ struct nst_lent_dgram {
     struct nst_loop_fd sink_fd, end_fd;
     struct nst_list sources; /* of struct source, the last used first */
     unsigned nsources;
-    bool errors;      /* kept in a queue, which the program asks for */
-    bool kept;        /* the end's first datagram has been sent, and stays: see raise_error() */
-    uint8_t tell;     /* enum nst_ipc_name_flag */
-    uint64_t dropped; /* for want of room in the program's queue */
+    bool raised;           /* the program's socket was given the error */
+    uint8_t tell;          /* enum nst_ipc_name_flag */
+    uint64_t dropped;      /* for want of room in the program's queue */
     struct nst_held *held; /* read, but the stack had no room for it */
 };
 
@@ -203,6 +202,12 @@ void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready);
 
 /* Connects it, or with an unspecified address ends that. 0 or -errno. */
 int nst_lent_dgram_connect(struct nst_lent *lent, const struct nst_sockaddr *to);
+
+/* Works off what the program has sent until now. */
+void nst_lent_dgram_catch_up(struct nst_lent *lent);
+
+/* The program's socket has the error no more that it was given: send() or recv() has told of it. */
+void nst_lent_dgram_was_told(struct nst_lent *lent);
 
 /* Keeps errors in a queue, or doesn't any more. */
 void nst_lent_dgram_keep_errors(struct nst_lent *lent, bool on);

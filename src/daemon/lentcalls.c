@@ -28,7 +28,8 @@ static const char *text(const json_t *args, const char *key)
     return json_string_value(json_object_get(args, key));
 }
 
-/* The socket that the call names; NULL after an answer. */
+/* The socket that the call names, up to date with what its program has done; NULL after an answer.
+ */
 static struct nst_lent *named(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                               const json_t *args)
 {
@@ -38,11 +39,14 @@ static struct nst_lent *named(struct nst_daemon *d, struct nst_ipc_peer *peer, u
 
     if (!err)
         err = nst_lent_find(&lent, d->lender, peer, &token);
-    if (err)
+    if (err) {
         nst_ipc_error(peer, id, err, "cannot use that socket: %s", strerror(-err));
-    else
-        nst_queue_visit(lent->queue);
-    return err ? NULL : lent;
+        return NULL;
+    }
+    nst_queue_visit(lent->queue);
+    if (lent->protocol != IPPROTO_TCP)
+        nst_lent_dgram_catch_up(lent);
+    return lent;
 }
 
 static bool parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
@@ -95,7 +99,7 @@ static int open_sock(struct nst_lent *lent)
                          lent->protocol, (uintptr_t)&lent->handler);
 
     /* What a program writes reaches us as a stream: whether it wants to wait for more, it cannot
-     * tell; so nothing waits, unless it says so. */
+     * tell; so nothing waits (client/hints.h). */
     return err || !stream ? err : nst_setopt(stack, lent->sock, NST_OPT_NODELAY, 1);
 }
 
@@ -278,12 +282,15 @@ void nst_lent_call_getopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
 {
     struct nst_lent *lent = named(d, peer, id, args);
     json_int_t room = number(args, "length");
+    const json_t *raised = json_object_get(args, "raised");
     uint8_t value[VALUE_MAX] = {0};
     char digits[2 * VALUE_MAX + 1] = "";
     size_t len = room < 0 ? 0 : nst_min((size_t)room, sizeof value);
 
     if (!lent)
         return;
+    if (lent->protocol != IPPROTO_TCP && json_is_false(raised))
+        nst_lent_dgram_was_told(lent);
     int err =
         nst_lent_getopt(lent, (int)number(args, "level"), (int)number(args, "option"), value, &len);
     if (err) {

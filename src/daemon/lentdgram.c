@@ -11,10 +11,14 @@
  *
  * When the program doesn't read, its queue fills, and datagrams are dropped, as a network would.
  *
- * A program that keeps a queue of errors (IP_RECVERR) asks for them by a call. That poll() tells of
- * one takes a trick: when a socket with something unread turns away from the one it is connected
- * with, the kernel gives that one an error. So the last datagram that came through the end stays
- * there, though it has been sent, until the next one comes. */
+ * That a connected socket has an error, as when a port is closed, the kernel is to say: to poll(),
+ * to the next send() or recv(). It does so when a socket that has something unread turns away from
+ * the one it is connected with; so the end gets something from the sink, and does that. The kernel
+ * calls the error ECONNRESET, the library ECONNREFUSED, which it nearly always was. SO_ERROR tells
+ * exactly, and so does the queue of errors that a program may keep (IP_RECVERR), if it asks.
+ *
+ * A call about a socket comes after what the program had sent before: see
+ * nst_lent_dgram_catch_up(). */
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -93,24 +97,6 @@ static bool send_held(struct nst_lent *lent)
     return true;
 }
 
-/* Takes the next datagram from the end, which stays there, and the one before it goes. */
-static ssize_t take_but_keep(struct nst_lent *lent, struct msghdr *msg)
-{
-    struct msghdr nothing = {0};
-    ssize_t len = nst_ipc_datagram_peek(lent->dgram.end, msg);
-
-    if (len >= 0 && lent->dgram.kept)
-        (void)nst_ipc_datagram_take(lent->dgram.end, &nothing);
-    lent->dgram.kept |= len >= 0;
-    return len;
-}
-
-static ssize_t take_from(struct nst_lent *lent, int fd, struct msghdr *msg)
-{
-    return fd == lent->dgram.end && lent->dgram.errors ? take_but_keep(lent, msg)
-                                                       : nst_ipc_datagram_take(fd, msg);
-}
-
 /* Takes one datagram from the sink or the end. False when there is none, or no room for it. */
 static bool take_one(struct nst_lent *lent, int fd, bool has_header)
 {
@@ -121,7 +107,7 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
     struct msghdr msg = {
         .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1};
     size_t skip = has_header ? NST_IPC_SEND_HLEN : 0;
-    ssize_t len = send_held(lent) ? take_from(lent, fd, &msg) : -EAGAIN;
+    ssize_t len = send_held(lent) ? nst_ipc_datagram_take(fd, &msg) : -EAGAIN;
 
     if (len < 0)
         return false;
@@ -141,6 +127,21 @@ static bool on_sink(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned even
     while (budget > 0 && take_one(lent, fd->fd, fd == &lent->dgram.sink_fd))
         budget--;
     return budget == 0;
+}
+
+/* Takes what there is, of either kind. */
+static void take_all(struct nst_lent *lent)
+{
+    while (take_one(lent, lent->dgram.sink, true))
+        ;
+    while (lent->dgram.end >= 0 && take_one(lent, lent->dgram.end, false))
+        ;
+}
+
+void nst_lent_dgram_catch_up(struct nst_lent *lent)
+{
+    if (lent->sock)
+        take_all(lent);
 }
 
 /* ---- To the program -------------------------------------------------------------------------- */
@@ -230,40 +231,63 @@ static int source_for(struct nst_lent *lent, const struct nst_ipc_sockname *name
     return err ? err : source->fd;
 }
 
-/* ---- Errors ---------------------------------------------------------------------------------- */
-
-/* From now on reads of the end see what they have not seen, rather than the first. */
-static void look_behind(int fd, bool on)
+/* What the end is called. */
+static struct nst_ipc_sockname end_name(const struct nst_lent *lent)
 {
-    const int offset = on ? 0 : -1;
+    struct nst_sock_info info = {0};
 
-    (void)setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+    nst_info(stack_of(lent), lent->sock, &info);
+    return (struct nst_ipc_sockname){.kind = NST_IPC_NAME_END,
+                                     .protocol = lent->protocol,
+                                     .token = lent->token,
+                                     .local = info.local,
+                                     .peer = info.peer};
 }
 
-/* Makes poll() say that there is an error, if the program's socket is connected and has sent
- * something since the last time. */
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+static int part(int fd)
+{
+    static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    return connect(fd, &nobody, sizeof nobody) == 0 ? 0 : -errno;
+}
+
+/* Sends the end something to leave unread, which it takes while it is connected with nobody. */
+static int send_to_end(const struct nst_lent *lent)
+{
+    const struct nst_ipc_sockname name = end_name(lent);
+    struct sockaddr_un end;
+    socklen_t len = nst_ipc_name_emit(&name, &end);
+    ssize_t sent = sendto(lent->dgram.sink, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL,
+                          (const struct sockaddr *)&end, len);
+
+    return sent < 0 ? -errno : 0;
+}
+
+/* Gives the program's socket an error, if it is connected. */
 static void raise_error(struct nst_lent *lent)
 {
-    const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     struct nst_lent_dgram *d = &lent->dgram;
 
-    while (d->end >= 0 && take_one(lent, d->end, false))
-        ;
-    if (d->end < 0 || !d->kept || connect(d->end, &nobody, sizeof nobody) != 0)
+    if (d->end < 0)
         return;
-    d->kept = false;
-    look_behind(d->end, true);
+    take_all(lent); /* or it would be lost */
+    if (part(d->end) == 0 && send_to_end(lent) == 0 && join(d->end, lent) == 0)
+        d->raised = part(d->end) == 0;
     (void)join(d->end, lent);
+}
+
+void nst_lent_dgram_was_told(struct nst_lent *lent)
+{
+    if (lent->dgram.raised)
+        lent->error = 0;
+    lent->dgram.raised = false;
 }
 
 void nst_lent_dgram_keep_errors(struct nst_lent *lent, bool on)
 {
-    struct nst_lent_dgram *d = &lent->dgram;
-
     (void)nst_setopt(stack_of(lent), lent->sock, NST_OPT_RECVERR, on);
-    d->errors = on;
-    if (d->end >= 0)
-        look_behind(d->end, on);
 }
 
 int64_t nst_lent_dgram_error(struct nst_lent *lent, struct nst_msg *msg)
@@ -335,14 +359,10 @@ void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready)
 
     if ((ready & (NST_READY_IN | NST_READY_ERR)) && !receive_all(lent))
         return;
-    if (ready & NST_READY_ERR && d->errors)
+    if (ready & NST_READY_ERR)
         raise_error(lent);
-    if (!(ready & NST_READY_OUT) || !d->held)
-        return;
-    while (take_one(lent, d->sink, true))
-        ;
-    while (d->end >= 0 && take_one(lent, d->end, false))
-        ;
+    if (ready & NST_READY_OUT && d->held)
+        take_all(lent);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -353,25 +373,17 @@ static void close_end(struct nst_lent *lent)
     if (lent->dgram.end >= 0)
         close(lent->dgram.end);
     lent->dgram.end = -1;
-    lent->dgram.kept = false;
+    lent->dgram.raised = false;
 }
 
 static int open_end(struct nst_lent *lent)
 {
-    struct nst_sock_info info = {0};
-
-    nst_info(stack_of(lent), lent->sock, &info);
-    const struct nst_ipc_sockname name = {.kind = NST_IPC_NAME_END,
-                                          .protocol = lent->protocol,
-                                          .token = lent->token,
-                                          .local = info.local,
-                                          .peer = info.peer};
+    const struct nst_ipc_sockname name = end_name(lent);
     int fd = open_towards(lent, &name);
     if (fd < 0)
         return fd;
     sources_free(lent);
     lent->dgram.end = fd;
-    look_behind(fd, lent->dgram.errors);
     return nst_loop_fd_add(lent->daemon->loop, &lent->dgram.end_fd, fd, NST_LOOP_IN);
 }
 

@@ -46,6 +46,8 @@ static const struct option options[] = {
     {IPPROTO_TCP, TCP_CORK, NST_OPT_CORK, FORM_BOOL},
     {IPPROTO_TCP, TCP_MAXSEG, NST_OPT_MAXSEG, FORM_NUMBER},
     {IPPROTO_TCP, TCP_DEFER_ACCEPT, NST_OPT_DEFER_ACCEPT, FORM_BOOL},
+    {IPPROTO_TCP, TCP_FASTOPEN, NST_OPT_FASTOPEN, FORM_NUMBER},
+    {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, NST_OPT_FASTOPEN_CONNECT, FORM_BOOL},
     {IPPROTO_TCP, TCP_QUICKACK, NST_OPT_QUICKACK, FORM_BOOL},
     {IPPROTO_TCP, TCP_KEEPIDLE, NST_OPT_KEEPIDLE, FORM_NUMBER},
     {IPPROTO_TCP, TCP_KEEPINTVL, NST_OPT_KEEPINTVL, FORM_NUMBER},
@@ -142,6 +144,8 @@ static int64_t forgiven(const struct option *o, int64_t number)
     case NST_OPT_SNDBUF:
     case NST_OPT_RCVBUF:
         return number < 0 ? INT32_MAX : number;
+    case NST_OPT_FASTOPEN:
+        return number > UINT16_MAX ? UINT16_MAX : number;
     default:
         return number;
     }
@@ -257,12 +261,6 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
             return -EINVAL;
         memcpy(name, value, nst_min(len, sizeof name - 1));
         return nst_set_congestion(stack_of(lent), lent->sock, name);
-    }
-    if (level == IPPROTO_TCP && option == TCP_NODELAY && stream) {
-        int err = read_int(value, len, &number);
-        if (!err)
-            lent->stream.nodelay = number;
-        return err;
     }
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* a port is free here as soon as nobody listens on it, whatever still ends */
@@ -434,6 +432,8 @@ static int take_error(struct nst_lent *lent)
     if (!err && lent->sock && lent->protocol != IPPROTO_TCP)
         (void)nst_getopt(stack_of(lent), lent->sock, NST_OPT_ERROR, &pending);
     lent->error = 0;
+    if (lent->protocol != IPPROTO_TCP)
+        lent->dgram.raised = false;
     return err ? err : (int)pending;
 }
 
@@ -446,10 +446,6 @@ static int get_special(struct nst_lent *lent, int level, int option, uint8_t *va
 
     if (level == IPPROTO_TCP && option == TCP_INFO && stream)
         return get_info(lent, value, len);
-    if (level == IPPROTO_TCP && option == TCP_NODELAY && stream) {
-        write_number(FORM_NUMBER, lent->stream.nodelay, value, len);
-        return 0;
-    }
     if (level == IPPROTO_TCP && option == TCP_CONGESTION && stream) {
         const char *algorithm = lent->sock ? nst_get_congestion(stack_of(lent), lent->sock) : NULL;
         strncpy(name, algorithm ? algorithm : "", sizeof name - 1);

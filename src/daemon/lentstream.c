@@ -10,6 +10,8 @@
  *               its end, and drains it once the connection is established, down to the last byte,
  *               the relay's sentinel. If that fails, it closes it with the filler unread, and keeps
  *               the error for SO_ERROR.
+ *               With TCP_FASTOPEN_CONNECT, to a server that is known to take data with the SYN, it
+ *               counts as established at once, and the first that the program writes is that data.
  *   listen()    The library lets the program's socket listen; the daemon connects an end for each
  *               finished handshake, named after the connection. When the program's queue is full,
  *               connections wait in the stack's, and that is the back-pressure which the peer sees.
@@ -194,7 +196,7 @@ static void decide(struct nst_lent *lent)
 
     if (lent->stream.relay.fd < 0 || lent->stream.over || nst_info(stack, lent->sock, &info) != 0)
         return;
-    if (info.state >= NST_TCP_ESTABLISHED)
+    if (info.state >= NST_TCP_ESTABLISHED || (lent->stream.early && info.state == NST_TCP_SYN_SENT))
         established(lent);
     else if (info.state == NST_TCP_CLOSED)
         fail(lent, nst_getopt(stack, lent->sock, NST_OPT_ERROR, &error) == 0 && error
@@ -248,14 +250,15 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
     }
     int err = is_spread(lent) ? nst_lent_spread_connect(lent, to)
                               : nst_connect(lent->queue->stack, lent->sock, to);
-    if (err != -EINPROGRESS)
+    if (err && err != -EINPROGRESS)
         return err;
+    lent->stream.early = err == 0;
     set_state(lent, NST_STREAM_CONNECTING);
     nst_loop_timer_after(lent->daemon->loop, &lent->stream.timer, PATIENCE_NS);
     int door = open_door(lent);
     if (door)
         fail(lent, door);
-    return door ? door : err;
+    return door ? door : -EINPROGRESS;
 }
 
 /* The end of whoever came in by the door: it must be the program. */

@@ -88,7 +88,8 @@ static int set_options(struct nst_queue *q)
                    {NST_STACK_TCP_FASTOPEN, c->fastopen},
                    {NST_STACK_TCP_MTU_PROBING, c->mtu_probing},
                    {NST_STACK_TCP_PACING, c->pacing},
-                   {NST_STACK_TCP_RECOVERY, c->recovery}};
+                   {NST_STACK_TCP_RECOVERY, c->recovery},
+                   {NST_STACK_TCP_METRICS, c->metrics}};
     int err = 0;
 
     for (size_t i = 0; i < NST_ARRAY_LEN(options) && !err; i++)

@@ -145,29 +145,39 @@ static int send_on(struct nst_relay *r)
         (void)nst_send_commit(stack_of(r), r->sock, got > 0 ? (size_t)got : 0, 0);
         if (got < 0)
             return (int)got;
+        r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
-    if (r->no_more && !r->fin_sent) {
-        r->fin_sent = true;
-        (void)nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR);
-    }
+    if (r->no_more && !r->fin_sent)
+        r->fin_sent = nst_shutdown(stack_of(r), r->sock, NST_SHUT_WR) != -ENOTCONN;
     return -EAGAIN;
 }
 
 /* ---- From the connection to the program ------------------------------------------------------ */
 
-/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
-static ssize_t deliver(struct nst_relay *r, const struct nst_slice *in, size_t n)
+/* The call for one piece spares the kernel reading a list of them, and most messages are one. */
+static ssize_t give(int fd, const struct nst_slice *in, size_t n)
 {
     struct iovec iov[SLICES];
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
-    size_t len = 0;
 
-    for (size_t i = 0; i < n; len += in[i++].len)
+    if (n == 1)
+        return send(fd, in->base, in->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (size_t i = 0; i < n; i++)
         iov[i] = (struct iovec){in[i].base, in[i].len};
-    ssize_t sent = sendmsg(r->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
+static ssize_t deliver(const struct nst_relay *r, const struct nst_slice *in, size_t n)
+{
+    size_t len = 0;
+    ssize_t sent = give(r->fd, in, n);
+
     if (sent >= 0)
         return sent;
+    for (size_t i = 0; i < n; i++)
+        len += in[i].len;
     return errno == EPIPE && !r->gone ? (ssize_t)len : -errno;
 }
 
@@ -210,6 +220,15 @@ static bool is_reset_after_end(const struct nst_relay *r)
            info.state == NST_TCP_CLOSED;
 }
 
+/* Whether the program has closed a connection that still waits for the first data (Fast Open). */
+static bool is_closed_unused(const struct nst_relay *r)
+{
+    struct nst_sock_info info;
+
+    return r->gone && nst_info(stack_of(r), r->sock, &info) == 0 &&
+           info.state == NST_TCP_SYN_SENT && info.tx_bytes == 0;
+}
+
 /* Whether the program has closed it and wants a reset for that. */
 static bool is_aborted(const struct nst_relay *r)
 {
@@ -230,6 +249,8 @@ static void carry(struct nst_relay *r)
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
+        finish(r, 0);
+    else if (is_closed_unused(r))
         finish(r, 0);
     else if (is_reset_after_end(r))
         finish(r, -EPIPE);

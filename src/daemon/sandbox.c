@@ -5,9 +5,10 @@
  * - no capability, in any set, and no way to get one (no_new_privs);
  * - private namespaces of files, IPC and host name, the first with an empty, read-only root, for
  *   who had the rights to make them; its network namespace is the lender's (lent.c);
- * - Landlock: no file is opened, made or removed, no TCP port bound or connected to;
- * - memory is never both writable and executable (MDWE); no core is dumped, no process of the same
- *   user may look inside;
+ * - Landlock (landlock.c): no file is opened, made or removed, no TCP port bound or connected to,
+ *   no UNIX socket of others spoken to, no other process signalled;
+ * - memory is never both writable and executable (MDWE); no core is dumped, no file grows, no
+ * process of the same user may look inside;
  * - a list of system calls. It is generated: the comments `syscall: NAME` beside the calls, in
  *   this directory, in io/ and in ipc/, are collected by tools/syscalls. What needs a closer look
  *   at its arguments is in `narrow`, what fails instead of ending the process in `refused`.
@@ -26,7 +27,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -38,17 +38,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/bytes.h"
+#include "daemon/landlock.h"
 #include "daemon/log.h"
 
 /* Newer than the headers of Debian 12. */
-#define MDWE                 65 /* PR_SET_MDWE, Linux 6.3 */
-#define MDWE_REFUSE          1
-#define LANDLOCK_TCP_BIND    1 /* LANDLOCK_ACCESS_NET_*, Linux 6.7 */
-#define LANDLOCK_TCP_CONNECT 2
+#define MDWE        65 /* PR_SET_MDWE, Linux 6.3 */
+#define MDWE_REFUSE 1
 
 /* ---- Capabilities and limits ------------------------------------------------------------- */
 
@@ -65,12 +65,27 @@ static int drop_capabilities(void)
                : 0;
 }
 
+/* Whether what we say goes to a file, which then grows. */
+static bool logs_to_file(void)
+{
+    struct stat st;
+
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+            return true;
+    return false;
+}
+
+/* A file that grows all the same fails (EFBIG) rather than that it ends the process. */
 static void set_limits(void)
 {
     const struct rlimit zero = {0, 0};
 
     (void)setrlimit(RLIMIT_CORE, &zero);
     (void)setrlimit(RLIMIT_NPROC, &zero);
+    if (!logs_to_file())
+        (void)setrlimit(RLIMIT_FSIZE, &zero);
+    signal(SIGXFSZ, SIG_IGN);
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (prctl(MDWE, MDWE_REFUSE, 0, 0, 0) != 0)
         nst_log(NST_UP_LOG_DEBUG, "sandbox: the kernel doesn't know MDWE");
@@ -104,33 +119,13 @@ static int empty_root(void)
     return 0;
 }
 
-/* Nothing is allowed: the rule set has no rule. */
-static int landlock(void)
-{
-    struct {
-        __u64 fs, net;
-    } none = {.fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-
-    if (abi < 0)
-        return -errno;
-    if (abi >= 4)
-        none.net = LANDLOCK_TCP_BIND | LANDLOCK_TCP_CONNECT;
-    size_t len = abi >= 4 ? sizeof none : sizeof none.fs;
-    int fd = (int)syscall(SYS_landlock_create_ruleset, &none, len, 0);
-    if (fd < 0)
-        return -errno;
-    int err = syscall(SYS_landlock_restrict_self, fd, 0) != 0 ? -errno : 0;
-    close(fd);
-    return err;
-}
-
 /* ---- System calls ------------------------------------------------------------------------ */
 
 /* And what libc does by itself: memory, streams, signals, the end. */
-/* syscall: brk mmap munmap mremap */
+/* syscall: brk munmap */
+/* syscall: mmap mremap (for much memory at once, where malloc sees fit) */
 /* syscall: newfstatat */
-/* syscall: rt_sigprocmask rt_sigreturn restart_syscall */
+/* syscall: rt_sigprocmask */
 /* syscall: exit_group */
 static const char *const allowed[] = {
 #define SYSCALL(name) #name,
@@ -226,7 +221,7 @@ static int restrict_calls(pid_t child)
     return err;
 }
 
-int nst_sandbox_enter(struct nst_fault *fault)
+int nst_sandbox_enter(pid_t child, struct nst_fault *fault)
 {
     int err;
 
@@ -235,7 +230,7 @@ int nst_sandbox_enter(struct nst_fault *fault)
         nst_log(NST_UP_LOG_DEBUG, "sandbox: no private namespaces: %s", strerror(-err));
     if ((err = drop_capabilities()))
         return nst_fault_system(fault, err, "cannot give up the rights that are left");
-    if ((err = landlock()))
+    if ((err = nst_landlock_enter(child != 0)))
         nst_log(NST_UP_LOG_DEBUG, "sandbox: no Landlock: %s", strerror(-err));
     return 0;
 }

@@ -269,6 +269,18 @@ static const char *set_mtu_probing(struct nst_settings *s, const char *value)
     return NULL;
 }
 
+static const char *set_metrics(struct nst_settings *s, const char *value)
+{
+    static const struct word modes[] = {
+        {"off", 0}, {"path", NST_TCP_METRICS_PATH}, {"all", NST_TCP_METRICS_ALL}};
+    int mode;
+
+    if (!parse_word(modes, NST_ARRAY_LEN(modes), value, &mode))
+        return "off, path or all";
+    s->config->metrics = (uint8_t)mode;
+    return NULL;
+}
+
 /* Several, with commas between them. */
 static const char *set_recovery(struct nst_settings *s, const char *value)
 {
@@ -648,6 +660,8 @@ const struct nst_setting nst_settings_table[] = {
      .help = "find out what the path carries, RFC 4821 (default: off)"},
     {FLAG("recovery", "METHOD,..."), KEY("TCP", "Recovery"), .set = set_recovery,
      .help = "of rack, tlp, prr, frto and undo, or none (default: all)"},
+    {FLAG("metrics", "off|path|all"), KEY("TCP", "Metrics"), .set = set_metrics,
+     .help = "what connections learn from earlier ones, RFC 9040 (default: path)"},
     {SWITCH("services", "yes"), KEY("Netstack", "Services"), .set = set_services,
      .help = "offer echo 7, discard 9, daytime 13 and chargen 19"},
     {FLAG("congestion", "cubic|reno|bbr"), KEY("Netstack", "CongestionControl"),

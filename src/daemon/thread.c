@@ -34,7 +34,7 @@ static void gate_idle(void *arg)
 {
     struct gate *g = arg;
 
-    /* syscall: futex */
+    /* syscall: futex (several queues) */
     pthread_mutex_lock(&g->lock);
     g->turning = false;
     if (g->awaited)
@@ -168,7 +168,7 @@ static void *run(void *arg)
     if (q->thread->err)
         nst_loop_wake_send(&q->thread->call);
     /* What libc does at the end of a thread: */
-    /* syscall: madvise exit */
+    /* syscall: madvise exit (several queues) */
     return NULL;
 }
 

@@ -434,7 +434,8 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
         return err;
     if (nst_addr_is_set(&d->config.ping))
         start_ping(d);
-    if ((d->config.sandbox && (err = nst_sandbox_enter(fault))) || (err = run_queues(d, fault)) ||
+    if ((d->config.sandbox && (err = nst_sandbox_enter(d->ping_pid, fault))) ||
+        (err = run_queues(d, fault)) ||
         (d->config.sandbox && (err = nst_sandbox_close(d->ping_pid, fault))))
         return err;
     nst_queues_leave(d);

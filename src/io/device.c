@@ -77,6 +77,13 @@ void nst_device_losses(const struct nst_device *device, uint64_t *no_memory, uin
     *refused = device->refused;
 }
 
+uint64_t nst_device_overruns(struct nst_device *device)
+{
+    if (device->kind == NST_DEVICE_PACKET)
+        device->overruns += nst_device_packet_overruns(device);
+    return device->overruns;
+}
+
 /* ---- The virtio-net header ------------------------------------------------------------------- */
 
 static const uint8_t gso_types[] = {

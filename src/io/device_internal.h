@@ -10,7 +10,7 @@ struct nst_device {
     bool header; /* each frame stands behind a virtio-net header */
     uint32_t offloads;
     char name[NST_LINK_NAME_MAX];
-    uint64_t no_memory, refused;
+    uint64_t no_memory, refused, overruns;
 };
 
 /* All that a virtio-net header can ask for on the way out. */
@@ -20,5 +20,8 @@ struct nst_device {
  * an error is closed by the caller. 0 or -errno. */
 int nst_device_open_tun(struct nst_device *d, const struct nst_device_config *config);
 int nst_device_open_packet(struct nst_device *d, const struct nst_device_config *config);
+
+/* What the packet socket's buffer had no room for since the last time. */
+uint64_t nst_device_packet_overruns(const struct nst_device *d);
 
 #endif

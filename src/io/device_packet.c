@@ -124,3 +124,13 @@ int nst_device_open_packet(struct nst_device *d, const struct nst_device_config 
     d->offloads = config->plain ? 0 : NST_DEVICE_OFFLOADS;
     return attach(d->fd, config);
 }
+
+/* The kernel counts anew after each answer. */
+uint64_t nst_device_packet_overruns(const struct nst_device *d)
+{
+    struct tpacket_stats stats;
+    socklen_t len = sizeof stats;
+
+    /* syscall: getsockopt */
+    return getsockopt(d->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) == 0 ? stats.tp_drops : 0;
+}

@@ -169,7 +169,7 @@ uint64_t nst_loop_clock(void)
 {
     struct timespec now;
 
-    /* syscall: clock_gettime */
+    /* syscall: clock_gettime (where there is no vDSO) */
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * NST_LOOP_SECOND + (uint64_t)now.tv_nsec;
 }

@@ -23,7 +23,7 @@ static_assert(NST_LOOP_EDGE == EPOLLET, "EDGE");
 
 int nst_loop_poller_init(struct nst_loop_poller *poller)
 {
-    /* syscall: epoll_create1 */
+    /* syscall: epoll_create1 (somebody closed what is watched) */
     *poller = (struct nst_loop_poller){.fd = epoll_create1(EPOLL_CLOEXEC)};
     return poller->fd < 0 ? -errno : 0;
 }
@@ -71,7 +71,7 @@ static int wait_for_events(struct nst_loop_poller *poller, struct epoll_event *e
             return n;
         poller->coarse = true;
     }
-    /* syscall: epoll_wait */
+    /* syscall: epoll_wait (before Linux 5.11) */
     return epoll_wait(poller->fd, events, NST_LOOP_BATCH, to_msec(timeout_ns));
 }
 

@@ -178,11 +178,6 @@ ssize_t nst_ipc_datagram_take(int fd, struct msghdr *msg)
     return receive_bare(fd, msg, 0);
 }
 
-ssize_t nst_ipc_datagram_peek(int fd, struct msghdr *msg)
-{
-    return receive_bare(fd, msg, MSG_PEEK);
-}
-
 int nst_ipc_stream_marked(int fd)
 {
     char byte;
@@ -206,7 +201,6 @@ int nst_ipc_stream_mark(int fd)
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     int ends[2];
 
-    /* syscall: pipe2 */
     if (pipe2(ends, O_CLOEXEC) != 0)
         return -errno;
     attach(&msg, &rights, ends[0]);

@@ -55,9 +55,6 @@ ssize_t nst_ipc_stream_recv(int fd, struct iovec *iov, size_t n, int flags);
  * along; `msg` has no room for control messages. Bytes or -errno. */
 ssize_t nst_ipc_datagram_take(int fd, struct msghdr *msg);
 
-/* The same with one that stays: the first, or with SO_PEEK_OFF the next. */
-ssize_t nst_ipc_datagram_peek(int fd, struct msghdr *msg);
-
 /* Whether the next byte of a stream socket came with a descriptor, which is got rid of: the mark of
  * a byte that no program sent. -EAGAIN without a byte, or -errno. */
 int nst_ipc_stream_marked(int fd);

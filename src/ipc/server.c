@@ -47,8 +47,7 @@ struct nst_ipc_server {
 
 static bool is_owner(const struct nst_ipc_server *server, uid_t uid)
 {
-    /* syscall: geteuid */
-    return uid == 0 || uid == geteuid() || uid == server->owner;
+    return uid == 0 || uid == server->owner;
 }
 
 /* ---- Ending ---- */
@@ -447,7 +446,6 @@ int nst_ipc_server_new(struct nst_ipc_server **out, struct nst_loop *loop,
     server->source = (struct nst_loop_fd){.fn = on_accept, .arg = server, .budget = ACCEPT_BUDGET};
     server->reap = (struct nst_loop_task){.fn = on_reap, .arg = server};
     server->hello = json_pack("{s:s, s:s, s:i}", "name", config->name, "version", config->version,
-                              /* syscall: getpid */
                               "pid", (int)getpid());
     int err = server->hello ? nst_ipc_listen(&server->listener, config->name, why) : -ENOMEM;
     if (!err && (err = start(server)) != 0)

@@ -39,7 +39,7 @@ struct nst_ipc_ops {
 struct nst_ipc_server_config {
     const char *name;    /* of the instance: see nst_ipc_name() */
     const char *version; /* of the program, for HELLO */
-    uid_t owner;         /* who may do everything, beside root and the daemon's own user */
+    uid_t owner;         /* who may do everything, beside root */
     const struct nst_ipc_ops *ops;
     void *ctx;
 };
@@ -71,7 +71,7 @@ void nst_ipc_server_stats(const struct nst_ipc_server *server, struct nst_ipc_se
 /* Who it is, as the kernel says: SO_PEERCRED, from the time of connect(). */
 const struct ucred *nst_ipc_peer_cred(const struct nst_ipc_peer *peer);
 
-/* Whether it may do everything: root, the user that the daemon runs as, or the configured owner. */
+/* Whether it may do everything: root, or the configured owner. */
 bool nst_ipc_peer_is_owner(const struct nst_ipc_peer *peer);
 
 /* A pointer of the daemon's, NULL at first. */

@@ -41,7 +41,7 @@ uint32_t nst_pd_readiness(const struct nst_pd_host *host, const struct nst_pd_fi
     const struct nst_socket *s = nst_pd_core_socket(host, file);
     if (s->type != NST_SOCK_STREAM)
         return datagram_readiness(s);
-    return is_fresh(s) ? NST_READY_OUT | NST_READY_HUP : nst_stream_readiness(s);
+    return is_fresh(s) ? NST_READY_OUT | NST_READY_HUP : nst_sock_kind(s)->readiness(s);
 }
 
 /* The bits of poll() and epoll are the same numbers. */

@@ -88,6 +88,21 @@ static void set_fastopen(struct nst_tcp_config *c, const struct values *v)
     c->fastopen = (uint16_t)v->n[0];
 }
 
+static void set_metrics(struct nst_tcp_config *c, uint8_t mode, bool on)
+{
+    c->metrics = (uint8_t)(on ? c->metrics | mode : c->metrics & ~mode);
+}
+
+static void set_no_metrics(struct nst_tcp_config *c, const struct values *v)
+{
+    set_metrics(c, NST_TCP_METRICS_PATH, !v->n[0]);
+}
+
+static void set_no_ssthresh(struct nst_tcp_config *c, const struct values *v)
+{
+    set_metrics(c, NST_TCP_METRICS_SSTHRESH, !v->n[0]);
+}
+
 static const struct {
     const char *file;
     int values;
@@ -102,6 +117,8 @@ static const struct {
     {"tcp_ecn", 1, NST_TCP_ECN_ACCEPT, set_ecn},
     {"tcp_mtu_probing", 1, NST_TCP_MTU_PROBING_ALWAYS, set_mtu_probing},
     {"tcp_fastopen", 1, UINT16_MAX, set_fastopen},
+    {"tcp_no_metrics_save", 1, 1, set_no_metrics},
+    {"tcp_no_ssthresh_metrics_save", 1, 1, set_no_ssthresh},
     {"tcp_syn_retries", 1, UINT8_MAX, set_syn_retries},
     {"tcp_synack_retries", 1, UINT8_MAX, set_synack_retries},
     {"tcp_retries1", 1, UINT8_MAX, set_retries1},

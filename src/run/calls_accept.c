@@ -92,7 +92,7 @@ static void hand_over_take(struct nst_run_call *call, int fd, bool cloexec)
     struct nst_run_supervisor *supervisor = call->supervisor;
     struct nst_ipc_token listener = call->name.token;
     pid_t tid = call->tid;
-    int err = nst_client_accepted(fd, (struct sockaddr *)&addr, &len);
+    int err = nst_client_accepted(fd, call->fd, (struct sockaddr *)&addr, &len);
 
     if (!err && call->args[1])
         err = nst_run_call_put_name(call, call->args[1], call->args[2], &addr, len);

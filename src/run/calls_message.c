@@ -4,15 +4,18 @@
  * A stream needs no help: bytes have no addresses, so the kernel does the call. (What it would do
  * with an address to send to differs: AF_UNIX refuses, TCP looks away. So do we.) Datagrams are
  * copied out of or into the caller's memory, and client/local.h translates addresses and control
- * messages on the way. To send a datagram twice or to lose one, when a signal ends a call at the
- * wrong moment, is within what UDP promises. */
+ * messages on the way. With MSG_FASTOPEN sending begins with what connect() does. To send a
+ * datagram twice or to lose one, when a signal ends a call at the wrong moment, is within what UDP
+ * promises. */
 #include "run/supervisor.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -149,16 +152,73 @@ static void finish_sending(struct nst_run_call *call, ssize_t n, int flags, nst_
         syscall(SYS_tkill, tid, SIGPIPE);
 }
 
+/* ---- Sending that connects (Fast Open) ---------------------------------------------------- */
+
+static bool connects(const struct nst_run_call *call, int flags)
+{
+    return is_stream(call) && flags & MSG_FASTOPEN && call->name.kind == NST_IPC_NAME_PROGRAM;
+}
+
+/* From the start, with a socket that is connected now. */
+static void on_connected(struct nst_client_request *r)
+{
+    struct nst_run_call *call = nst_run_call_of(r);
+    int err = r->result ? r->result : nst_client_identify(call->fd, &call->name);
+
+    if (err || call->name.kind != NST_IPC_NAME_END)
+        nst_run_call_return(call, err ? err : -ENOTCONN);
+    else if (call->nr == SYS_sendto)
+        nst_run_sendto(call);
+    else
+        nst_run_sendmsg(call);
+}
+
+/* If it could not be set, the socket is connecting already. */
+static void on_option_set(struct nst_client_request *r)
+{
+    r->op = NST_CLIENT_CONNECT;
+    nst_run_call_ask(nst_run_call_of(r), on_connected);
+}
+
+/* Connects so that the SYN waits for the data, if the server is known to take it, or else until the
+ * connection is established. */
+static void connect_first(struct nst_run_call *call, const struct msghdr *there, int flags)
+{
+    struct nst_client_request *r = &call->request;
+    const int on = 1;
+    int err = nst_run_call_get_name(call, (uintptr_t)there->msg_name, there->msg_namelen, &r->addr);
+
+    r->op = NST_CLIENT_SETSOCKOPT;
+    r->addrlen = there->msg_namelen;
+    r->nonblock = !may_wait(call, flags);
+    r->level = IPPROTO_TCP;
+    r->option = TCP_FASTOPEN_CONNECT;
+    r->value_len = sizeof on;
+    memcpy(r->value, &on, sizeof on);
+    if (err)
+        nst_run_call_return(call, err);
+    else if (nst_run_is_for_host(call))
+        nst_run_pass_to_host(call);
+    else
+        nst_run_call_ask(call, on_option_set);
+}
+
+/* ---- Sending, again ----------------------------------------------------------------------- */
+
 void nst_run_sendto(struct nst_run_call *call)
 {
     struct message *m = &work.message;
     int flags = (int)call->args[3];
 
+    if (nst_run_divert(call, call->args[4], call->args[5], nst_run_sendto))
+        return;
     make_message(call, m);
     m->there.msg_name = (void *)(uintptr_t)call->args[4];
     m->there.msg_namelen = (socklen_t)call->args[5];
     if (call->args[5] > sizeof(struct sockaddr_storage))
         nst_run_call_return(call, -EINVAL);
+    else if (connects(call, flags))
+        connect_first(call, &m->there, flags);
     else
         finish_sending(call,
                        is_stream(call) ? send_stream(call, flags) : send_datagram(call, flags),
@@ -172,9 +232,11 @@ void nst_run_sendmsg(struct nst_run_call *call)
 
     if (err)
         nst_run_call_return(call, err);
+    else if (there->msg_name && connects(call, flags))
+        connect_first(call, there, flags);
     else if (is_stream(call) && !there->msg_name && !there->msg_controllen)
         nst_run_call_continue(call);
-    else
+    else if (!nst_run_divert(call, (uintptr_t)there->msg_name, there->msg_namelen, nst_run_sendmsg))
         finish_sending(call,
                        is_stream(call) ? send_stream(call, flags) : send_datagram(call, flags),
                        flags, nst_run_sendmsg);
@@ -237,6 +299,16 @@ static void finish_receiving(struct nst_run_call *call, ssize_t n, int flags,
         nst_run_call_return(call, n);
 }
 
+/* Asks for the first of the queue of errors; a stream keeps none. */
+static void receive_error(struct nst_run_call *call, nst_client_done *done)
+{
+    call->request.op = NST_CLIENT_ERROR;
+    if (is_stream(call))
+        nst_run_call_return(call, -EAGAIN);
+    else
+        nst_run_call_ask(call, done);
+}
+
 /* Lets the kernel receive from a stream, and write no name of AF_UNIX' where TCP would write none:
  * the room for it, of which the length stands at `room_at`, is nothing. (How long the name would
  * have been it tells all the same. To receive here instead would be to lose bytes when a signal
@@ -254,11 +326,37 @@ static void receive_nameless(struct nst_run_call *call, uint64_t room_at)
         nst_run_call_continue(call);
 }
 
+/* Copies what came back, and where it had been going, as recvfrom() does. */
+static ssize_t write_bare_error(struct nst_run_call *call, const struct nst_client_request *r)
+{
+    struct message *m = &work.message;
+
+    make_message(call, m);
+    size_t len = r->value_len < m->total ? r->value_len : m->total;
+    if (!nst_run_call_stands(call))
+        return -EINTR;
+    int err = nst_run_target_scatter(call->tid, m->iov, m->there.msg_iovlen, r->value, len);
+    if (!err && call->args[4])
+        err = nst_run_call_put_name(call, call->args[4], call->args[5], &r->addr, r->addrlen);
+    return err ? err : (ssize_t)len;
+}
+
+static void on_bare_error(struct nst_client_request *r)
+{
+    struct nst_run_call *call = nst_run_call_of(r);
+
+    nst_run_call_return(call, r->result ? r->result : write_bare_error(call, r));
+}
+
 void nst_run_recvfrom(struct nst_run_call *call)
 {
     struct msghdr *there = &work.message.there;
     int flags = (int)call->args[3];
 
+    if (flags & MSG_ERRQUEUE) {
+        receive_error(call, on_bare_error);
+        return;
+    }
     if (is_stream(call)) {
         receive_nameless(call, call->args[5]);
         return;
@@ -315,12 +413,11 @@ void nst_run_recvmsg(struct nst_run_call *call)
 {
     int flags = (int)call->args[2], err = read_message(call, call->args[1], &work.message);
 
-    if (!err && !is_stream(call) && flags & MSG_ERRQUEUE) {
-        call->request.op = NST_CLIENT_ERROR;
-        nst_run_call_ask(call, on_error);
+    if (!err && flags & MSG_ERRQUEUE) {
+        receive_error(call, on_error);
         return;
     }
-    if (!err && is_stream(call) && !(flags & MSG_ERRQUEUE)) {
+    if (!err && is_stream(call)) {
         if (work.message.there.msg_name)
             receive_nameless(call, call->args[1] + offsetof(struct msghdr, msg_namelen));
         else
@@ -384,9 +481,13 @@ static ssize_t move_all(const struct nst_run_call *call,
 
 void nst_run_sendmmsg(struct nst_run_call *call)
 {
+    const struct msghdr *first = &work.message.there;
+
     if (is_stream(call))
         nst_run_call_continue(call);
-    else
+    else if (call->args[2] == 0 || read_message(call, nth(call, 0), &work.message) != 0 ||
+             !nst_run_divert(call, (uintptr_t)first->msg_name, first->msg_namelen,
+                             nst_run_sendmmsg))
         finish_sending(call, move_all(call, send_nth), (int)call->args[3], nst_run_sendmmsg);
 }
 

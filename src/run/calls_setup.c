@@ -1,4 +1,5 @@
 /* Calls that set a socket up or ask about it: most are one question to the daemon. */
+#include "client/hints.h"
 #include "run/supervisor.h"
 
 #include <errno.h>
@@ -127,6 +128,12 @@ void nst_run_getpeername(struct nst_run_call *call)
 
 /* ---- Options ------------------------------------------------------------------------------ */
 
+static bool is_hint(const struct nst_run_call *call)
+{
+    return call->name.protocol == IPPROTO_TCP &&
+           nst_client_is_hint((int)call->args[1], (int)call->args[2]);
+}
+
 void nst_run_setsockopt(struct nst_run_call *call)
 {
     struct nst_client_request *r = &call->request;
@@ -141,14 +148,15 @@ void nst_run_setsockopt(struct nst_run_call *call)
         err = nst_run_target_read(call->tid, r->value, call->args[3], r->value_len);
     if (err)
         nst_run_call_return(call, err);
+    else if (is_hint(call))
+        nst_run_call_return(call, nst_client_set_hint(call->fd, r->option, r->value, r->value_len));
     else
         nst_run_call_ask(call, on_done);
 }
 
-static void on_option(struct nst_client_request *r)
+static void return_option(struct nst_run_call *call, int err)
 {
-    struct nst_run_call *call = nst_run_call_of(r);
-    int err = r->result;
+    const struct nst_client_request *r = &call->request;
 
     if (!err &&
         (!nst_run_call_stands(call) ||
@@ -156,6 +164,11 @@ static void on_option(struct nst_client_request *r)
          nst_run_target_write(call->tid, call->args[4], &r->value_len, sizeof r->value_len) != 0))
         err = -EFAULT;
     nst_run_call_return(call, err);
+}
+
+static void on_option(struct nst_client_request *r)
+{
+    return_option(nst_run_call_of(r), r->result);
 }
 
 void nst_run_getsockopt(struct nst_run_call *call)
@@ -167,11 +180,11 @@ void nst_run_getsockopt(struct nst_run_call *call)
     r->op = NST_CLIENT_GETSOCKOPT;
     r->level = (int)call->args[1];
     r->option = (int)call->args[2];
-    r->value_len = room < NST_CLIENT_VALUE_MAX ? (socklen_t)room : NST_CLIENT_VALUE_MAX;
-    if (!err && room < 0)
-        err = -EINVAL;
+    r->value_len = (socklen_t)room;
     if (err)
         nst_run_call_return(call, err);
+    else if (is_hint(call))
+        return_option(call, nst_client_get_hint(call->fd, r->option, r->value, &r->value_len));
     else
         nst_run_call_ask(call, on_option);
 }

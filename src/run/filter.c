@@ -41,12 +41,14 @@
 #define OFFSET_ARCH       ((uint32_t)offsetof(struct seccomp_data, arch))
 #define REFUSE(err)       (SECCOMP_RET_ERRNO | (uint32_t)(err))
 #define SHIM_ARGUMENT     5
+#define FLAGS_ARGUMENT    3 /* of both of these: */
 #define ADDRESS_ARGUMENT  4 /* of sendto() and recvfrom() */
 
 /* When a call is trapped. */
 enum rule {
     UNLESS_SHIM,  /* always, but for the shim's own */
     WITH_ADDRESS, /* if argument 4 is an address: six arguments, so the shim takes another way */
+    RECEIVE,      /* the same, or if it is about the queue of errors */
     INTERFACE,    /* if it asks about an interface */
     OPTION,       /* unless it is a mere hint, or the shim's */
     SOCKET,       /* by family and type */
@@ -56,12 +58,12 @@ static const struct {
     uint32_t nr;
     enum rule rule;
 } RULES[] = {
-    {SYS_socket, SOCKET},         {SYS_connect, UNLESS_SHIM},     {SYS_bind, UNLESS_SHIM},
-    {SYS_listen, UNLESS_SHIM},    {SYS_ioctl, INTERFACE},         {SYS_accept, UNLESS_SHIM},
-    {SYS_accept4, UNLESS_SHIM},   {SYS_getsockname, UNLESS_SHIM}, {SYS_getpeername, UNLESS_SHIM},
-    {SYS_setsockopt, OPTION},     {SYS_getsockopt, UNLESS_SHIM},  {SYS_sendto, WITH_ADDRESS},
-    {SYS_recvfrom, WITH_ADDRESS}, {SYS_sendmsg, UNLESS_SHIM},     {SYS_recvmsg, UNLESS_SHIM},
-    {SYS_sendmmsg, UNLESS_SHIM},  {SYS_recvmmsg, UNLESS_SHIM},
+    {SYS_socket, SOCKET},        {SYS_connect, UNLESS_SHIM},     {SYS_bind, UNLESS_SHIM},
+    {SYS_listen, UNLESS_SHIM},   {SYS_ioctl, INTERFACE},         {SYS_accept, UNLESS_SHIM},
+    {SYS_accept4, UNLESS_SHIM},  {SYS_getsockname, UNLESS_SHIM}, {SYS_getpeername, UNLESS_SHIM},
+    {SYS_setsockopt, OPTION},    {SYS_getsockopt, UNLESS_SHIM},  {SYS_sendto, WITH_ADDRESS},
+    {SYS_recvfrom, RECEIVE},     {SYS_sendmsg, UNLESS_SHIM},     {SYS_recvmsg, UNLESS_SHIM},
+    {SYS_sendmmsg, UNLESS_SHIM}, {SYS_recvmmsg, UNLESS_SHIM},
 };
 
 /* ---- Writing instructions ---------------------------------------------------------------- */
@@ -138,15 +140,21 @@ static void ret_trap_with_address(struct nst_run_filter *f)
     ret(f, SECCOMP_RET_USER_NOTIF);
 }
 
-/* Options that ask for what a stack in the daemon does anyway: set, with no trap for them. Servers
- * set them for each request. */
+static void ret_trap_receive(struct nst_run_filter *f)
+{
+    load_arg(f, FLAGS_ARGUMENT, false);
+    push(f, BPF_JMP | BPF_JSET | BPF_K, MSG_ERRQUEUE, 0, 1);
+    ret(f, SECCOMP_RET_USER_NOTIF);
+    ret_trap_with_address(f);
+}
+
+/* An option that asks for what the stack does anyway, and that the kernel forgets by itself: set,
+ * with no trap for it. Servers set it for each request. */
 static void ret_hints(struct nst_run_filter *f)
 {
     load_arg(f, 1, false);
     size_t tcp = begin_block(f, IPPROTO_TCP);
     load_arg(f, 2, false);
-    ret_if(f, TCP_NODELAY, REFUSE(0));
-    ret_if(f, TCP_CORK, REFUSE(0));
     ret_if(f, TCP_QUICKACK, REFUSE(0));
     end_block(f, tcp);
 }
@@ -191,6 +199,9 @@ static void push_rule(struct nst_run_filter *f, uint32_t nr, enum rule rule)
         break;
     case WITH_ADDRESS:
         ret_trap_with_address(f);
+        break;
+    case RECEIVE:
+        ret_trap_receive(f);
         break;
     case INTERFACE:
         ret_interface(f);

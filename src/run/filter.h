@@ -17,6 +17,9 @@
  * docs/adr/0007-run.md. */
 #define NST_RUN_MAGIC UINT64_C(0x6e65747374616b31)
 
+/* A variable of the environment: set, it tells the shim of --host-loopback. */
+#define NST_RUN_HOST_LOOPBACK "NETSTACK_RUN_HOST_LOOPBACK"
+
 #define NST_RUN_FILTER_MAX 256
 
 struct nst_run_filter {

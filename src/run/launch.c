@@ -155,14 +155,17 @@ static void enter_place(const struct nst_run_launch *launch)
         nst_run_fail(0, "%s", why);
 }
 
-static int preload(const char *shim)
+static int preload(const struct nst_run_launch *launch)
 {
     const char *others = getenv("LD_PRELOAD");
     char *all = NULL;
 
-    if (!shim)
+    if (!launch->shim)
         return 0;
-    if (asprintf(&all, "%s%s%s", shim, others && *others ? ":" : "", others ? others : "") < 0)
+    if (launch->host_loopback && setenv(NST_RUN_HOST_LOOPBACK, "1", 1) != 0)
+        return -ENOMEM;
+    if (asprintf(&all, "%s%s%s", launch->shim, others && *others ? ":" : "", others ? others : "") <
+        0)
         return -ENOMEM;
     int err = setenv("LD_PRELOAD", all, 1);
     free(all);
@@ -176,7 +179,7 @@ int nst_run_launch(const struct nst_run_launch *launch)
     if (door < 0)
         return nst_run_fail(NST_RUN_FAILED, "cannot start a supervisor: %s", strerror(-door));
     enter_place(launch);
-    if (preload(launch->shim) != 0)
+    if (preload(launch) != 0)
         return nst_run_fail(NST_RUN_FAILED, "no memory");
     if ((status = give_listener(door)) != 0)
         return status;

@@ -6,12 +6,15 @@
  * time (client/local.h), so fork, dup, exec and threads can't confuse it, and a program that does
  * without it misses nothing but time. What it can't answer it leaves to the trap: syscall() without
  * the magic argument. */
+#include "client/hints.h"
 #include "client/local.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* The functions stand in front of libc's of these names. They bear others here, since libc's
  * headers declare theirs with attributes and argument types (transparent unions) that only get in
@@ -21,8 +24,12 @@
 int shim_getsockname(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getsockname");
 int shim_getpeername(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getpeername");
 int shim_getsockopt(int, int, int, void *, socklen_t *) IN_FRONT_OF("getsockopt");
+int shim_setsockopt(int, int, int, const void *, socklen_t) IN_FRONT_OF("setsockopt");
 int shim_accept(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("accept");
 int shim_accept4(int, struct sockaddr *, socklen_t *, int) IN_FRONT_OF("accept4");
+ssize_t shim_send(int, const void *, size_t, int) IN_FRONT_OF("send");
+ssize_t shim_recv(int, void *, size_t, int) IN_FRONT_OF("recv");
+ssize_t shim_recv_chk(int, void *, size_t, size_t, int) IN_FRONT_OF("__recv_chk");
 ssize_t shim_sendto(int, const void *, size_t, int, const struct sockaddr *, socklen_t)
     IN_FRONT_OF("sendto");
 ssize_t shim_recvfrom(int, void *, size_t, int, struct sockaddr *, socklen_t *)
@@ -79,9 +86,27 @@ int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
     return (int)finish(nst_client_getpeername(fd, addr, len));
 }
 
+/* Whether it is a hint, and of a stream of ours. */
+static bool is_hint(int fd, int level, int option)
+{
+    struct nst_ipc_sockname name;
+
+    return nst_client_is_hint(level, option) && nst_client_identify(fd, &name) == 0 &&
+           name.protocol == IPPROTO_TCP;
+}
+
+int shim_setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+    if (is_hint(fd, level, option))
+        return (int)finish(nst_client_set_hint(fd, option, value, len));
+    return (int)syscall(SYS_setsockopt, fd, level, option, value, len);
+}
+
 /* Those whose answers are in the name or in the kernel's socket. */
 int shim_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
 {
+    if (is_hint(fd, level, option))
+        return (int)finish(nst_client_get_hint(fd, option, value, len));
     if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
         return nst_run_getsockopt(fd, level, option, value, len);
     return (int)syscall(SYS_getsockopt, fd, level, option, value, len);
@@ -99,7 +124,7 @@ int shim_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
     WAITING(accepted, NST_RUN_PASS(SYS_accept4, fd, NULL, NULL, flags, 0));
     if (accepted < 0)
         return -1;
-    int err = nst_client_accepted((int)accepted, addr, len);
+    int err = nst_client_accepted((int)accepted, fd, addr, len);
     if (err) {
         close((int)accepted);
         return (int)finish(err);
@@ -112,12 +137,76 @@ int shim_accept(int fd, struct sockaddr *addr, socklen_t *len)
     return shim_accept4(fd, addr, len, 0);
 }
 
-/* ---- Messages ----------------------------------------------------------------------------- */
+/* ---- Data without an address -------------------------------------------------------------- */
 
-static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
+/* The kernel's result: -1 with errno. What was told of a datagram socket is put into the words of
+ * the network. */
+static ssize_t in_our_words(int fd, ssize_t result)
+{
+    struct nst_ipc_sockname name;
+
+    if (result < 0 && errno == ECONNRESET) {
+        bool ours = nst_client_identify(fd, &name) == 0;
+        errno = ours && name.protocol != IPPROTO_TCP ? ECONNREFUSED : ECONNRESET;
+    }
+    return result;
+}
+
+ssize_t shim_send(int fd, const void *data, size_t len, int flags)
 {
     ssize_t n;
 
+    WAITING(n, syscall(SYS_sendto, fd, data, len, flags, NULL, 0));
+    return in_our_words(fd, n);
+}
+
+ssize_t shim_recv(int fd, void *data, size_t len, int flags)
+{
+    ssize_t n;
+
+    WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, NULL, NULL));
+    return in_our_words(fd, n);
+}
+
+ssize_t shim_recv_chk(int fd, void *data, size_t len, size_t room, int flags)
+{
+    if (len > room)
+        __builtin_trap();
+    return shim_recv(fd, data, len, flags);
+}
+
+/* ---- Messages ----------------------------------------------------------------------------- */
+
+/* Whether 127.0.0.0/8 is the host's: then the supervisor has to see who sends there first. */
+static bool host_loopback;
+
+__attribute__((constructor)) static void ask_environment(void)
+{
+    host_loopback = getenv(NST_RUN_HOST_LOOPBACK) != NULL;
+}
+
+static bool may_be_for_host(int fd, const struct msghdr *msg)
+{
+    struct nst_ipc_sockname name;
+    struct sockaddr_in in;
+
+    if (!host_loopback || !msg->msg_name || msg->msg_namelen < sizeof in)
+        return false;
+    memcpy(&in, msg->msg_name, sizeof in);
+    return in.sin_family == AF_INET && ntohl(in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET &&
+           nst_client_identify(fd, &name) == 0;
+}
+
+static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
+{
+    struct nst_ipc_sockname name;
+    ssize_t n;
+
+    if (may_be_for_host(fd, msg) ||
+        (flags & MSG_FASTOPEN && msg->msg_name && nst_client_identify(fd, &name) == 0)) {
+        WAITING(n, negated(syscall(SYS_sendmsg, fd, msg, flags))); /* the latter connects first */
+        return n;
+    }
     WAITING(n, nst_client_sendmsg(fd, msg, flags));
     if (n == -ENOTSOCK)
         WAITING(n, negated(nst_run_sendmsg(fd, msg, flags)));
@@ -157,12 +246,8 @@ ssize_t shim_sendto(int fd, const void *data, size_t len, int flags, const struc
         .msg_iov = &iov,
         .msg_iovlen = 1,
     };
-    ssize_t n;
 
-    if (addr)
-        return shim_sendmsg(fd, &msg, flags);
-    WAITING(n, syscall(SYS_sendto, fd, data, len, flags, NULL, 0));
-    return n;
+    return addr ? shim_sendmsg(fd, &msg, flags) : shim_send(fd, data, len, flags);
 }
 
 ssize_t shim_recvfrom(int fd, void *data, size_t len, int flags, struct sockaddr *addr,
@@ -172,8 +257,10 @@ ssize_t shim_recvfrom(int fd, void *data, size_t len, int flags, struct sockaddr
     struct msghdr msg = {.msg_name = addr, .msg_iov = &iov, .msg_iovlen = 1};
     ssize_t n;
 
-    if (!addr || !addr_len) {
-        WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, addr, addr_len));
+    if (!addr)
+        return shim_recv(fd, data, len, flags);
+    if (!addr_len) {
+        WAITING(n, syscall(SYS_recvfrom, fd, data, len, flags, addr, NULL));
         return n;
     }
     msg.msg_namelen = *addr_len;

@@ -115,6 +115,8 @@ static void call_free(struct nst_run_call *call)
     nst_list_del(&call->by_tid);
     if (call->fd >= 0)
         close(call->fd);
+    if (call->host_fd >= 0)
+        close(call->host_fd);
     free(call);
 }
 
@@ -409,7 +411,7 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     call->id = notif->id;
     call->tid = (pid_t)notif->pid;
     call->nr = notif->data.nr;
-    call->fd = -1;
+    call->fd = call->host_fd = -1;
     for (size_t i = 0; i < NST_RUN_ARGS; i++)
         call->args[i] = notif->data.args[i];
     nst_list_push_back(&s->calls, &call->node);

@@ -35,6 +35,9 @@ struct nst_run_call {
     int nr;
     uint64_t args[NST_RUN_ARGS];
     int fd;                       /* a duplicate of argument 0; -1: none */
+    int host_fd;                  /* what is to replace it (loopback.c); -1: nothing */
+    size_t host_options;          /* how many options that one has been given */
+    bool is_bound;                /* it is known to be, and so stays the stack's */
     struct nst_ipc_sockname name; /* whose socket it is */
     nst_run_handler *resume;      /* parked on the descriptor: what goes on then ... */
     unsigned events;              /* ... when it is ready for this */
@@ -125,6 +128,11 @@ bool nst_run_is_for_host(const struct nst_run_call *call);
 
 /* Makes it the host's, and lets the kernel go on. */
 void nst_run_pass_to_host(struct nst_run_call *call);
+
+/* Takes the call, and returns true, if its socket is for datagrams and this one, for the address
+ * `to` in the caller's memory, may have to go to the host's loopback. Then the socket is made the
+ * host's, if nothing has bound it yet; or else `send` is called again, and this returns false. */
+bool nst_run_divert(struct nst_run_call *call, uint64_t to, uint64_t to_len, nst_run_handler *send);
 
 /* ---- The handlers ---- */
 

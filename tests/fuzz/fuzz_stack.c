@@ -23,6 +23,7 @@
 #define SOCKS     8
 #define FRAME_MAX 2048
 #define STEPS_MAX 512
+#define BATCH_MAX 16
 
 struct script {
     struct tape tape;
@@ -31,6 +32,9 @@ struct script {
     nst_time now;
     nst_sock socks[SOCKS];
     uint8_t frame[FRAME_MAX];
+    struct nst_pkt *batch[BATCH_MAX]; /* of one link, for the stack's next input */
+    unsigned nbatch, gather;          /* given when there are `gather` */
+    nst_link batch_link;
 };
 
 /* ---- The script --------------------------------------------------------------------------- */
@@ -96,6 +100,12 @@ static nst_sock *take_sock(struct script *s)
 
 /* ---- Frames ------------------------------------------------------------------------------- */
 
+static void input_batch(struct script *s)
+{
+    nst_input(s->stack, s->batch_link, s->batch, s->nbatch, s->now);
+    s->nbatch = 0;
+}
+
 /* In a packet whose slices end where their buffers end. */
 static void input(struct script *s, nst_link link, const uint8_t *bytes, size_t len,
                   struct nst_offload offload)
@@ -110,7 +120,12 @@ static void input(struct script *s, nst_link link, const uint8_t *bytes, size_t 
     }
     nst_pkt_write(pkt, 0, bytes, len);
     *nst_pkt_offload(pkt) = offload;
-    nst_input(s->stack, link, &pkt, 1, s->now);
+    if (s->nbatch > 0 && s->batch_link != link)
+        input_batch(s);
+    s->batch_link = link;
+    s->batch[s->nbatch++] = pkt;
+    if (s->nbatch >= s->gather)
+        input_batch(s);
 }
 
 static void any_frame(struct script *s)
@@ -228,6 +243,20 @@ static void error_about_last(struct script *s)
     ip.total_len = (uint16_t)(NST_IPV4_HLEN + NST_ICMPV4_HLEN + len);
     nst_ipv4_emit(&ip, s->frame + NST_ETH_HLEN);
     input(s, 1, s->frame, NST_ETH_HLEN + (size_t)ip.total_len, (struct nst_offload){0});
+}
+
+/* Several of them at once. */
+static void batch(struct script *s)
+{
+    static void (*const frames[])(struct script * s) = {
+        ip_frame, ip_frame, ip_frame, arp_frame, any_frame, last_frame_changed, error_about_last};
+
+    s->gather = 1 + take8(s) % BATCH_MAX;
+    for (unsigned i = 0; i < s->gather; i++)
+        frames[take8(s) % NST_ARRAY_LEN(frames)](s);
+    s->gather = 0;
+    if (s->nbatch > 0)
+        input_batch(s);
 }
 
 /* Pulls frames; the last is kept for error_about_last(). */
@@ -431,7 +460,7 @@ static void (*const ACTIONS[])(struct script *s) = {
     output,          wait_a_while,    open_socket,       close_socket,        bind_socket,
     connect_socket,  send_message,    receive_message,   set_option,          pull_events,
     configure_link,  configure_route, configure_address, configure_neighbour, look_around,
-    fail_allocation,
+    fail_allocation, batch,
 };
 
 /* A stack with small limits, so that they are reached; the first byte says which. */

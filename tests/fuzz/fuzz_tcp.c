@@ -24,6 +24,7 @@
 #include <assert.h>
 
 #define CALLS      4
+#define BATCH_MAX  24
 #define STEPS_MAX  256
 #define PACKET_MAX 65535
 #define TEXT_MAX   40000
@@ -55,6 +56,9 @@ struct script {
     nst_sock listener;
     struct call calls[CALLS];
     uint8_t packet[PACKET_MAX];
+    struct nst_pkt *batch[BATCH_MAX]; /* for the stack's next input */
+    unsigned nbatch;
+    struct nst_offload offload; /* of the packets to come */
 };
 
 static uint8_t take8(struct script *s)
@@ -124,8 +128,8 @@ static const struct nst_tcb *tcb_of(const struct script *s, nst_sock sock)
 
 /* ---- In -------------------------------------------------------------------------------------- */
 
-/* An IP packet from the peer whose payload stands in s->packet already. */
-static void input(struct script *s, uint8_t proto, uint8_t tos, size_t len)
+/* An IP packet from the peer, whose payload stands in s->packet already, for the batch. */
+static void add_to_batch(struct script *s, uint8_t proto, uint8_t tos, size_t len)
 {
     struct nst_ipv4 ip = {.src = PEER, .dst = US, .proto = proto, .tos = tos, .ttl = 64};
     struct nst_pkt *pkt;
@@ -135,12 +139,26 @@ static void input(struct script *s, uint8_t proto, uint8_t tos, size_t len)
     if (!(pkt = nst_pkt_alloc(s->stack, ip.total_len)))
         return;
     nst_pkt_write(pkt, 0, s->packet, ip.total_len);
+    *nst_pkt_offload(pkt) = s->offload;
     nst_pkt_offload(pkt)->csum = NST_CSUM_VALID;
-    nst_input(s->stack, s->link, &pkt, 1, s->now);
+    s->batch[s->nbatch++] = pkt;
 }
 
-static void send_segment(struct script *s, struct call *c, struct nst_tcp *h, uint8_t tos,
-                         size_t len)
+static void input_batch(struct script *s)
+{
+    nst_input(s->stack, s->link, s->batch, s->nbatch, s->now);
+    s->nbatch = 0;
+}
+
+static void input(struct script *s, uint8_t proto, uint8_t tos, size_t len)
+{
+    add_to_batch(s, proto, tos, len);
+    input_batch(s);
+}
+
+/* Puts a segment into the batch. */
+static void add_segment(struct script *s, struct call *c, struct nst_tcp *h, uint8_t tos,
+                        size_t len)
 {
     uint8_t *p = s->packet + NST_IPV4_HLEN;
     uint32_t from = h->seq.v + !!(h->flags & NST_TCP_SYN);
@@ -152,7 +170,15 @@ static void send_segment(struct script *s, struct call *c, struct nst_tcp *h, ui
     for (size_t i = 0; i < len; i++)
         p[h->hlen + i] = text_at(from + (uint32_t)i);
     c->urgent |= h->flags & NST_TCP_URG;
-    input(s, NST_IPPROTO_TCP, tos, h->hlen + len);
+    s->offload.hdr_len = (uint16_t)(NST_IPV4_HLEN + h->hlen);
+    add_to_batch(s, NST_IPPROTO_TCP, tos, h->hlen + len);
+}
+
+static void send_segment(struct script *s, struct call *c, struct nst_tcp *h, uint8_t tos,
+                         size_t len)
+{
+    add_segment(s, c, h, tos, len);
+    input_batch(s);
 }
 
 /* A distance: mostly small. */
@@ -267,6 +293,65 @@ static void segment(struct script *s)
     take_options(s, &v, c, &h);
     size_t len = take_len(s);
     send_segment(s, c, &h, how >> 3 & 3, len);
+}
+
+/* One more segment of a run: mostly what comes next, or else with a gap, once more, marked, ended,
+ * from later or with a smaller window. */
+static void next_of_run(struct script *s, struct call *c, struct nst_tcp *h, size_t len)
+{
+    uint8_t how = take8(s), tos = how == 1 ? 3 : 2;
+    struct nst_tcp odd = *h;
+
+    if (how == 2)
+        h->seq = odd.seq = nst_seq_of(h->seq.v + take_distance(s));
+    else if (how == 3)
+        odd.seq = nst_seq_of(h->seq.v - take_distance(s));
+    else if (how == 4)
+        odd.flags |= take8(s);
+    else if (how == 5)
+        h->opts.ts_val = odd.opts.ts_val = ++c->ts;
+    else if (how == 6)
+        odd.wnd = take_window(s);
+    else if (how == 7)
+        len = take_len(s);
+    add_segment(s, c, &odd, tos, len);
+    if (nst_seq_eq(odd.seq, h->seq))
+        h->seq = nst_seq_of(h->seq.v + (uint32_t)len);
+}
+
+/* What a device without offloads brings at once: a run of segments, which are joined where TCP
+ * could not tell, with one of another conversation between them now and then. */
+static void batch(struct script *s)
+{
+    struct call *c = take_call(s), *other = take_call(s);
+    struct view v = look(s, c), w = look(s, other);
+    unsigned n = 1 + take8(s) % BATCH_MAX;
+    struct nst_tcp h = {.seq = nst_seq_of(v.rcv_nxt), .flags = NST_TCP_ACK, .wnd = 65535};
+    struct nst_tcp stray = {.seq = nst_seq_of(w.rcv_nxt), .flags = NST_TCP_ACK, .wnd = 65535};
+
+    h.ack = nst_seq_of(take_ack(s, &v));
+    take_options(s, &v, c, &h);
+    stray.ack = nst_seq_of(w.nxt);
+    size_t len = nst_min(take_len(s), 1460);
+    for (unsigned i = 0; i < n; i++) {
+        if (other != c && take8(s) == 1)
+            add_segment(s, other, &stray, 0, len);
+        else
+            next_of_run(s, c, &h, len);
+    }
+    input_batch(s);
+}
+
+/* What a device with offloads brings: a run of segments as one packet, whose description may be
+ * nonsense. */
+static void super_segment(struct script *s)
+{
+    uint8_t how = take8(s);
+
+    s->offload = (struct nst_offload){.gso = how < 224 ? NST_GSO_TCP4 : how % 4,
+                                      .gso_size = how & 1 ? take16(s) : 1000};
+    segment(s);
+    s->offload = (struct nst_offload){0};
 }
 
 /* An ICMP error about something that the connection sent. */
@@ -578,10 +663,11 @@ static void shake_hands(struct script *s)
 /* ---- The run --------------------------------------------------------------------------------- */
 
 static void (*const ACTIONS[])(struct script *s) = {
-    segment,      segment,          segment,       segment,         segment,    output,
-    wait_a_while, shake_hands,      connect_call,  accept_call,     send_text,  send_in_place,
-    receive_text, receive_in_place, shut_call,     close_call,      set_option, choose_congestion,
-    icmp_error,   look_around,      open_listener, fail_allocation, change_mtu,
+    segment,       segment,          segment,       segment,         segment,    output,
+    wait_a_while,  shake_hands,      connect_call,  accept_call,     send_text,  send_in_place,
+    receive_text,  receive_in_place, shut_call,     close_call,      set_option, choose_congestion,
+    icmp_error,    look_around,      open_listener, fail_allocation, change_mtu, batch,
+    super_segment,
 };
 
 /* The first byte says how small the stack's limits are and what the device does; then follows what

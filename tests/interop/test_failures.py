@@ -144,8 +144,8 @@ def test_foreign_file_in_place_of_the_socket(host):
     assert_fails(host, up(), 1, "/run/netstack/default.sock")
 
 
-@pytest.mark.parametrize("command", ["status", "addr", "route", "neigh", "stats", "down", "capture",
-                                     "ping 10.0.0.1", "arping 10.0.0.1"])
+@pytest.mark.parametrize("command", ["status", "addr", "route", "neigh", "metrics", "stats", "down",
+                                     "capture", "flush-metrics all", "ping 10.0.0.1", "arping 10.0.0.1"])
 def test_daemon_not_running(host, command):
     assert_fails(host, [NETSTACK, *command.split()], 2, "no netstack instance named 'default' is "
                  "running; start one with: sudo netstack up")
@@ -154,7 +154,8 @@ def test_daemon_not_running(host, command):
                  "--name x")
 
 
-@pytest.mark.parametrize("command", ["down", "capture", "arping 10.0.0.1"])
+@pytest.mark.parametrize("command", ["down", "capture", "arping 10.0.0.1",
+                                     "flush-metrics all"])
 def test_not_the_owner(stack, public_netstack, command):
     """Any user may look and ping, but not this."""
     done = stack.run(*AS_NOBODY, public_netstack, *command.split(), check=False)

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from conftest import NETSTACK
 from netns import until
 
 
@@ -101,6 +102,15 @@ def test_another_user(host):
     assert "1 received" in host.netstack("ping", "-c", "1", "10.0.0.1").stdout
     assert daemon.stop() == 0
     assert host.snapshot() == before
+
+
+def test_another_user_is_no_owner(host):
+    """Other processes of the user that the daemon has become may no more than anybody."""
+    host.up("--user", "nobody")
+    done = host.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all",
+                    NETSTACK, "down", check=False)
+    assert done.returncode == 1 and "is for root" in done.stderr, done.stderr
+    host.assert_answers()
 
 
 @pytest.mark.parametrize("own_device", [False, True])
@@ -296,7 +306,7 @@ def test_log_level(host, level, says):
 
 
 @pytest.mark.parametrize("command", ["", "up", "down", "ping", "arping", "status", "addr", "route",
-                                     "neigh", "stats", "capture"])
+                                     "neigh", "metrics", "flush-metrics", "stats", "capture"])
 def test_help(host, command):
     """--help is on stdout, with exit code 0, and needs nothing."""
     argv = [command, "--help"] if command else ["--help"]

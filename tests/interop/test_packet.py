@@ -1,4 +1,6 @@
 """`netstack up --device packet:IFNAME`: a station more on an Ethernet that is somebody else's."""
+import signal
+
 import pytest
 
 from conftest import NETSTACK
@@ -27,6 +29,11 @@ def promiscuity(host):
 def frames_in(host):
     """How many frames the stack has been given."""
     return host.view("stats")["links"][0]["rx_pkts"]
+
+
+def overruns(host):
+    counters = {c["name"]: c["value"] for c in host.view("stats")["counters"]}
+    return counters["device.overruns"]
 
 
 def test_nothing_of_the_interface_changes(veth):
@@ -71,6 +78,22 @@ def test_hears_groups(veth, dst):
         wire.send(eth(dst, wire.mac, ETH_P_IP, ipv4("10.0.0.1", "224.0.0.1", ICMP, echo(9, 1, b""))))
     wire.ping(1)
     assert frames_in(veth) - before >= 51
+    wire.close()
+
+
+def test_what_came_too_fast_is_counted(veth):
+    """More than the socket's buffer holds, 16 MiB with the kernel's overhead, while nobody reads."""
+    daemon = veth.up(*FLAGS)
+    veth.assert_answers()
+    wire = Wire(veth, "host0", veth.view("status")["device"]["mac"])
+    assert overruns(veth) == 0
+    daemon.send(signal.SIGSTOP)
+    for _ in range(20000):
+        wire.send(eth(wire.stack_mac, wire.mac, ETH_P_IP, bytes(1400)))
+    daemon.send(signal.SIGCONT)
+    first = overruns(veth)
+    assert 0 < first < 20000
+    assert overruns(veth) == first
     wire.close()
 
 

@@ -195,6 +195,81 @@ def test_host_loopback(stack, flags):
     finish(echo)
 
 
+@pytest.mark.parametrize("flags", [[], ["--no-shim"]], ids=["shim", "traps"])
+def test_host_loopback_sending(stack, flags):
+    """A socket whose first datagram goes there, by each of the calls; and one that is the stack's."""
+    echo = stack.spawn(*script(f"""
+        import socket
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.bind(("127.0.0.1", 5000))
+        print("ready")
+        for _ in range(4):
+            data, peer = u.recvfrom(10)
+            u.sendto(data.upper(), peer)
+    """))
+    echo.wait_for("ready")
+    finish(stack.start("run", "--host-loopback", *flags, "--", *script("""
+        import ctypes, errno, socket, struct
+        host = ("127.0.0.1", 5000)
+        def datagrams():
+            return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u = datagrams()
+        u.sendto(b"to", host)
+        assert u.recvfrom(10) == (b"TO", host)
+        u.sendto(b"again", host)
+        assert u.recvfrom(10) == (b"AGAIN", host)
+        u = datagrams()
+        u.sendmsg([b"m", b"sg"], [], 0, host)
+        assert u.recvfrom(10) == (b"MSG", host)
+        u = datagrams()
+        data = ctypes.create_string_buffer(b"mmsg", 4)
+        name = ctypes.create_string_buffer(struct.pack("=HH4s8x", socket.AF_INET, socket.htons(5000),
+                                                       socket.inet_aton("127.0.0.1")))
+        vector = ctypes.create_string_buffer(struct.pack("PN", ctypes.addressof(data), 4))
+        message = ctypes.create_string_buffer(struct.pack(
+            "PI4xPNPNi4xI4x", ctypes.addressof(name), 16, ctypes.addressof(vector), 1, 0, 0, 0, 0))
+        assert ctypes.CDLL(None).sendmmsg(u.fileno(), message, 1, 0) == 1
+        assert u.recvfrom(10) == (b"MMSG", host)
+        stack, other = datagrams(), datagrams()
+        stack.bind(("", 5000))
+        other.bind(("", 0))
+        other.sendto(b"here", host)
+        assert stack.recvfrom(10) == (b"here", ("127.0.0.1", other.getsockname()[1]))
+    """)))
+    finish(echo)
+
+
+def test_host_loopback_keeps_options(stack):
+    """What was set before is set on the host's socket."""
+    listener = stack.socket()
+    listener.bind(("127.0.0.1", 5000))
+    listener.listen()
+    finish(stack.start("run", "--host-loopback", "--", *script("""
+        import socket, struct
+        options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),
+                   (socket.IPPROTO_IP, socket.IP_TOS, 0x10), (socket.IPPROTO_IP, socket.IP_TTL, 7),
+                   (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 11),
+                   (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 12),
+                   (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+                   (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5000)]
+        linger = struct.pack("ii", 1, 9)
+        s = socket.socket()
+        for option in options:
+            s.setsockopt(*option)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        s.connect(("127.0.0.1", 5000))
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16) == b"lo\\0"
+        for level, option, value in options:
+            assert s.getsockopt(level, option) == value, (level, option)
+        assert s.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8) == linger
+        assert s.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        u.bind(("127.0.0.1", 0))
+        assert u.getsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS) == 1
+    """)))
+
+
 # ---- UDP -----------------------------------------------------------------------------------------
 
 def test_udp(stack, program):

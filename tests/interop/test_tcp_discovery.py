@@ -5,7 +5,10 @@ TCP_INFO is the kernel's word on what was agreed; what the stack made of it is i
 import socket
 import struct
 
+import pytest
+
 import netns
+from conftest import NETSTACK, PYTHON, finish
 
 STACK = "10.0.0.2"
 ECHO = 7
@@ -114,3 +117,101 @@ def test_black_hole(host):
         echo(sock, 16384)
         ours = info(host, sock.getsockname()[1])
         assert ours["pmtu"] == 1064
+
+
+# What it sends first it sends with connect(), as the flag says, and gets back.
+FAST_CLIENT = """
+import socket, sys
+TCP_FASTOPEN_CONNECT = 30
+with socket.socket() as sock:
+    if sys.argv[1] == "flag":
+        assert sock.sendto(b"hello", socket.MSG_FASTOPEN, (sys.argv[2], 9999)) == 5
+    else:
+        sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+        sock.connect((sys.argv[2], 9999))
+        sock.sendall(b"hello")
+        sock.shutdown(socket.SHUT_WR)
+    assert sock.recv(5, socket.MSG_WAITALL) == b"hello"
+"""
+
+# Three connections, echoed, with Fast Open.
+FAST_SERVER = """
+import contextlib, socket, sys
+with socket.create_server((sys.argv[1], 9999)) as listener:
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
+    print("listening", flush=True)
+    for _ in range(3):
+        sock, _ = listener.accept()
+        with sock, contextlib.suppress(ConnectionError):
+            data = sock.recv(16)
+            print(data, flush=True)
+            sock.sendall(data)
+            sock.recv(16)
+"""
+
+
+def fast_server(host, *wrapper, address):
+    server = host.spawn(*wrapper, PYTHON, "-c", FAST_SERVER, address)
+    server.wait_for("listening")
+    return server
+
+
+def kernel_counter(host, name):
+    names, values = [line.split() for line in host.run("cat", "/proc/net/netstat").stdout.splitlines()
+                     if line.startswith("TcpExt:")]
+    return int(values[names.index(name)])
+
+
+@pytest.mark.parametrize("shim", [[], ["--no-shim"]])
+@pytest.mark.parametrize("way", ["flag", "option"])
+def test_program_sends_data_with_its_syn(host, way, shim):
+    """A program on the stack, to the kernel: the first time it gets a cookie, then it is fast."""
+    up(host)
+    host.sysctl(tcp_fastopen=2)
+    server = fast_server(host, address="10.0.0.1")
+    for _ in range(3):
+        host.netstack("run", *shim, "--", PYTHON, "-c", FAST_CLIENT, way, "10.0.0.1")
+    finish(server)
+    assert kernel_counter(host, "TCPFastOpenPassive") == 2
+    (known,) = host.view("metrics")["metrics"]
+    assert known["fastopen"] == {"cookie": True, "mss": 1460, "failures": 0}
+
+
+def test_program_takes_data_with_a_syn(host):
+    """The other way round."""
+    up(host, "--fastopen", "server")
+    host.sysctl(tcp_fastopen=1)
+    server = fast_server(host, NETSTACK, "run", "--", address=STACK)
+    for _ in range(3):
+        host.run(PYTHON, "-c", FAST_CLIENT, "flag", STACK)
+    finish(server)
+    counters = {c["name"]: c["value"] for c in host.view("stats", "--all")["counters"]}
+    assert counters["tcp.fastopen_passive"] == 2
+
+
+def test_program_goes_before_it_has_sent_anything(host):
+    """A connection that waits for its first data ends with the program."""
+    up(host)
+    host.sysctl(tcp_fastopen=2)
+    server = fast_server(host, address="10.0.0.1")
+    host.netstack("run", "--", PYTHON, "-c", FAST_CLIENT, "option", "10.0.0.1")
+    nothing = FAST_CLIENT.replace('        sock.sendall(b"hello")\n', "        sys.exit()\n")
+    host.netstack("run", "--", PYTHON, "-c", nothing, "option", "10.0.0.1")
+    netns.until(lambda: not [s for s in host.view("sockets")["sockets"]
+                             if s["state"] == "syn-sent"], "nothing is left of it")
+
+
+def test_program_whose_first_data_is_lost(host):
+    """SYNs with data vanish: the program has long written it all and gone when it is sent."""
+    up(host)
+    host.sysctl(tcp_fastopen=2)
+    server = fast_server(host, address="10.0.0.1")
+    for _ in range(2):
+        host.netstack("run", "--", PYTHON, "-c", FAST_CLIENT, "option", "10.0.0.1")
+    host.run("nft", "add table inet t; add chain inet t in { type filter hook input priority 0; };"
+             "add rule inet t in iif tun0 tcp flags syn meta length > 70 drop")
+    writes = FAST_CLIENT[:FAST_CLIENT.index("    assert sock.recv")]
+    host.netstack("run", "--", PYTHON, "-c", writes, "option", "10.0.0.1")
+    assert finish(server).count("b'hello'") == 3
+    (known,) = host.view("metrics")["metrics"]
+    assert known["fastopen"]["failures"] == 1

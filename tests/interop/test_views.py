@@ -1,5 +1,6 @@
-"""status, addr, route, neigh and stats: for people, and as JSON."""
+"""status, addr, route, neigh, metrics and stats: for people, and as JSON."""
 import re
+import socket
 
 import pytest
 
@@ -109,3 +110,26 @@ def test_stats_count_frames(stack):
     after = stack.view("stats")["links"][0]
     assert after["rx_pkts"] >= before["rx_pkts"] + 10
     assert after["tx_bytes"] >= before["tx_bytes"] + 10 * 142
+
+
+def test_metrics(host):
+    """What a connection has found out is there when it is gone, until it is to be forgotten."""
+    host.up("--services")
+    host.assert_answers()
+    assert host.view("metrics")["metrics"] == []
+    with host.socket() as sock:
+        sock.connect(("10.0.0.2", 7))
+        sock.sendall(b"x" * 1000)
+        while sock.recv(1000):
+            sock.shutdown(socket.SHUT_WR)
+    until(lambda: host.view("metrics")["metrics"], "the connection has gone")
+    (known,) = host.view("metrics")["metrics"]
+    assert (known["local"], known["peer"]) == ("10.0.0.2", "10.0.0.1")
+    assert known["srtt_us"] > 0 and known["measured_ms_ago"] >= 0
+    assert known["ssthresh"] is known["mtu"] is None
+    assert re.match(r"10\.0\.0\.1 +from 10\.0\.0\.2 +rtt \d+\.\d{3} ms",
+                    host.netstack("metrics").stdout)
+    host.netstack("flush-metrics", "10.0.0.9")
+    assert len(host.view("metrics")["metrics"]) == 1
+    host.netstack("flush-metrics", "10.0.0.1")
+    assert host.view("metrics")["metrics"] == []

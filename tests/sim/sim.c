@@ -35,6 +35,8 @@ struct sim_port {
     size_t frame_max; /* of one that the device need not cut */
     size_t stale_max; /* of one that was finished before the MTU shrank: the device refuses it */
     struct sim_wire tx, rx;
+    struct frame *batch[SIM_BATCH]; /* has arrived, and waits for more */
+    unsigned nbatch;
 };
 
 struct sim_node {
@@ -61,6 +63,7 @@ struct frame {
 enum event_kind {
     EVENT_SWITCH,  /* the frame comes out of the port's tx wire */
     EVENT_ARRIVAL, /* it comes out of the port's rx wire */
+    EVENT_BATCH,   /* nothing waits any longer for more to arrive */
     EVENT_WAKE,    /* the node wants to run */
 };
 
@@ -582,16 +585,39 @@ static void node_run(struct sim_node *node)
     node_wake_at(node, nst_min(next, due));
 }
 
-static void node_input(struct sim_port *port, struct frame *f)
+/* Gives the stack what has arrived. */
+static void port_input(struct sim_port *port)
 {
     struct sim *sim = port->node->sim;
-    struct nst_pkt *pkt = frame_to_pkt(f, port->node->stack);
+    struct nst_pkt *pkts[SIM_BATCH];
+    size_t n = 0;
 
-    digest(sim, port, "received", f);
-    port->rx.stats.delivered++;
-    if (pkt)
-        nst_input(port->node->stack, port->link, &pkt, 1, sim->now);
+    for (unsigned i = 0; i < port->nbatch; i++) {
+        struct frame *f = port->batch[i];
+        digest(sim, port, "received", f);
+        port->rx.stats.delivered++;
+        pkts[n] = frame_to_pkt(f, port->node->stack);
+        n += pkts[n] != NULL;
+        frame_free(f);
+    }
+    sim->in_flight -= port->nbatch;
+    port->nbatch = 0;
+    nst_input(port->node->stack, port->link, pkts, n, sim->now);
     node_run(port->node);
+}
+
+static void port_arrival(struct sim_port *port, struct frame *f)
+{
+    struct sim *sim = port->node->sim;
+    nst_time until = sim->now + port->rx.config.gather;
+
+    f->refs++;
+    sim->in_flight++;
+    port->batch[port->nbatch++] = f;
+    if (until == sim->now || port->nbatch == SIM_BATCH)
+        port_input(port);
+    else if (port->nbatch == 1)
+        event_push(sim, (struct event){.time = until, .kind = EVENT_BATCH, .port = port});
 }
 
 void sim_app_add(struct sim_node *node, struct sim_app *app)
@@ -620,12 +646,16 @@ static void event_run(struct sim *sim, struct event *e)
             node_run(e->node);
         }
         return;
+    case EVENT_BATCH: /* it may have been given with an earlier one */
+        if (e->port->nbatch > 0)
+            port_input(e->port);
+        return;
     case EVENT_SWITCH:
         e->port->tx.stats.delivered++;
         switch_frame(sim, e->port, e->frame);
         break;
     case EVENT_ARRIVAL:
-        node_input(e->port, e->frame);
+        port_arrival(e->port, e->frame);
         break;
     }
     sim->in_flight--;
@@ -660,8 +690,11 @@ void sim_free(struct sim *sim)
             sim_fail(sim, "a stack leaks %zu bytes", node->memory_bytes);
         free(node);
     }
-    for (unsigned i = 0; i < sim->nports; i++)
+    for (unsigned i = 0; i < sim->nports; i++) {
+        while (sim->ports[i]->nbatch > 0)
+            frame_free(sim->ports[i]->batch[--sim->ports[i]->nbatch]);
         free(sim->ports[i]);
+    }
     free(sim->ports);
     free(sim->heap);
     free(sim);

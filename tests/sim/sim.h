@@ -9,7 +9,8 @@
  *
  * The tx wire is the node's own device: while its queue is full the stack is not asked for more
  * (output is pulled). The rx wire is the network: what finds its queue full is lost. So a shared
- * bottleneck is the rx wire of the node that many send to.
+ * bottleneck is the rx wire of the node that many send to. What has come through it may wait for
+ * more to come, as with a device that moderates its interrupts.
  *
  * There is one queue of events, ordered by time and, within one moment, by when they were made:
  * everything that happens follows from the seed. The digest of all frames tells two runs apart.
@@ -27,7 +28,8 @@
 #include "core/base/timer.h"
 #include "netstack/netstack.h"
 
-#define SIM_PPM 1000000 /* chances are in millionths */
+#define SIM_PPM   1000000 /* chances are in millionths */
+#define SIM_BATCH 64
 
 /* What a wire does to frames. All zero is a perfect wire without delay. */
 struct sim_wire_config {
@@ -44,6 +46,9 @@ struct sim_wire_config {
      * mistake of the stack's. */
     uint32_t corrupt_ppm;
     uint32_t mark_ppm; /* congestion is met: marked CE, or lost if it isn't ECT (RFC 3168 §5) */
+    /* Of an rx wire: what comes within so long after a frame is given to the stack with it, as one
+     * batch, or once there are SIM_BATCH. 0: each by itself. */
+    nst_time gather;
 };
 
 /* Where frames went; once all is quiet, sent + repeated = lost + overflowed + delivered. */

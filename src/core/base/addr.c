@@ -1,5 +1,5 @@
 /* Addresses are classified by the prefixes that RFCs 1122, 5771 and 6890 set aside. Those of
- * IPv4 are told by the first byte.
+ * IPv4 are told by the first byte, in the header, since every packet asks.
  *
  * Text is read by a cursor that moves through the string: each take_*() consumes what it knows and
  * leaves the cursor behind it, or returns false; the caller of the outermost one asks whether the
@@ -15,8 +15,6 @@
 
 /* ---- Classes ----------------------------------------------------------------------------- */
 
-enum { V4_THIS_NETWORK = 0, V4_LOOPBACK = 127, V4_MULTICAST = 224, V4_RESERVED = 240 };
-
 static const struct nst_addr V6_LOOPBACK = {NST_AF_INET6, {[15] = 1}};
 static const struct nst_prefix V6_MAPPED = {{NST_AF_INET6, {[10] = 0xff, [11] = 0xff}}, 96};
 
@@ -29,40 +27,13 @@ bool nst_addr_is_any(const struct nst_addr *a)
     return nst_addr_is_set(a) && nst_addr_eq(a, &any);
 }
 
-bool nst_addr_is_multicast(const struct nst_addr *a)
+bool nst_addr_is_v6_loopback(const struct nst_addr *a)
 {
-    if (a->family == NST_AF_INET)
-        return a->bytes[0] >= V4_MULTICAST && a->bytes[0] < V4_RESERVED;
-    return a->family == NST_AF_INET6 && a->bytes[0] == 0xff;
-}
-
-bool nst_addr_is_loopback(const struct nst_addr *a)
-{
-    if (a->family == NST_AF_INET)
-        return a->bytes[0] == V4_LOOPBACK;
     return nst_addr_eq(a, &V6_LOOPBACK);
 }
 
-bool nst_addr_is_limited_broadcast(const struct nst_addr *a)
+bool nst_addr_is_v6_host(const struct nst_addr *a)
 {
-    return a->family == NST_AF_INET && nst_load32(a->bytes) == UINT32_MAX;
-}
-
-bool nst_addr_is_subnet_broadcast(const struct nst_addr *a, const struct nst_prefix *net)
-{
-    if (a->family != NST_AF_INET || net->len > 30)
-        return false;
-
-    uint32_t host_mask = UINT32_MAX >> net->len;
-    uint32_t host = nst_load32(a->bytes) & host_mask;
-    return (host == host_mask || host == 0) && nst_prefix_has(net, a);
-}
-
-bool nst_addr_is_host(const struct nst_addr *a)
-{
-    if (a->family == NST_AF_INET)
-        return a->bytes[0] != V4_THIS_NETWORK && a->bytes[0] != V4_LOOPBACK &&
-               a->bytes[0] < V4_MULTICAST;
     return nst_addr_is_set(a) && !nst_addr_is_any(a) && !nst_addr_is_loopback(a) &&
            !nst_addr_is_multicast(a) && !nst_prefix_has(&V6_MAPPED, a);
 }

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "core/base/bytes.h"
+
 #define NST_ADDR_TEXT   46 /* the longest IPv6 address and its NUL (INET6_ADDRSTRLEN) */
 #define NST_PREFIX_TEXT (NST_ADDR_TEXT + 4)
 #define NST_MAC_TEXT    18
@@ -39,24 +41,64 @@ static inline unsigned nst_addr_bits(enum nst_family family)
 /* 0.0.0.0, or ::. */
 bool nst_addr_is_any(const struct nst_addr *a);
 
-bool nst_addr_is_multicast(const struct nst_addr *a);
+/* Parts of nst_addr_is_loopback() and nst_addr_is_host(), which ask it of no other family. */
+bool nst_addr_is_v6_loopback(const struct nst_addr *a);
+bool nst_addr_is_v6_host(const struct nst_addr *a);
+
+/* The first bytes of IPv4's classes. */
+enum {
+    NST_V4_THIS_NETWORK = 0,
+    NST_V4_LOOPBACK = 127,
+    NST_V4_MULTICAST = 224,
+    NST_V4_RESERVED = 240
+};
+
+static inline bool nst_addr_is_multicast(const struct nst_addr *a)
+{
+    if (a->family == NST_AF_INET)
+        return a->bytes[0] >= NST_V4_MULTICAST && a->bytes[0] < NST_V4_RESERVED;
+    return a->family == NST_AF_INET6 && a->bytes[0] == 0xff;
+}
 
 /* 127.0.0.0/8, or ::1. */
-bool nst_addr_is_loopback(const struct nst_addr *a);
+static inline bool nst_addr_is_loopback(const struct nst_addr *a)
+{
+    if (a->family == NST_AF_INET)
+        return a->bytes[0] == NST_V4_LOOPBACK;
+    return nst_addr_is_v6_loopback(a);
+}
 
 /* 255.255.255.255. */
-bool nst_addr_is_limited_broadcast(const struct nst_addr *a);
-
-/* IPv4 with a prefix of at most 30 bits: the host part is all ones, or (the old form, RFC 1122
- * §3.3.6) all zeros. */
-bool nst_addr_is_subnet_broadcast(const struct nst_addr *a, const struct nst_prefix *net);
-
-/* Whether some host could bear the address: not unspecified, loopback, multicast, broadcast or
- * reserved (0/8, 240/4). */
-bool nst_addr_is_host(const struct nst_addr *a);
+static inline bool nst_addr_is_limited_broadcast(const struct nst_addr *a)
+{
+    return a->family == NST_AF_INET && nst_load32(a->bytes) == UINT32_MAX;
+}
 
 /* Whether `a` lies in `net` (of the same family). */
 bool nst_prefix_has(const struct nst_prefix *net, const struct nst_addr *a);
+
+/* IPv4 with a prefix of at most 30 bits: the host part is all ones, or (the old form, RFC 1122
+ * §3.3.6) all zeros. */
+static inline bool nst_addr_is_subnet_broadcast(const struct nst_addr *a,
+                                                const struct nst_prefix *net)
+{
+    if (a->family != NST_AF_INET || net->len > 30)
+        return false;
+
+    uint32_t host_mask = UINT32_MAX >> net->len;
+    uint32_t host = nst_load32(a->bytes) & host_mask;
+    return (host == host_mask || host == 0) && nst_prefix_has(net, a);
+}
+
+/* Whether some host could bear the address: not unspecified, loopback, multicast, broadcast or
+ * reserved (0/8, 240/4). */
+static inline bool nst_addr_is_host(const struct nst_addr *a)
+{
+    if (a->family == NST_AF_INET)
+        return a->bytes[0] != NST_V4_THIS_NETWORK && a->bytes[0] != NST_V4_LOOPBACK &&
+               a->bytes[0] < NST_V4_MULTICAST;
+    return nst_addr_is_v6_host(a);
+}
 
 /* `net` with the bits behind its length cleared. */
 struct nst_prefix nst_prefix_network(const struct nst_prefix *net);

@@ -37,7 +37,8 @@ void nst_dgram_close(struct nst_socks *socks, struct nst_socket *s)
     nst_env_free(socks->env, s->dgram, sizeof *s->dgram);
 }
 
-int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+static int dgram_bind(struct nst_socks *socks, struct nst_socket *s,
+                      const struct nst_sockaddr *local)
 {
     return s->local.port ? -EINVAL : nst_sock_bind_port(socks, s, local);
 }
@@ -50,8 +51,8 @@ static void disconnect(struct nst_socket *s)
     s->local_by_connect = false;
 }
 
-int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
-                      const struct nst_sockaddr *peer)
+static int dgram_connect(struct nst_socks *socks, struct nst_socket *s,
+                         const struct nst_sockaddr *peer)
 {
     struct nst_path path;
     int err;
@@ -140,3 +141,15 @@ enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt)
     push_take(socks, s, pkt);
     return NST_DROP_NONE;
 }
+
+const struct nst_sock_kind nst_dgram_kind = {
+    .open = nst_dgram_open,
+    .close = nst_dgram_close,
+    .bind = dgram_bind,
+    .connect = dgram_connect,
+    .send = nst_sock_send,
+    .recv = nst_sock_recv,
+    .error_take = nst_sock_error_take,
+    .readiness = nst_sock_readiness,
+    .info = nst_sock_dgram_info,
+};

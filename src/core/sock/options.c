@@ -7,107 +7,88 @@
 #define BUF_MIN 4096
 #define BUF_MAX (16 * 1024 * 1024)
 
-static bool is_raw_icmp(const struct nst_socket *s)
-{
-    return s->type == NST_SOCK_RAW && s->proto == NST_IPPROTO_ICMP;
-}
+/* Who has an option, one bit each. */
+enum {
+    STREAM = 1 << 0,
+    UDP = 1 << 1,
+    ECHO = 1 << 2,
+    RAW_ICMP = 1 << 3,
+    RAW = 1 << 4, /* of any other protocol */
+    PACKET = 1 << 5,
+    DGRAM = UDP | ECHO,
+    IP = STREAM | DGRAM | RAW_ICMP | RAW,
+    ALL = IP | PACKET,
+};
 
-/* Whether this kind of socket has the option at all. */
-static bool has_option(const struct nst_socket *s, enum nst_opt opt)
+struct rule {
+    uint8_t who;
+    int64_t least, most; /* the values that may be set; most < least: it is only to be read */
+};
+
+#define READ_ONLY 1, 0
+
+static const struct rule rules[] = {
+    [NST_OPT_ERROR] = {ALL, READ_ONLY},
+    [NST_OPT_SNDBUF] = {ALL, 0, INT64_MAX},
+    [NST_OPT_RCVBUF] = {ALL, 0, INT64_MAX},
+    [NST_OPT_BROADCAST] = {IP, 0, 1},
+    [NST_OPT_TTL] = {IP, 1, 255},
+    [NST_OPT_TOS] = {IP, 0, 255},
+    [NST_OPT_DONTFRAG] = {IP, 0, 1},
+    [NST_OPT_RECVERR] = {IP, 0, 1},
+    [NST_OPT_MTU] = {IP, READ_ONLY},
+    [NST_OPT_ICMP_FILTER] = {RAW_ICMP, 0, UINT32_MAX},
+    [NST_OPT_MULTICAST_TTL] = {IP & ~STREAM, 1, 255},
+    [NST_OPT_MULTICAST_LOOP] = {IP & ~STREAM, 0, 1},
+    [NST_OPT_MULTICAST_LINK] = {IP & ~STREAM, 0, NST_IFACES_MAX},
+    [NST_OPT_UDP_SEGMENT] = {UDP, 0, UINT16_MAX},
+    [NST_OPT_UDP_GRO] = {UDP, 0, 1},
+    [NST_OPT_REUSEADDR] = {STREAM | DGRAM, 0, 1},
+    [NST_OPT_REUSEPORT] = {STREAM | DGRAM, 0, UINT16_MAX},
+    [NST_OPT_NODELAY] = {STREAM, 0, 1},
+    [NST_OPT_CORK] = {STREAM, 0, 1},
+    [NST_OPT_MAXSEG] = {STREAM, 88, INT16_MAX},
+    [NST_OPT_OOBINLINE] = {STREAM, 0, 1},
+    [NST_OPT_DEFER_ACCEPT] = {STREAM, 0, 1},
+    [NST_OPT_QUICKACK] = {STREAM, 0, 1},
+    [NST_OPT_KEEPALIVE] = {STREAM, 0, 1},
+    [NST_OPT_KEEPIDLE] = {STREAM, 1, INT16_MAX},
+    [NST_OPT_KEEPINTVL] = {STREAM, 1, INT16_MAX},
+    [NST_OPT_KEEPCNT] = {STREAM, 1, 127},
+    [NST_OPT_SYNCNT] = {STREAM, 1, 127},
+    [NST_OPT_LINGER] = {STREAM, -1, INT16_MAX},
+    [NST_OPT_LINGER2] = {STREAM, -1, INT16_MAX},
+    [NST_OPT_USER_TIMEOUT] = {STREAM, 0, UINT32_MAX},
+    [NST_OPT_PACING] = {STREAM, 0, 1},
+    [NST_OPT_HYSTART] = {STREAM, 0, 1},
+    [NST_OPT_MAX_PACING_RATE] = {STREAM, 0, UINT32_MAX},
+    [NST_OPT_RECOVERY] = {STREAM, 0, NST_TCP_RECOVERY_ALL},
+    [NST_OPT_ECN] = {STREAM, NST_TCP_ECN_OFF, NST_TCP_ECN_ACCEPT},
+    [NST_OPT_FASTOPEN] = {STREAM, 0, 4096},
+    [NST_OPT_FASTOPEN_CONNECT] = {STREAM, 0, 1},
+    [NST_OPT_MTU_PROBING] = {STREAM, NST_TCP_MTU_PROBING_OFF, NST_TCP_MTU_PROBING_ALWAYS},
+};
+
+static uint8_t who_is(const struct nst_socket *s)
 {
-    switch (opt) {
-    case NST_OPT_ERROR:
-    case NST_OPT_SNDBUF:
-    case NST_OPT_RCVBUF:
-        return true;
-    case NST_OPT_MTU:
-        return s->type != NST_SOCK_PACKET;
-    case NST_OPT_REUSEADDR:
-        return s->type == NST_SOCK_STREAM || s->type == NST_SOCK_DGRAM;
-    case NST_OPT_BROADCAST:
-    case NST_OPT_TTL:
-    case NST_OPT_TOS:
-    case NST_OPT_DONTFRAG:
-    case NST_OPT_RECVERR:
-        return s->type != NST_SOCK_PACKET;
-    case NST_OPT_MULTICAST_TTL:
-    case NST_OPT_MULTICAST_LOOP:
-    case NST_OPT_MULTICAST_LINK:
-        return s->type == NST_SOCK_DGRAM || s->type == NST_SOCK_RAW;
-    case NST_OPT_REUSEPORT:
-        return s->type == NST_SOCK_STREAM || s->type == NST_SOCK_DGRAM;
-    case NST_OPT_UDP_SEGMENT:
-    case NST_OPT_UDP_GRO:
-        return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_UDP;
-    case NST_OPT_ICMP_FILTER:
-        return is_raw_icmp(s);
+    bool icmp = s->proto == NST_IPPROTO_ICMP;
+
+    switch (s->type) {
+    case NST_SOCK_STREAM:
+        return STREAM;
+    case NST_SOCK_DGRAM:
+        return icmp ? ECHO : UDP;
+    case NST_SOCK_RAW:
+        return icmp ? RAW_ICMP : RAW;
     default:
-        return s->type == NST_SOCK_STREAM;
+        return PACKET;
     }
 }
 
-static bool in_range(enum nst_opt opt, int64_t value)
+/* NULL: this kind of socket hasn't the option. */
+static const struct rule *rule_of(const struct nst_socket *s, enum nst_opt opt)
 {
-    switch (opt) {
-    case NST_OPT_ERROR:
-    case NST_OPT_MTU:
-        return false; /* cannot be set */
-    case NST_OPT_SNDBUF:
-    case NST_OPT_RCVBUF:
-        return value >= 0;
-    case NST_OPT_TTL:
-    case NST_OPT_MULTICAST_TTL:
-        return value >= 1 && value <= 255;
-    case NST_OPT_TOS:
-        return value >= 0 && value <= 255;
-    case NST_OPT_REUSEADDR:
-    case NST_OPT_BROADCAST:
-    case NST_OPT_DONTFRAG:
-    case NST_OPT_RECVERR:
-    case NST_OPT_MULTICAST_LOOP:
-    case NST_OPT_UDP_GRO:
-        return value == 0 || value == 1;
-    case NST_OPT_UDP_SEGMENT:
-    case NST_OPT_REUSEPORT:
-        return value >= 0 && value <= UINT16_MAX;
-    case NST_OPT_MULTICAST_LINK:
-        return value >= 0 && value <= NST_IFACES_MAX;
-    case NST_OPT_ICMP_FILTER:
-    case NST_OPT_USER_TIMEOUT:
-        return value >= 0 && value <= UINT32_MAX;
-    case NST_OPT_RECOVERY:
-        return value >= 0 && value <= NST_TCP_RECOVERY_ALL;
-    case NST_OPT_NODELAY:
-    case NST_OPT_CORK:
-    case NST_OPT_KEEPALIVE:
-    case NST_OPT_OOBINLINE:
-    case NST_OPT_DEFER_ACCEPT:
-    case NST_OPT_QUICKACK:
-    case NST_OPT_FASTOPEN_CONNECT:
-    case NST_OPT_PACING:
-    case NST_OPT_HYSTART:
-        return value == 0 || value == 1;
-    case NST_OPT_MAX_PACING_RATE:
-        return value >= 0 && value <= UINT32_MAX;
-    case NST_OPT_MAXSEG:
-        return value >= 88 && value <= INT16_MAX;
-    case NST_OPT_KEEPIDLE:
-    case NST_OPT_KEEPINTVL:
-        return value >= 1 && value <= INT16_MAX;
-    case NST_OPT_KEEPCNT:
-    case NST_OPT_SYNCNT:
-        return value >= 1 && value <= 127;
-    case NST_OPT_MTU_PROBING:
-        return value >= NST_TCP_MTU_PROBING_OFF && value <= NST_TCP_MTU_PROBING_ALWAYS;
-    case NST_OPT_FASTOPEN:
-        return value >= 0 && value <= 4096;
-    case NST_OPT_ECN:
-        return value >= NST_TCP_ECN_OFF && value <= NST_TCP_ECN_ACCEPT;
-    case NST_OPT_LINGER:
-    case NST_OPT_LINGER2:
-        return value >= -1 && value <= INT16_MAX;
-    }
-    return false;
+    return opt < NST_ARRAY_LEN(rules) && rules[opt].who & who_is(s) ? &rules[opt] : NULL;
 }
 
 static size_t buffer_of(int64_t value)
@@ -117,9 +98,11 @@ static size_t buffer_of(int64_t value)
 
 int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt, int64_t value)
 {
-    if (!has_option(s, opt))
+    const struct rule *rule = rule_of(s, opt);
+
+    if (!rule)
         return -ENOPROTOOPT;
-    if (!in_range(opt, value))
+    if (value < rule->least || value > rule->most)
         return -EINVAL;
     if (s->type == NST_SOCK_STREAM && nst_stream_setopt(s, opt, value) == 0)
         return 0;
@@ -180,12 +163,13 @@ int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt 
 /* Of the way to whom the socket is connected with. */
 static int path_mtu(const struct nst_socks *socks, const struct nst_socket *s, int64_t *mtu)
 {
-    const struct nst_sockaddr peer = s->dgram ? s->dgram->peer : nst_stream_peer(s);
+    struct nst_sock_info info;
     struct nst_path path;
 
-    if (!nst_addr_is_set(&peer.addr))
+    nst_sock_info(s, &info);
+    if (!nst_addr_is_set(&info.peer.addr))
         return -ENOTCONN;
-    int err = nst_ip_path(socks->ip, &peer.addr, peer.link, &path);
+    int err = nst_ip_path(socks->ip, &info.peer.addr, info.peer.link, &path);
     *mtu = err ? 0 : path.mtu;
     return err;
 }
@@ -193,13 +177,13 @@ static int path_mtu(const struct nst_socks *socks, const struct nst_socket *s, i
 int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
                     int64_t *value)
 {
-    if (!has_option(s, opt))
+    if (!rule_of(s, opt))
         return -ENOPROTOOPT;
     if (s->type == NST_SOCK_STREAM && nst_stream_getopt(socks, s, opt, value) == 0)
         return 0;
     switch (opt) {
     case NST_OPT_ERROR:
-        *value = -nst_sock_error_take(s);
+        *value = -nst_sock_kind(s)->error_take(s);
         break;
     case NST_OPT_SNDBUF:
         *value = (int64_t)s->dgram->sndbuf;
@@ -254,6 +238,14 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
     return 0;
 }
 
+void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out)
+{
+    out->peer = s->dgram->peer;
+    out->rx_bytes = s->dgram->rx_bytes;
+    out->tx_bytes = s->dgram->tx_bytes;
+    out->rx_drops = s->dgram->rx_drops;
+}
+
 /* Also which local address was taken (1122-183). */
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
@@ -262,14 +254,7 @@ void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
                                   .type = s->type,
                                   .protocol = s->proto,
                                   .local = s->local};
-    if (s->type == NST_SOCK_STREAM) {
-        nst_stream_info(s, out);
-        return;
-    }
-    out->peer = s->dgram->peer;
-    out->rx_bytes = s->dgram->rx_bytes;
-    out->tx_bytes = s->dgram->tx_bytes;
-    out->rx_drops = s->dgram->rx_drops;
+    nst_sock_kind(s)->info(s, out);
 }
 
 static void orphan_info(const struct nst_tcp_orphan *o, struct nst_sock_info *out)

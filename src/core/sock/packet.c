@@ -5,7 +5,17 @@
 #include "core/sock/socket.h"
 #include "core/wire/eth.h"
 
-int nst_packet_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+static int packet_open(struct nst_socks *socks, struct nst_socket *s)
+{
+    int err = nst_dgram_open(socks, s);
+
+    if (!err)
+        nst_list_push_back(&socks->packets, &s->dgram->place);
+    return err;
+}
+
+static int packet_bind(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *local)
 {
     if (!nst_iface_of(socks->ip->ifaces, local->link))
         return -ENODEV;
@@ -13,7 +23,7 @@ int nst_packet_bind(struct nst_socks *socks, struct nst_socket *s, const struct 
     return 0;
 }
 
-int64_t nst_packet_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
+static int64_t packet_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
     const struct nst_iface *iface = nst_iface_of(socks->ip->ifaces, s->local.link);
     size_t len = nst_msg_len(msg);
@@ -47,3 +57,14 @@ void nst_packet_input(struct nst_socks *socks, const struct nst_pkt *frame, uint
         nst_sock_rx_push_take(socks, s, copy);
     }
 }
+
+const struct nst_sock_kind nst_packet_kind = {
+    .open = packet_open,
+    .close = nst_dgram_close,
+    .bind = packet_bind,
+    .send = packet_send,
+    .recv = nst_sock_recv,
+    .error_take = nst_sock_error_take,
+    .readiness = nst_sock_readiness,
+    .info = nst_sock_dgram_info,
+};

@@ -11,10 +11,8 @@ static struct nst_pkt *pkt_of(struct nst_list *e)
 
 /* ---- Readiness ---------------------------------------------------------------------------- */
 
-static uint32_t readiness(const struct nst_socket *s)
+uint32_t nst_sock_readiness(const struct nst_socket *s)
 {
-    if (s->type == NST_SOCK_STREAM)
-        return nst_stream_readiness(s);
     return (nst_list_empty(&s->dgram->rxq) ? 0u : NST_READY_IN) |
            (s->dgram->tx_mem < s->dgram->sndbuf && !s->dgram->tx_blocked ? NST_READY_OUT : 0u) |
            (s->dgram->error || !nst_list_empty(&s->dgram->errq) ? NST_READY_ERR : 0u);
@@ -48,7 +46,7 @@ size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t
     while (n < max && !nst_list_empty(&socks->changed)) {
         struct nst_list *e = nst_list_pop_front(&socks->changed);
         struct nst_socket *s = NST_CONTAINER(e, struct nst_socket, changed);
-        uint32_t ready = readiness(s);
+        uint32_t ready = nst_sock_kind(s)->readiness(s);
         if (ready)
             events[n++] = (struct nst_event){
                 .kind = NST_EVENT_READY, .sock = s->handle, .cookie = s->cookie, .ready = ready};
@@ -58,9 +56,8 @@ size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t
 
 int nst_sock_error_take(struct nst_socket *s)
 {
-    if (s->type == NST_SOCK_STREAM)
-        return nst_stream_error_take(s);
     int error = s->dgram->error;
+
     s->dgram->error = 0;
     return -error;
 }

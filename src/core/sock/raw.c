@@ -6,7 +6,16 @@
 #include "core/base/bytes.h"
 #include "core/sock/socket.h"
 
-int nst_raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+static int raw_open(struct nst_socks *socks, struct nst_socket *s)
+{
+    int err = nst_dgram_open(socks, s);
+
+    if (!err)
+        nst_list_push_back(&socks->raws, &s->dgram->place);
+    return err;
+}
+
+static int raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
 {
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
@@ -14,7 +23,8 @@ int nst_raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst
     return 0;
 }
 
-int nst_raw_connect(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *peer)
+static int raw_connect(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *peer)
 {
     struct nst_path path;
     int err;
@@ -60,3 +70,15 @@ bool nst_raw_input(struct nst_socks *socks, const struct nst_pkt *pkt)
     }
     return any;
 }
+
+const struct nst_sock_kind nst_raw_kind = {
+    .open = raw_open,
+    .close = nst_dgram_close,
+    .bind = raw_bind,
+    .connect = raw_connect,
+    .send = nst_sock_send,
+    .recv = nst_sock_recv,
+    .error_take = nst_sock_error_take,
+    .readiness = nst_sock_readiness,
+    .info = nst_sock_dgram_info,
+};

@@ -7,8 +7,9 @@
  * table's list `sending`, from which the way out pulls one datagram at a time, in turn; a socket
  * whose readiness rose stands on `changed` until the owner has asked for events.
  *
- * datagram.c, raw.c and packet.c are the kinds of sockets; table.c the handles and ports; queue.c
- * the queues and readiness; member.c the multicast groups. */
+ * stream.c, datagram.c, raw.c and packet.c are the kinds of sockets, each a struct nst_sock_kind;
+ * table.c the handles and ports; queue.c the queues and readiness; member.c the multicast groups.
+ */
 #ifndef NST_SOCK_SOCKET_H
 #define NST_SOCK_SOCKET_H
 
@@ -80,6 +81,25 @@ struct nst_socks {
     struct nst_list sending, changed;
 };
 
+/* What a kind of socket does at its owner's calls (nst_bind() and so on; BSD's struct pr_usrreqs).
+ * Those that are NULL fail with -EOPNOTSUPP. */
+struct nst_sock_kind {
+    int (*open)(struct nst_socks *socks, struct nst_socket *s); /* -ENOMEM */
+    void (*close)(struct nst_socks *socks, struct nst_socket *s);
+    int (*bind)(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
+    int (*connect)(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *peer);
+    int (*listen)(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog);
+    int (*accept)(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie, nst_sock *out);
+    int (*shutdown)(struct nst_socket *s, enum nst_shutdown how);
+    int64_t (*send)(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
+    int64_t (*recv)(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
+    int (*error_take)(struct nst_socket *s);
+    uint32_t (*readiness)(const struct nst_socket *s);                   /* NST_READY_ bits */
+    void (*info)(const struct nst_socket *s, struct nst_sock_info *out); /* what not all have */
+};
+
+extern const struct nst_sock_kind nst_packet_kind, nst_raw_kind, nst_dgram_kind, nst_stream_kind;
+
 /* ---- table.c ----------------------------------------------------------------------------- */
 
 void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
@@ -93,6 +113,9 @@ void nst_socks_check(const struct nst_socks *socks);
 int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
                   enum nst_sock_type type, uint8_t protocol, uint64_t cookie);
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s);
+
+/* Never NULL. */
+const struct nst_sock_kind *nst_sock_kind(const struct nst_socket *s);
 
 /* The socket of a handle; NULL when it has ended. */
 struct nst_socket *nst_sock_find(const struct nst_socks *socks, nst_sock handle);
@@ -130,8 +153,11 @@ void nst_sock_tx_push_take(struct nst_socks *socks, struct nst_socket *s, struct
 /* The first packet of txq, now the caller's. */
 struct nst_pkt *nst_sock_tx_pull(struct nst_socks *socks, struct nst_socket *s);
 
-/* As nst_recv(). */
+/* For the kinds that have a struct nst_dgram. */
 int64_t nst_sock_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
+int nst_sock_error_take(struct nst_socket *s);
+uint32_t nst_sock_readiness(const struct nst_socket *s);
+void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out);
 
 /* Frees all that is queued. */
 void nst_sock_queues_free(struct nst_dgram *d);
@@ -139,19 +165,13 @@ void nst_sock_queues_free(struct nst_dgram *d);
 /* As nst_events(), for sockets. */
 size_t nst_sock_events(struct nst_socks *socks, struct nst_event *events, size_t max);
 
-/* The pending error as a negative errno value, which this clears; 0 if none. */
-int nst_sock_error_take(struct nst_socket *s);
-
 size_t nst_msg_len(const struct nst_msg *msg);
 
 /* ---- datagram.c -------------------------------------------------------------------------- */
 
-/* -ENOMEM. */
+/* For the kinds that have a struct nst_dgram. */
 int nst_dgram_open(struct nst_socks *socks, struct nst_socket *s);
 void nst_dgram_close(struct nst_socks *socks, struct nst_socket *s);
-int nst_dgram_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
-int nst_dgram_connect(struct nst_socks *socks, struct nst_socket *s,
-                      const struct nst_sockaddr *peer);
 
 /* Delivers a datagram whose ports are set. Drops: udp_port or icmp_unmatched, when there is no
  * socket for it, and no_memory; the packet is the caller's then. On NONE it was taken. */
@@ -159,53 +179,28 @@ enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt);
 
 /* ---- stream.c ---------------------------------------------------------------------------- */
 
-/* -ENOMEM. */
-int nst_stream_open(struct nst_socks *socks, struct nst_socket *s);
-void nst_stream_close(struct nst_socks *socks, struct nst_socket *s);
 /* The socket that a connection's or listener's `owner` stands for. */
 struct nst_socket *nst_stream_socket(uint64_t owner);
-int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s,
-                    const struct nst_sockaddr *local);
 /* SO_REUSEADDR was changed. */
 void nst_stream_reuse(struct nst_socks *socks, const struct nst_socket *s);
-int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
-                       const struct nst_sockaddr *peer);
-int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog);
-int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie,
-                      nst_sock *out);
-int nst_stream_shutdown(struct nst_socket *s, enum nst_shutdown how);
-int64_t nst_stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
-int64_t nst_stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags);
-int nst_stream_error_take(struct nst_socket *s);
-uint32_t nst_stream_readiness(const struct nst_socket *s);
 int nst_stream_set_congestion(struct nst_socket *s, const char *name);
 int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
 int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s, enum nst_opt opt,
                       int64_t *value);
-/* Fills in what only streams have. */
-struct nst_sockaddr nst_stream_peer(const struct nst_socket *s);
-void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out);
 
 /* ---- raw.c ------------------------------------------------------------------------------- */
-
-int nst_raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local);
-int nst_raw_connect(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *peer);
 
 /* Gives a copy to each raw socket that wants the packet; true if there was one. */
 bool nst_raw_input(struct nst_socks *socks, const struct nst_pkt *pkt);
 
 /* ---- packet.c ---------------------------------------------------------------------------- */
 
-int nst_packet_bind(struct nst_socks *socks, struct nst_socket *s,
-                    const struct nst_sockaddr *local);
-int64_t nst_packet_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
-
 /* Gives a copy of a frame, whose EtherType is `type`, to each packet socket that wants it. */
 void nst_packet_input(struct nst_socks *socks, const struct nst_pkt *frame, uint16_t type);
 
 /* ---- send.c ------------------------------------------------------------------------------ */
 
-/* As nst_send(), for datagram and raw sockets. */
+/* For datagram and raw sockets. */
 int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg);
 
 /* Sends one queued datagram down, the sockets in turn. False when there is none. */

@@ -24,7 +24,7 @@ static struct nst_tcp_name *name_of(struct nst_socks *socks, const struct nst_so
     return nst_tcp_name_find(socks->tcps, s->local.port, owner_of(s));
 }
 
-int nst_stream_open(struct nst_socks *socks, struct nst_socket *s)
+static int stream_open(struct nst_socks *socks, struct nst_socket *s)
 {
     const struct nst_flow_id nobody = {.lport = 0};
 
@@ -35,7 +35,7 @@ int nst_stream_open(struct nst_socks *socks, struct nst_socket *s)
     return 0;
 }
 
-void nst_stream_close(struct nst_socks *socks, struct nst_socket *s)
+static void stream_close(struct nst_socks *socks, struct nst_socket *s)
 {
     if (s->tcb)
         nst_tcb_close(s->tcb);
@@ -47,7 +47,7 @@ void nst_stream_close(struct nst_socks *socks, struct nst_socket *s)
         nst_tcp_unbind(socks->tcps, name_of(socks, s));
 }
 
-struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
+static struct nst_sockaddr stream_peer(const struct nst_socket *s)
 {
     const struct nst_sockaddr nobody = {.port = 0};
     const struct nst_flow_id *id = s->connected ? &s->tcb->flow.id : NULL;
@@ -57,7 +57,8 @@ struct nst_sockaddr nst_stream_peer(const struct nst_socket *s)
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
-int nst_stream_bind(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *local)
+static int stream_bind(struct nst_socks *socks, struct nst_socket *s,
+                       const struct nst_sockaddr *local)
 {
     int err;
 
@@ -101,8 +102,8 @@ static int name_ends(struct nst_socks *socks, struct nst_socket *s, const struct
     return path.ours || nst_tcp_spread_of(spread, id) == spread->index ? 0 : -EXDEV;
 }
 
-int nst_stream_connect(struct nst_socks *socks, struct nst_socket *s,
-                       const struct nst_sockaddr *peer)
+static int stream_connect(struct nst_socks *socks, struct nst_socket *s,
+                          const struct nst_sockaddr *peer)
 {
     struct nst_tcb *t = s->tcb;
     int err;
@@ -147,7 +148,7 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     return l;
 }
 
-int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog)
+static int stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t backlog)
 {
     const struct nst_sockaddr any = {.port = 0};
     struct nst_tcp_listener *l;
@@ -160,7 +161,7 @@ int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t ba
     }
     if (s->tcb->state != NST_TCP_CLOSED || s->connected)
         return -EINVAL;
-    if (!s->local.port && (err = nst_stream_bind(socks, s, &any)))
+    if (!s->local.port && (err = stream_bind(socks, s, &any)))
         return err;
     if (!(l = listener_new(socks, s)))
         return -ENOMEM;
@@ -176,7 +177,8 @@ int nst_stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t ba
     return 0;
 }
 
-int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie, nst_sock *out)
+static int stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t cookie,
+                         nst_sock *out)
 {
     struct nst_socket *child;
     struct nst_tcb *t;
@@ -202,32 +204,7 @@ int nst_stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t co
 
 /* ---- Data -------------------------------------------------------------------------------- */
 
-int64_t nst_stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
-{
-    if (!s->tcb)
-        return -ENOTCONN;
-    if (msg->flags & NST_SEND_FASTOPEN && s->tcb->state == NST_TCP_CLOSED && !s->connected) {
-        s->tcb->opt.fastopen_connect = true;
-        int err = nst_stream_connect(socks, s, &msg->peer);
-        if (err)
-            return err;
-    }
-    if (s->tcb->error)
-        return nst_stream_error_take(s);
-    return nst_tcb_send(s->tcb, msg->data, msg->ndata, msg->flags);
-}
-
-int64_t nst_stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags)
-{
-    if (flags & NST_RECV_ERROR)
-        return -EAGAIN;
-    msg->peer = nst_stream_peer(s);
-    msg->local = s->local;
-    msg->truncated = false;
-    return s->tcb ? nst_tcb_recv(s->tcb, msg->data, msg->ndata, flags) : -ENOTCONN;
-}
-
-int nst_stream_error_take(struct nst_socket *s)
+static int stream_error_take(struct nst_socket *s)
 {
     int err = s->tcb ? s->tcb->error : 0;
 
@@ -236,7 +213,32 @@ int nst_stream_error_take(struct nst_socket *s)
     return -err;
 }
 
-uint32_t nst_stream_readiness(const struct nst_socket *s)
+static int64_t stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
+{
+    if (!s->tcb)
+        return -ENOTCONN;
+    if (msg->flags & NST_SEND_FASTOPEN && s->tcb->state == NST_TCP_CLOSED && !s->connected) {
+        s->tcb->opt.fastopen_connect = true;
+        int err = stream_connect(socks, s, &msg->peer);
+        if (err)
+            return err;
+    }
+    if (s->tcb->error)
+        return stream_error_take(s);
+    return nst_tcb_send(s->tcb, msg->data, msg->ndata, msg->flags);
+}
+
+static int64_t stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t flags)
+{
+    if (flags & NST_RECV_ERROR)
+        return -EAGAIN;
+    msg->peer = stream_peer(s);
+    msg->local = s->local;
+    msg->truncated = false;
+    return s->tcb ? nst_tcb_recv(s->tcb, msg->data, msg->ndata, flags) : -ENOTCONN;
+}
+
+static uint32_t stream_readiness(const struct nst_socket *s)
 {
     if (s->listener)
         return nst_list_empty(&s->listener->accept) ? 0 : NST_READY_IN;
@@ -399,9 +401,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
     }
 }
 
-void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out)
+static void stream_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
-    out->peer = nst_stream_peer(s);
+    out->peer = stream_peer(s);
     if (s->listener) {
         out->state = NST_TCP_LISTEN;
         out->rx_bytes = s->listener->naccept;
@@ -413,7 +415,7 @@ void nst_stream_info(const struct nst_socket *s, struct nst_sock_info *out)
     }
 }
 
-int nst_stream_shutdown(struct nst_socket *s, enum nst_shutdown how)
+static int stream_shutdown(struct nst_socket *s, enum nst_shutdown how)
 {
     if (!s->tcb)
         return -ENOTCONN;
@@ -431,3 +433,18 @@ int nst_stream_set_congestion(struct nst_socket *s, const char *name)
     s->tcb->cc.ops = ops;
     return 0;
 }
+
+const struct nst_sock_kind nst_stream_kind = {
+    .open = stream_open,
+    .close = stream_close,
+    .bind = stream_bind,
+    .connect = stream_connect,
+    .listen = stream_listen,
+    .accept = stream_accept,
+    .shutdown = stream_shutdown,
+    .send = stream_send,
+    .recv = stream_recv,
+    .error_take = stream_error_take,
+    .readiness = stream_readiness,
+    .info = stream_info,
+};

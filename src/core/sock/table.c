@@ -103,6 +103,18 @@ static int check_kind(enum nst_family family, enum nst_sock_type type, uint8_t *
     return family == NST_AF_INET ? 0 : -EAFNOSUPPORT;
 }
 
+const struct nst_sock_kind *nst_sock_kind(const struct nst_socket *s)
+{
+    static const struct nst_sock_kind *const kinds[] = {
+        [NST_SOCK_STREAM] = &nst_stream_kind,
+        [NST_SOCK_DGRAM] = &nst_dgram_kind,
+        [NST_SOCK_RAW] = &nst_raw_kind,
+        [NST_SOCK_PACKET] = &nst_packet_kind,
+    };
+
+    return kinds[s->type];
+}
+
 static void socket_init(struct nst_socket *s, enum nst_sock_type type, uint8_t protocol)
 {
     s->type = (uint8_t)type;
@@ -124,8 +136,7 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
     if (slot == UINT32_MAX || !(s = nst_env_alloc(socks->env, sizeof *s)))
         return -ENOMEM;
     socket_init(s, type, protocol);
-    err = type == NST_SOCK_STREAM ? nst_stream_open(socks, s) : nst_dgram_open(socks, s);
-    if (err) {
+    if ((err = nst_sock_kind(s)->open(socks, s))) {
         nst_env_free(socks->env, s, sizeof *s);
         return err;
     }
@@ -133,10 +144,6 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
     s->handle = handle_of(slot, ++socks->slots[slot].generation);
     socks->slots[slot].socket = s;
     socks->count++;
-    if (type == NST_SOCK_RAW)
-        nst_list_push_back(&socks->raws, &s->dgram->place);
-    if (type == NST_SOCK_PACKET)
-        nst_list_push_back(&socks->packets, &s->dgram->place);
     NST_COUNT(socks->env, sock_opened);
     *out = s->handle;
     return 0;
@@ -144,10 +151,7 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
 
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
 {
-    if (s->type == NST_SOCK_STREAM)
-        nst_stream_close(socks, s);
-    else
-        nst_dgram_close(socks, s);
+    nst_sock_kind(s)->close(socks, s);
     nst_list_del(&s->changed);
     socks->slots[(uint32_t)s->handle - 1].socket = NULL;
     socks->count--;

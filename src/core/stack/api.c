@@ -49,43 +49,20 @@ static int check_name(const struct nst_stack *stack, const struct nst_sockaddr *
 int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *local)
 {
     struct nst_socket *s = find(stack, sock);
-    int err = check_name(stack, local);
+    int err = s ? check_name(stack, local) : -EBADF;
 
-    if (!s)
-        return -EBADF;
-    if (err)
-        return err;
-    switch (s->type) {
-    case NST_SOCK_PACKET:
-        return nst_packet_bind(&stack->socks, s, local);
-    case NST_SOCK_RAW:
-        return nst_raw_bind(&stack->socks, s, local);
-    case NST_SOCK_STREAM:
-        return nst_stream_bind(&stack->socks, s, local);
-    default:
-        return nst_dgram_bind(&stack->socks, s, local);
-    }
+    return err ? err : nst_sock_kind(s)->bind(&stack->socks, s, local);
 }
 
 int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *peer)
 {
     struct nst_socket *s = find(stack, sock);
-    int err = check_name(stack, peer);
+    int err = s ? check_name(stack, peer) : -EBADF;
 
-    if (!s)
-        return -EBADF;
     if (err)
         return err;
-    switch (s->type) {
-    case NST_SOCK_PACKET:
-        return -EOPNOTSUPP;
-    case NST_SOCK_RAW:
-        return nst_raw_connect(&stack->socks, s, peer);
-    case NST_SOCK_STREAM:
-        return nst_stream_connect(&stack->socks, s, peer);
-    default:
-        return nst_dgram_connect(&stack->socks, s, peer);
-    }
+    return nst_sock_kind(s)->connect ? nst_sock_kind(s)->connect(&stack->socks, s, peer)
+                                     : -EOPNOTSUPP;
 }
 
 int nst_listen(struct nst_stack *stack, nst_sock sock, uint32_t backlog)
@@ -94,7 +71,8 @@ int nst_listen(struct nst_stack *stack, nst_sock sock, uint32_t backlog)
 
     if (!s)
         return -EBADF;
-    return s->type == NST_SOCK_STREAM ? nst_stream_listen(&stack->socks, s, backlog) : -EOPNOTSUPP;
+    return nst_sock_kind(s)->listen ? nst_sock_kind(s)->listen(&stack->socks, s, backlog)
+                                    : -EOPNOTSUPP;
 }
 
 int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t cookie)
@@ -103,8 +81,8 @@ int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t c
 
     if (!s)
         return -EBADF;
-    return s->type == NST_SOCK_STREAM ? nst_stream_accept(&stack->socks, s, cookie, out)
-                                      : -EOPNOTSUPP;
+    return nst_sock_kind(s)->accept ? nst_sock_kind(s)->accept(&stack->socks, s, cookie, out)
+                                    : -EOPNOTSUPP;
 }
 
 int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how)
@@ -113,33 +91,21 @@ int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how)
 
     if (!s)
         return -EBADF;
-    return s->type == NST_SOCK_STREAM ? nst_stream_shutdown(s, how) : -EOPNOTSUPP;
+    return nst_sock_kind(s)->shutdown ? nst_sock_kind(s)->shutdown(s, how) : -EOPNOTSUPP;
 }
 
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg)
 {
     struct nst_socket *s = find(stack, sock);
 
-    if (!s)
-        return -EBADF;
-    switch (s->type) {
-    case NST_SOCK_PACKET:
-        return nst_packet_send(&stack->socks, s, msg);
-    case NST_SOCK_STREAM:
-        return nst_stream_send(&stack->socks, s, msg);
-    default:
-        return nst_sock_send(&stack->socks, s, msg);
-    }
+    return s ? nst_sock_kind(s)->send(&stack->socks, s, msg) : -EBADF;
 }
 
 int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, uint32_t flags)
 {
     struct nst_socket *s = find(stack, sock);
 
-    if (!s)
-        return -EBADF;
-    return s->type == NST_SOCK_STREAM ? nst_stream_recv(s, msg, flags)
-                                      : nst_sock_recv(s, msg, flags);
+    return s ? nst_sock_kind(s)->recv(s, msg, flags) : -EBADF;
 }
 
 /* ---- A stream's queues, in place ------------------------------------------------------------ */
@@ -163,7 +129,7 @@ int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
     int err = find_tcb(stack, sock, &t);
 
     if (!err)
-        err = nst_stream_error_take(find(stack, sock));
+        err = nst_stream_kind.error_take(find(stack, sock));
     return err ? err : nst_tcb_reserve(t, len, out);
 }
 
@@ -218,7 +184,8 @@ int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t va
                                    [NST_STACK_TCP_MTU_PROBING] = NST_TCP_MTU_PROBING_ALWAYS,
                                    [NST_STACK_TCP_PACING] = 1,
                                    [NST_STACK_TCP_HYSTART] = 1,
-                                   [NST_STACK_TCP_RECOVERY] = NST_TCP_RECOVERY_ALL};
+                                   [NST_STACK_TCP_RECOVERY] = NST_TCP_RECOVERY_ALL,
+                                   [NST_STACK_TCP_METRICS] = NST_TCP_METRICS_ALL};
     struct nst_tcp_config *c = &stack->tcps.config;
 
     if (opt >= NST_ARRAY_LEN(most) || value < 0 || value > most[opt])
@@ -241,6 +208,9 @@ int nst_stack_setopt(struct nst_stack *stack, enum nst_stack_opt opt, int64_t va
         break;
     case NST_STACK_TCP_RECOVERY:
         c->recovery = (uint8_t)value;
+        break;
+    case NST_STACK_TCP_METRICS:
+        c->metrics = (uint8_t)value;
         break;
     }
     return 0;
@@ -306,6 +276,11 @@ int nst_tcp_info(const struct nst_stack *stack, nst_sock sock, struct nst_tcp_in
         return -ENOTCONN;
     nst_tcb_info(s->tcb, out);
     return 0;
+}
+
+size_t nst_metrics_flush(struct nst_stack *stack, const struct nst_addr *peer)
+{
+    return nst_metrics_forget(&stack->tcps, peer);
 }
 
 size_t nst_sock_list(const struct nst_stack *stack, uint64_t *cursor, struct nst_sock_info *out,

@@ -69,6 +69,37 @@ size_t nst_neigh_list(const struct nst_stack *stack, struct nst_neigh_info *out,
     return n;
 }
 
+static struct nst_metrics_info metrics_info(const struct nst_tcps *tcps,
+                                            const struct nst_tcp_metrics *m)
+{
+    struct nst_metrics_info info = {.local = m->local,
+                                    .peer = m->peer,
+                                    .cookie = m->cookie.len > 0,
+                                    .mss = m->mss,
+                                    .failures = m->failures};
+
+    if (nst_metrics_is_fresh(tcps, m)) {
+        info.measured = m->measured;
+        info.srtt = m->srtt_us * NST_US;
+        info.rttvar = m->rttvar_us * NST_US;
+        info.ssthresh = m->ssthresh;
+        info.mtu = m->mtu;
+        info.reordered = m->reordered;
+    }
+    return info;
+}
+
+size_t nst_metrics_list(const struct nst_stack *stack, struct nst_metrics_info *out, size_t max)
+{
+    const struct nst_tcp_metrics *m;
+    size_t at = 0, n = 0;
+
+    for (; (m = nst_metrics_next(&stack->tcps, &at)); n++)
+        if (n < max)
+            out[n] = metrics_info(&stack->tcps, m);
+    return n;
+}
+
 uint64_t nst_drops(const struct nst_stack *stack, uint16_t drop)
 {
     return drop > 0 && drop < NST_DROP_COUNT ? stack->env.drops[drop] : 0;

@@ -43,6 +43,7 @@ bool nst_tcb_activate(struct nst_tcb *t)
     act->psh = act->sendq.end;
     nst_board_init(&act->board, t->snd.una);
     act->rack.fack = act->recovery_point = t->snd.una;
+    act->rack.reordering_seen = t->reorders;
     nst_recvq_init(&act->recvq);
     act->rate.delivered = t->count.bytes_acked;
     act->ecn_held = t->ecn_cwr_due;
@@ -117,16 +118,6 @@ void nst_tcb_rest(struct nst_tcb *t)
 }
 
 /* ---- What can be asked of any connection --------------------------------------------------- */
-
-nst_seq nst_tcb_snd_end(const struct nst_tcb *t)
-{
-    return t->act ? t->act->sendq.end : nst_seq_sub(t->snd.nxt, t->fin_sent);
-}
-
-size_t nst_tcb_unread(const struct nst_tcb *t)
-{
-    return t->act ? t->act->recvq.bytes : 0;
-}
 
 size_t nst_tcb_received_mem(const struct nst_tcb *t)
 {

@@ -18,12 +18,11 @@
  * and whenever a cookie is wrong, the handshake is an ordinary one and the data in the SYN is
  * ignored: the client sends it again.
  *
- * What a client knows of servers is a table of fixed size. A server, or somebody on the way to it,
- * that does not answer such a SYN gets an ordinary one next, and none of these for a minute, which
- * doubles with each failure (RFC 7413 §4.1.3). */
+ * What a client knows of servers stands in metrics.c's table. A server, or somebody on the way to
+ * it, that does not answer such a SYN gets an ordinary one next, and none of these for a minute,
+ * which doubles with each failure (RFC 7413 §4.1.3). */
 #include "core/tcp/fastopen.h"
 
-#include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
@@ -177,51 +176,7 @@ bool nst_fastopen_acked(struct nst_tcb *t)
 
 /* ---- What a client knows of servers ------------------------------------------------------ */
 
-static struct nst_tcp_server *row_of(struct nst_tcps *tcps, const struct nst_addr *peer)
-{
-    uint64_t hash = nst_siphash(&tcps->fastopen_key, peer, sizeof *peer);
-
-    return &tcps->servers[hash % (NST_TCP_SERVERS / NST_TCP_SERVER_WAYS) * NST_TCP_SERVER_WAYS];
-}
-
-/* What is known of a server; NULL: nothing. */
-static struct nst_tcp_server *server_find(struct nst_tcps *tcps, const struct nst_addr *peer)
-{
-    struct nst_tcp_server *row = tcps->servers ? row_of(tcps, peer) : NULL;
-
-    for (unsigned i = 0; row && i < NST_TCP_SERVER_WAYS; i++)
-        if (row[i].used && nst_addr_eq(&row[i].addr, peer))
-            return &row[i];
-    return NULL;
-}
-
-/* The same, or the place of the one of its row that was used least recently. NULL without memory.
- */
-static struct nst_tcp_server *server_get(struct nst_tcps *tcps, const struct nst_addr *peer)
-{
-    struct nst_tcp_server *s = server_find(tcps, peer), *row;
-
-    if (!tcps->servers)
-        tcps->servers = nst_env_alloc(tcps->env, NST_TCP_SERVERS * sizeof *tcps->servers);
-    if (!tcps->servers)
-        return NULL;
-    if (!s) {
-        s = row = row_of(tcps, peer);
-        for (unsigned i = 1; i < NST_TCP_SERVER_WAYS; i++)
-            s = row[i].used < s->used ? &row[i] : s;
-        *s = (struct nst_tcp_server){.addr = *peer};
-    }
-    s->used = nst_max(tcps->env->now, 1);
-    return s;
-}
-
-void nst_fastopen_fini(struct nst_tcps *tcps)
-{
-    if (tcps->servers)
-        nst_env_free(tcps->env, tcps->servers, NST_TCP_SERVERS * sizeof *tcps->servers);
-}
-
-static bool has_failed(const struct nst_tcps *tcps, const struct nst_tcp_server *s)
+static bool has_failed(const struct nst_tcps *tcps, const struct nst_tcp_metrics *s)
 {
     return s->failures && tcps->env->now < s->failed + (FAILED_WAIT << s->failures);
 }
@@ -229,7 +184,7 @@ static bool has_failed(const struct nst_tcps *tcps, const struct nst_tcp_server 
 /* 7413-9: no answer came to a SYN with more than usual, or its data was ignored. */
 static void failed(struct nst_tcb *t)
 {
-    struct nst_tcp_server *s = server_get(t->tcps, &t->flow.id.peer);
+    struct nst_tcp_metrics *s = nst_metrics_of_server(t->tcps, &t->flow.id);
 
     NST_COUNT(t->tcps->env, tcp_fastopen_failed);
     if (!s)
@@ -242,7 +197,7 @@ static void failed(struct nst_tcb *t)
 
 void nst_fastopen_connect(struct nst_tcb *t)
 {
-    const struct nst_tcp_server *s = server_find(t->tcps, &t->flow.id.peer);
+    const struct nst_tcp_metrics *s = nst_metrics_find(t->tcps, &t->flow.id);
     uint16_t mode = t->tcps->config.fastopen;
     bool free_entry = mode & NST_TCP_FASTOPEN_CLIENT_NO_COOKIE;
 
@@ -304,8 +259,9 @@ void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h)
         return;
     bool taken = nst_seq_gt(h->ack, t->snd.nxt);
     bool new_cookie = h->opts.has_fastopen && h->opts.fastopen.len;
-    struct nst_tcp_server *s = new_cookie || taken ? server_get(t->tcps, &t->flow.id.peer) : NULL;
-    if (s) {
+    struct nst_tcp_metrics *s = new_cookie || taken ? nst_metrics_of_server(t->tcps, &t->flow.id)
+                                                    : NULL;
+    if (s) { /* 9040-10, 9040-11 */
         s->mss = t->peer_mss;
         s->failures = 0;
         if (new_cookie) /* 7413-2 */

@@ -3,7 +3,6 @@
 #define NST_TCP_FASTOPEN_H
 
 #include "core/base/list.h"
-#include "core/base/timer.h"
 #include "core/wire/tcp.h"
 
 struct nst_tcp_listener;
@@ -21,18 +20,5 @@ struct nst_tcp_fastopen {
     bool tried : 1;      /* client: a SYN went out that is more than usual */
     bool synack_due : 1; /* server */
 };
-
-/* What a client remembers of a server. */
-struct nst_tcp_server {
-    struct nst_addr addr;
-    struct nst_tcp_cookie cookie; /* none: its length is 0 */
-    uint16_t mss;
-    uint8_t failures; /* in a row; the last was at `failed` */
-    nst_time failed;
-    nst_time used; /* 0: an empty place */
-};
-
-#define NST_TCP_SERVERS     256
-#define NST_TCP_SERVER_WAYS 4
 
 #endif

@@ -11,11 +11,13 @@ static nst_time ago(const struct nst_tcb *t, uint32_t then_ms)
 
 uint32_t nst_tcb_unacked(const struct nst_tcb *t)
 {
-    bool begun = t->state >= NST_TCP_ESTABLISHED;
+    nst_seq end = nst_tcb_snd_end(t);
 
-    return begun ? (uint32_t)nst_seq_diff(nst_tcb_snd_end(t),
-                                          nst_seq_min(t->snd.una, nst_tcb_snd_end(t)))
-                 : 0;
+    if (t->state < NST_TCP_SYN_SENT)
+        return 0;
+    if (t->state < NST_TCP_ESTABLISHED) /* behind the SYN: what is to go with it, if anything */
+        return (uint32_t)nst_seq_diff(end, t->snd.nxt);
+    return (uint32_t)nst_seq_diff(end, nst_seq_min(t->snd.una, end));
 }
 
 /* What was written but not sent: behind snd.nxt, which counts a FIN, too. */

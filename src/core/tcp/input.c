@@ -49,6 +49,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
     t->state = t->fin_queued ? NST_TCP_FIN_WAIT_1 : NST_TCP_ESTABLISHED;
     t->snd.una = t->snd.nxt;
     nst_mtu_begin(t);
+    nst_metrics_begin(t);
     t->cc.cwnd = lost ? t->snd_mss : nst_cc_initial_window(t->snd_mss); /* 6928-2 */
     t->quick = QUICK_ACKS;
     if (t->act) {
@@ -56,6 +57,7 @@ void nst_tcb_begin(struct nst_tcb *t, bool lost)
         t->act->first_unacked = 0;
         nst_board_init(&t->act->board, t->snd.una);
         t->act->rack.fack = t->act->recovery_point = t->snd.una;
+        t->act->rack.reordering_seen = t->reorders;
         nst_recovery_begin(t);
         nst_tcb_clear(t, NST_TCP_DL_RTO);
     }
@@ -288,10 +290,12 @@ static void check_urgent(struct nst_tcb *t, const struct nst_tcp_seg *seg)
 /* ---- Seventh: the segment text ----------------------------------------------------------- */
 
 /* Of the payload, as it was sent: a packet may be a run of segments that the device joined, or
- * nst_pkt_join_take(). */
+ * nst_pkt_join_take(). A device that joins may be somebody's who says nonsense of it. */
 static uint32_t segment_size(const struct nst_tcp_seg *seg)
 {
-    return seg->pkt->offload.gso ? seg->pkt->offload.gso_size : seg->len;
+    const struct nst_offload *o = &seg->pkt->offload;
+
+    return o->gso && o->gso_size ? o->gso_size : seg->len;
 }
 
 /* How many were sent that are one packet here. */

@@ -71,6 +71,25 @@ void nst_mtu_begin(struct nst_tcb *t)
     search_up_to(t, nst_min32(high, largest(t)));
 }
 
+/* As if this one had found it then. */
+void nst_mtu_expect(struct nst_tcb *t, uint16_t mtu, uint32_t since_s)
+{
+    if (mtu >= t->mtu || clock_s(t) - since_s >= RAISE_AFTER_S)
+        return;
+    t->mtu = mtu;
+    t->mtu_since_s = since_s;
+    nst_tcb_set_mss(t);
+}
+
+uint16_t nst_mtu_found(const struct nst_tcb *t)
+{
+    struct nst_path path;
+
+    if (!t->mtu_since_s || t->mtu_high || nst_ip_path(t->tcps->ip, &t->flow.id.peer, 0, &path) != 0)
+        return 0;
+    return t->mtu < path.mtu ? t->mtu : 0;
+}
+
 void nst_mtu_lowered(struct nst_tcb *t)
 {
     t->mtu_high = 0;
@@ -95,8 +114,7 @@ void nst_mtu_timeout(struct nst_tcb *t)
     search_up_to(t, nst_min32(high, largest(t)));
 }
 
-/* Ten minutes later: the path may be another one. */
-static void raise(struct nst_tcb *t)
+void nst_mtu_raise(struct nst_tcb *t)
 {
     if (!t->mtu_since_s || t->mtu_high || clock_s(t) - t->mtu_since_s < RAISE_AFTER_S)
         return;
@@ -120,7 +138,6 @@ uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable
     struct nst_tcp_activity *a = t->act;
     uint32_t overhead = HEADERS + (t->ts_ok ? 12 : 0);
 
-    raise(t);
     if (!t->mtu_high || is_probing(t) || a->phase != NST_TCP_OPEN || t->snd_urgent ||
         a->cc.cwnd < FLIGHT_MIN * t->snd_mss || nst_pace_holds(t))
         return 0;

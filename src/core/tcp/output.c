@@ -434,12 +434,13 @@ static bool retransmit(struct nst_tcb *t)
     return true;
 }
 
-/* Data that the window allows now (SHLD-15), and what the congestion window does. */
+/* Data that the window allows now (SHLD-15), and what the congestion window does: one segment at
+ * least, also where they have grown since (RFC 5681 §3.1 counts the smallest window in them). */
 static uint32_t sendable(struct nst_tcb *t, uint32_t queued)
 {
     int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
     uint32_t pipe = nst_board_pipe(t);
-    uint32_t cwnd = nst_min32(t->act->cc.cwnd, t->act->cc.cwnd_max);
+    uint32_t cwnd = nst_max32(nst_min32(t->act->cc.cwnd, t->act->cc.cwnd_max), t->snd_mss);
     uint32_t room = cwnd - nst_min32(pipe, cwnd);
     uint32_t allowed = nst_min32(queued, wnd > 0 ? (uint32_t)wnd : 0);
 
@@ -472,6 +473,7 @@ static bool may_send_small(const struct nst_tcb *t, uint32_t len, uint32_t queue
 /* How much new data goes now: whole segments, and the rest if it may. */
 static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
 {
+    nst_mtu_raise(t);
     uint32_t allowed = sendable(t, queued), len = nst_min32(allowed, burst_max(t));
     uint32_t tail = len % t->snd_mss, probe = nst_mtu_probe_len(t, queued, allowed);
 

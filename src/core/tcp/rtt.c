@@ -12,15 +12,22 @@ static nst_time at_most(nst_time value, nst_time limit)
     return value < limit ? value : limit;
 }
 
-/* RFC 6298 §2.3, §5.5 (6298-11), §2.5 (6298-5). The sum is at most 3 * NST_RTO_MAX: shifting cannot
+/* RFC 6298 §2.3. */
+static nst_time timeout_of(nst_time srtt, nst_time rttvar)
+{
+    nst_time var = 4 * rttvar;
+
+    return srtt + (var > NST_RTO_VAR_MIN ? var : NST_RTO_VAR_MIN);
+}
+
+/* RFC 6298 §5.5 (6298-11), §2.5 (6298-5). What is shifted is at most 5 * NST_RTO_MAX: that cannot
  * overflow. */
 nst_time nst_rtt_rto(const struct nst_rtt *rtt)
 {
-    nst_time var = 4 * rtt->rttvar;
-    nst_time rto = rtt->srtt + (var > NST_RTO_VAR_MIN ? var : NST_RTO_VAR_MIN);
+    nst_time rto = timeout_of(rtt->srtt, rtt->rttvar), least = rtt->least_rto_us * NST_US;
     unsigned shift = rtt->backoff < BACKOFF_ENOUGH ? rtt->backoff : BACKOFF_ENOUGH;
 
-    return at_most(rto << shift, NST_RTO_MAX);
+    return at_most((rto > least ? rto : least) << shift, NST_RTO_MAX);
 }
 
 nst_time nst_rtt_min(const struct nst_rtt *rtt)
@@ -71,7 +78,16 @@ void nst_rtt_sample(struct nst_rtt *rtt, nst_time sample, nst_time now)
     } else {
         smooth(rtt, sample);
     }
+    rtt->least_rto_us = 0;
     rtt->backoff = 0;
+}
+
+/* Whatever was measured stays as it is (as in Linux): what is remembered is no sample. */
+void nst_rtt_expect(struct nst_rtt *rtt, nst_time srtt, nst_time rttvar)
+{
+    nst_time rto = timeout_of(at_most(srtt, NST_RTO_MAX), at_most(rttvar, NST_RTO_MAX));
+
+    rtt->least_rto_us = (uint32_t)(at_most(rto, NST_RTO_FALLBACK) / NST_US);
 }
 
 void nst_rtt_backoff(struct nst_rtt *rtt)

@@ -9,6 +9,9 @@
  * Before the first sample the deviation stands at a quarter of the initial timeout and the smoothed
  * RTT at zero, so that the one formula holds from the start.
  *
+ * What an earlier connection measured (metrics.c) can make the timeout longer before the first
+ * sample of data: the handshake's are of small segments, and too short where large ones queue.
+ *
  * Beside them runs the least RTT of the last five minutes. Two samples are kept for it: the least,
  * and as its heir the least of those taken half a window or more later, which follows when the
  * first is five minutes old. What stands there is always a real sample of the window, and no sample
@@ -34,6 +37,7 @@ struct nst_rtt {
     nst_time rttvar;          /* smoothed mean deviation, ns */
     uint32_t min_us, heir_us; /* the least, and what follows it when it has expired; 0: none */
     uint32_t min_at_ms, heir_at_ms; /* when they were sampled, in milliseconds that wrap */
+    uint32_t least_rto_us;          /* until the next sample; 0: nothing is known */
     uint8_t backoff;                /* expiries since the last sample or reset; stops at 255 */
 };
 
@@ -49,6 +53,11 @@ nst_time nst_rtt_min(const struct nst_rtt *rtt);
 /* A round trip was measured to take `sample` ns, at the time `now`. Takes any value: beyond 1 ns to
  * NST_RTO_MAX it is the nearest of the two. Ends the backoff. */
 void nst_rtt_sample(struct nst_rtt *rtt, nst_time sample, nst_time now);
+
+/* Earlier it took `srtt`, and deviated by `rttvar`: until the next sample the timeout is not
+ * shorter than follows from that. For that reason it becomes no longer than NST_RTO_FALLBACK, which
+ * is what one may have to begin with anyway. */
+void nst_rtt_expect(struct nst_rtt *rtt, nst_time srtt, nst_time rttvar);
 
 /* The retransmission timer expired: doubles the timeout (RFC 6298 §5.5). */
 void nst_rtt_backoff(struct nst_rtt *rtt);

@@ -94,19 +94,6 @@ static void sent_now(struct nst_tcb *t, struct nst_tcp_sent *s)
     nst_list_push_back(&t->act->board.under_way, &s->order);
 }
 
-/* 6675-3: what was sent, less what has arrived or is lost, plus what was sent again. Without SACK
- * each duplicate ACK says that one segment more has arrived (RFC 6582 §3.2): so the first two let
- * new data out without moving the congestion window (5681-8, 3042-1, 3042-2). */
-uint32_t nst_board_pipe(const struct nst_tcb *t)
-{
-    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->act->board.retrans;
-    uint32_t gone = t->act->board.sacked + t->act->board.lost;
-
-    if (!t->sack_ok)
-        gone += t->act->dupacks * t->snd_mss;
-    return out - nst_min32(gone, out);
-}
-
 /* ---- Records -----------------------------------------------------------------------------------
  */
 

@@ -34,6 +34,7 @@ static const struct nst_tcp_config defaults = {
     .recovery = NST_TCP_RECOVERY_ALL,
     .ecn = NST_TCP_ECN_ACCEPT,
     .fastopen = NST_TCP_FASTOPEN_CLIENT,
+    .metrics = NST_TCP_METRICS_PATH,
     .cc = &nst_cc_cubic,
 };
 
@@ -55,6 +56,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     tcps->ts_key = nst_prng_key(seed, "tcp timestamps");
     tcps->cookie_key = nst_prng_key(seed, "tcp cookies");
     tcps->fastopen_key = nst_prng_key(seed, "tcp fast open");
+    tcps->metrics.key = nst_prng_key(seed, "tcp metrics");
     for (unsigned i = 0; i < NST_TCP_PORT_BUCKETS; i++)
         nst_list_init(&tcps->listeners[i]), nst_list_init(&tcps->names[i]);
     nst_list_init(&tcps->ready);
@@ -102,7 +104,7 @@ void nst_tcp_fini(struct nst_tcps *tcps)
         while (tcps->buckets[i])
             flow_free(tcps, tcps->buckets[i]);
     nst_timer_cancel(&tcps->env->wheel, &tcps->timewait_timer);
-    nst_fastopen_fini(tcps);
+    nst_metrics_fini(tcps);
     nst_env_free(tcps->env, tcps->buckets, (tcps->mask + 1) * sizeof *tcps->buckets);
 }
 
@@ -290,7 +292,9 @@ static void tcb_check(const struct nst_tcb *t)
 
     for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
         first = nst_min(first, nst_tcb_deadline(t, i));
-    assert((first == NST_TIME_NEVER) == !nst_timer_armed(&t->timer));
+    assert(first == NST_TIME_NEVER ||
+           (nst_timer_armed(&t->timer) &&
+            nst_timer_at(&t->timer) <= nst_max(first, t->tcps->env->now) + NST_US));
     assert(nst_seq_le(t->snd.una, t->snd.nxt));
     assert(t->act || nst_seq_eq(t->snd.una, t->snd.nxt));
     assert(nst_list_linked(&t->ready) || !nst_tcb_waits(t) ||

@@ -18,16 +18,19 @@
  *
  * Up: a connection that changed for its owner stands on the list `changed`, which sock/ drains.
  *
- * Each connection has several deadlines and one timer, armed for the earliest (timers.c). */
+ * Each connection has several deadlines and one timer, armed for the earliest or before (timers.c).
+ */
 #ifndef NST_TCP_TCB_H
 #define NST_TCP_TCB_H
 
+#include "core/base/bytes.h"
 #include "core/base/seq.h"
 #include "core/base/tree.h"
 #include "core/ip/ip.h"
 #include "core/tcp/cc.h"
 #include "core/tcp/chrono.h"
 #include "core/tcp/fastopen.h"
+#include "core/tcp/metrics.h"
 #include "core/tcp/pace.h"
 #include "core/tcp/rate.h"
 #include "core/tcp/reassembly.h"
@@ -297,6 +300,7 @@ struct nst_tcb {
     bool unaccepted : 1;  /* on its listener's accept queue, or on the way there */
     bool r1_told : 1;     /* IP was told of R1 (MUST-20) */
     bool syn_data : 1;    /* data went with the SYN, and all of it was taken */
+    bool reorders : 1;    /* the path does, as earlier connections have found */
     uint8_t reason : 3;   /* enum nst_tcp_reason: of the last reduction */
 
     struct nst_tcp_options opt;
@@ -389,6 +393,7 @@ struct nst_tcp_config {
     uint8_t ecn;         /* enum nst_tcp_ecn_mode */
     uint16_t fastopen;   /* enum nst_tcp_fastopen_mode */
     uint8_t mtu_probing; /* enum nst_tcp_mtu_probing */
+    uint8_t metrics;     /* enum nst_tcp_metrics_mode */
     const struct nst_cc_ops *cc;
 };
 
@@ -405,7 +410,7 @@ struct nst_tcps {
     struct nst_tcp_config config;
     struct nst_tcp_spread spread;
     struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, fastopen_key;
-    struct nst_tcp_server *servers; /* what clients remember: NST_TCP_SERVERS; NULL: nothing yet */
+    struct nst_tcp_metrics_table metrics;
     struct nst_flow **buckets;
     uint32_t mask, nflows;
     struct nst_list listeners[NST_TCP_PORT_BUCKETS];
@@ -530,9 +535,17 @@ void nst_tcb_rest(struct nst_tcb *t);
 void nst_tcb_deactivate(struct nst_tcb *t);
 
 /* Behind the last byte of the owner's, sent or not. */
-nst_seq nst_tcb_snd_end(const struct nst_tcb *t);
+static inline nst_seq nst_tcb_snd_end(const struct nst_tcb *t)
+{
+    return t->act ? t->act->sendq.end : nst_seq_sub(t->snd.nxt, t->fin_sent);
+}
+
 /* Bytes that the owner has not read. */
-size_t nst_tcb_unread(const struct nst_tcb *t);
+static inline size_t nst_tcb_unread(const struct nst_tcb *t)
+{
+    return t->act ? t->act->recvq.bytes : 0;
+}
+
 /* Memory of what was received and has not been read. */
 size_t nst_tcb_received_mem(const struct nst_tcb *t);
 enum nst_tcp_phase nst_tcb_phase(const struct nst_tcb *t);
@@ -589,8 +602,20 @@ struct nst_tcp_sent *nst_board_next_lost(struct nst_tcb *t);
 struct nst_tcp_sent *nst_board_last_segment(struct nst_tcb *t);
 /* It was sent again, up to `end`: what is left of it becomes a segment of its own. -ENOMEM. */
 int nst_board_resent(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq end);
-/* Bytes in flight, as far as is known (RFC 6675 "pipe"). */
-uint32_t nst_board_pipe(const struct nst_tcb *t);
+/* Bytes in flight, as far as is known (RFC 6675 "pipe"): what was sent (6675-3), less what has
+ * arrived or is lost, plus what was sent again. Without SACK each duplicate ACK says that one
+ * segment more has arrived (RFC 6582 §3.2): so the first two let new data out without moving the
+ * congestion window (5681-8, 3042-1, 3042-2). */
+static inline uint32_t nst_board_pipe(const struct nst_tcb *t)
+{
+    uint32_t out = (uint32_t)nst_seq_diff(t->snd.nxt, t->snd.una) + t->act->board.retrans;
+    uint32_t gone = t->act->board.sacked + t->act->board.lost;
+
+    if (!t->sack_ok)
+        gone += t->act->dupacks * t->snd_mss;
+    return out - nst_min32(gone, out);
+}
+
 void nst_board_check(const struct nst_tcb *t);
 
 /* ---- rack.c ------------------------------------------------------------------------------ */
@@ -712,7 +737,27 @@ nst_seq nst_fastopen_sent(const struct nst_tcb *t);
 /* The SYN-ACK, acceptable. */
 void nst_fastopen_answered(struct nst_tcb *t, const struct nst_tcp *h);
 void nst_fastopen_end(struct nst_tcb *t);
-void nst_fastopen_fini(struct nst_tcps *tcps);
+
+/* ---- metrics.c --------------------------------------------------------------------------- */
+
+/* The connection begins: takes what earlier ones between its hosts have found out. */
+void nst_metrics_begin(struct nst_tcb *t);
+/* It goes on, and was told that the path is narrower. */
+void nst_metrics_narrowed(struct nst_tcb *t);
+/* It ends: adds what it has found out. */
+void nst_metrics_end(struct nst_tcb *t);
+/* What is known of these two hosts, until anything is added; NULL: nothing. */
+struct nst_tcp_metrics *nst_metrics_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* The same of a server, to add what Fast Open finds out. NULL without memory. */
+struct nst_tcp_metrics *nst_metrics_of_server(struct nst_tcps *tcps, const struct nst_flow_id *id);
+/* All of them, one after the other: the next one from `*at` on, which is 0 at first; NULL at the
+ * end. */
+const struct nst_tcp_metrics *nst_metrics_next(const struct nst_tcps *tcps, size_t *at);
+/* Whether what it says of the path is fresh enough to be used. */
+bool nst_metrics_is_fresh(const struct nst_tcps *tcps, const struct nst_tcp_metrics *m);
+/* Forgets what is known of a peer, or with NULL of all. Returns how many entries that were. */
+size_t nst_metrics_forget(struct nst_tcps *tcps, const struct nst_addr *peer);
+void nst_metrics_fini(struct nst_tcps *tcps);
 
 /* ---- mtuprobe.c -------------------------------------------------------------------------- */
 
@@ -720,10 +765,18 @@ void nst_fastopen_fini(struct nst_tcps *tcps);
 
 /* The connection begins: at the base size, if it probes from the beginning. */
 void nst_mtu_begin(struct nst_tcb *t);
+/* An earlier connection found at that time, in seconds, that the path carries no more. */
+void nst_mtu_expect(struct nst_tcb *t, uint16_t mtu, uint32_t since_s);
+/* What the path was found to carry, at t->mtu_since_s, if that is less than the first hop does and
+ * the search is over; else 0. */
+uint16_t nst_mtu_found(const struct nst_tcb *t);
 /* The MTU was made smaller, by what ICMP or the first hop say. */
 void nst_mtu_lowered(struct nst_tcb *t);
 /* The retransmission timer has expired. */
 void nst_mtu_timeout(struct nst_tcb *t);
+/* Ten minutes after the MTU was lowered the path may be another one: a larger MTU is looked for, or
+ * believed in where nothing is probed. */
+void nst_mtu_raise(struct nst_tcb *t);
 /* How long the probe is that new data goes in now; 0: in none. It is about to be sent. */
 uint32_t nst_mtu_probe_len(struct nst_tcb *t, uint32_t queued, uint32_t sendable);
 /* It did not, for lack of memory; or what came of it will not be known. */
@@ -818,7 +871,13 @@ void nst_timewait_free(struct nst_tcps *tcps, struct nst_tcp_timewait *w);
 /* ---- timers.c ---------------------------------------------------------------------------- */
 
 /* NST_TIME_NEVER when it isn't set. */
-nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which);
+static inline nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which)
+{
+    if (which == NST_TCP_DL_WATCH)
+        return t->watch;
+    return t->act ? t->act->deadlines[which] : NST_TIME_NEVER;
+}
+
 /* All but NST_TCP_DL_WATCH only of an active connection. */
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at);
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which);

@@ -1,4 +1,7 @@
-/* A connection's deadlines: the earliest stands in the stack's wheel. */
+/* A connection's deadlines: the earliest stands in the stack's wheel, or one that was earlier and
+ * has been put off or dropped since. With most of them that happens, segment for segment, and few
+ * come: so the timer is left where it is, and once finds nothing due, rather than moved each time.
+ */
 #include <errno.h>
 
 #include "core/base/bytes.h"
@@ -9,29 +12,17 @@ static nst_time *deadline(struct nst_tcb *t, enum nst_tcp_deadline which)
     return which == NST_TCP_DL_WATCH ? &t->watch : &t->act->deadlines[which];
 }
 
-nst_time nst_tcb_deadline(const struct nst_tcb *t, enum nst_tcp_deadline which)
+/* Lets the timer fire at `at`, if it would not before. */
+static void fire_by(struct nst_tcb *t, nst_time at)
 {
-    if (which == NST_TCP_DL_WATCH)
-        return t->watch;
-    return t->act ? t->act->deadlines[which] : NST_TIME_NEVER;
-}
-
-static void arm(struct nst_tcb *t)
-{
-    nst_time first = t->watch;
-
-    for (unsigned i = 0; t->act && i < NST_TCP_DLS_ACTIVE; i++)
-        first = nst_min(first, t->act->deadlines[i]);
-    if (first == NST_TIME_NEVER)
-        nst_timer_cancel(&t->tcps->env->wheel, &t->timer);
-    else
-        nst_timer_arm(&t->tcps->env->wheel, &t->timer, first);
+    if (at < (nst_timer_armed(&t->timer) ? nst_timer_at(&t->timer) : NST_TIME_NEVER))
+        nst_timer_arm(&t->tcps->env->wheel, &t->timer, at);
 }
 
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at)
 {
     *deadline(t, which) = at;
-    arm(t);
+    fire_by(t, at);
 }
 
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which)
@@ -183,6 +174,24 @@ static void probe(struct nst_tcb *t)
         t->probe_now = true;
 }
 
+/* A retransmission waited for memory, which is not the network's fault and so no reason to slow
+ * down or give up; unless it is what nobody owns any more that fills the memory. */
+static void starved_timeout(struct nst_tcb *t)
+{
+    if (!t->owner && has_waited_enough(t, t->tcps->config.orphan_retries)) {
+        give_up(t);
+        return;
+    }
+    if (!t->owner) {
+        count_expiry(t);
+        nst_rtt_backoff(&t->rtt);
+    }
+    t->act->starved = false;
+    t->act->rexmit_now = t->act->board.lost > 0;
+    nst_tcb_rearm(t);
+    nst_tcb_wants_output(t);
+}
+
 static void rto_timeout(struct nst_tcb *t)
 {
     bool orphan = !t->owner;
@@ -197,11 +206,8 @@ static void rto_timeout(struct nst_tcb *t)
         synack_timeout(t);
         return;
     }
-    if (t->act->starved) { /* it was not the network's fault */
-        t->act->starved = false;
-        t->act->rexmit_now = t->act->board.lost > 0;
-        nst_tcb_rearm(t);
-        nst_tcb_wants_output(t);
+    if (t->act->starved) {
+        starved_timeout(t);
         return;
     }
     bool probing = !is_out(t) || t->snd.wnd == 0; /* also of what is out by now (SHLD-17) */
@@ -314,7 +320,8 @@ static bool is_due(struct nst_tcb *t, enum nst_tcp_deadline which)
  * next, which may be due at once. */
 void nst_tcb_timeout(struct nst_tcb *t)
 {
-    arm(t);
+    for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
+        fire_by(t, nst_tcb_deadline(t, i));
     if (is_due(t, NST_TCP_DL_DELACK)) {
         t->ack_now = true;
         t->pingpong = false;

@@ -199,7 +199,7 @@ static int check_receivable(struct nst_tcb *t)
         return -ENOTCONN;
     if (t->fin_received || t->rcv_shutdown || t->state == NST_TCP_CLOSED)
         return 0;
-    return t->state < NST_TCP_ESTABLISHED ? -ENOTCONN : -EAGAIN;
+    return -EAGAIN; /* and before there is a connection (RFC 9293 §3.10.3) */
 }
 
 /* Where in the receive queue the last urgent byte stands (RFC 9293 §3.8.5, RFC 6093); -1 when it is
@@ -336,6 +336,7 @@ int nst_tcb_shutdown(struct nst_tcb *t, bool rd, bool wr)
 
 void nst_tcb_ended(struct nst_tcb *t, int err)
 {
+    nst_metrics_end(t);
     for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
         nst_tcb_clear(t, i);
     nst_flow_remove(t->tcps, &t->flow);
@@ -434,8 +435,10 @@ static bool quotes_what_is_out(const struct nst_tcb *t, nst_seq seq)
 static void path_mtu_error(struct nst_tcb *t, uint32_t mtu)
 {
     mtu = nst_max32(mtu, NST_TCP_PMTU_MIN);
-    if (mtu < t->mtu)
-        nst_tcb_set_mtu(t, mtu);
+    if (mtu >= t->mtu)
+        return;
+    nst_tcb_set_mtu(t, mtu);
+    nst_metrics_narrowed(t);
 }
 
 bool nst_tcp_error(struct nst_tcps *tcps, const struct nst_pkt *pkt, size_t off,

@@ -45,16 +45,6 @@ static inline uint64_t load_tail(const uint8_t *p, size_t len)
     return (uint64_t)quad + pair + single;
 }
 
-/* Ones' complement: a carry out of the top counts as 1. */
-static uint16_t fold(uint64_t sum)
-{
-    sum = (sum & UINT32_MAX) + (sum >> 32);
-    sum = (sum & UINT32_MAX) + (sum >> 32);
-    sum = (sum & UINT16_MAX) + (sum >> 16);
-    sum = (sum & UINT16_MAX) + (sum >> 16);
-    return (uint16_t)sum;
-}
-
 uint16_t nst_csum_sum(const void *data, size_t len)
 {
     const uint8_t *p = data;
@@ -72,7 +62,7 @@ uint16_t nst_csum_sum(const void *data, size_t len)
     add(&even, load_tail(p, len));
     add(&even, odd.value);
 
-    uint16_t sum = fold((uint64_t)fold(even.value) + even.carries + odd.carries);
+    uint16_t sum = nst_csum_fold((uint64_t)nst_csum_fold(even.value) + even.carries + odd.carries);
     memcpy(bytes, &sum, sizeof bytes);
     return nst_load16(bytes);
 }
@@ -81,7 +71,7 @@ uint16_t nst_csum_join(uint16_t a, uint16_t b, size_t offset)
 {
     if (offset % 2 != 0)
         b = (uint16_t)(b << 8 | b >> 8);
-    return fold((uint64_t)a + b);
+    return nst_csum_fold((uint64_t)a + b);
 }
 
 uint16_t nst_csum_pseudo(const struct nst_addr *src, const struct nst_addr *dst, uint8_t proto,
@@ -90,12 +80,14 @@ uint16_t nst_csum_pseudo(const struct nst_addr *src, const struct nst_addr *dst,
     size_t addr_len = nst_addr_bits(src->family) / 8;
 
     if (src->family == NST_AF_INET)
-        return fold((uint64_t)nst_load32(src->bytes) + nst_load32(dst->bytes) + proto + len);
-    return fold((uint64_t)nst_csum_sum(src->bytes, addr_len) + nst_csum_sum(dst->bytes, addr_len) +
-                proto + len);
+        return nst_csum_fold((uint64_t)nst_load32(src->bytes) + nst_load32(dst->bytes) + proto +
+                             len);
+    return nst_csum_fold((uint64_t)nst_csum_sum(src->bytes, addr_len) +
+                         nst_csum_sum(dst->bytes, addr_len) + proto + len);
 }
 
 uint16_t nst_csum_update(uint16_t check, uint16_t old_word, uint16_t new_word)
 {
-    return nst_csum_finish(fold((uint64_t)(uint16_t)~check + (uint16_t)~old_word + new_word));
+    return nst_csum_finish(
+        nst_csum_fold((uint64_t)(uint16_t)~check + (uint16_t)~old_word + new_word));
 }

@@ -63,7 +63,7 @@ enum nst_drop nst_ipv4_parse(struct nst_ipv4 *out, const uint8_t *p, size_t len,
     uint16_t total_len = nst_load16(p + 2);
     if (total_len < hlen || total_len > pkt_len)
         return NST_DROP_ip_len;
-    if (nst_csum_finish(nst_csum_sum(p, hlen)) != 0) /* 1122-26 */
+    if (nst_csum_finish(nst_csum_header(p, hlen / 4)) != 0) /* 1122-26 */
         return NST_DROP_ip_checksum;
     return decode(out, p, hlen);
 }
@@ -92,7 +92,7 @@ void nst_ipv4_emit(const struct nst_ipv4 *ip, uint8_t *p)
     memcpy(p + 12, ip->src.bytes, 4);
     memcpy(p + 16, ip->dst.bytes, 4);
     memcpy(p + NST_IPV4_HLEN, ip->options, ip->options_len);
-    nst_store16(p + 10, nst_csum_finish(nst_csum_sum(p, hlen)));
+    nst_store16(p + 10, nst_csum_finish(nst_csum_header(p, hlen / 4)));
 }
 
 /* ---- Options ----------------------------------------------------------------------------- */

@@ -81,7 +81,7 @@ static void refused_nonblocking(void)
 
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
-    AWAIT(s, POLLHUP);
+    AWAIT(s, BROKEN);
     SHOW_ERROR(s);
     SHOW_ERROR(s);
     LOOK(s);
@@ -95,7 +95,7 @@ static void refused_by_read(void)
 
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
-    AWAIT(s, POLLHUP);
+    AWAIT(s, BROKEN);
     TRY(recv(s, &c, 1, 0));
     TRY(recv(s, &c, 1, 0));
     TRY(send(s, "x", 1, MSG_NOSIGNAL));
@@ -108,7 +108,7 @@ static void refused_by_connect(void)
 
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
-    AWAIT(s, POLLHUP);
+    AWAIT(s, BROKEN);
     TRY(connect(s, ADDR(to)));
 }
 
@@ -157,7 +157,7 @@ static void unreachable_host(void)
 
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
-    AWAIT(s, POLLHUP);
+    AWAIT(s, BROKEN);
     SHOW_ERROR(s);
 }
 
@@ -238,18 +238,18 @@ static void select_refused(void)
 
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
-    AWAIT(s, POLLHUP);
+    AWAIT(s, BROKEN);
     by_select(s);
 }
 
-/* Says all events that come until there are none for a moment. */
-static void by_epoll(int e, int moment_ms)
+/* Says all events that come, at least `want`, until there are none for a moment. */
+static void by_epoll(int e, unsigned want)
 {
     struct epoll_event event;
     unsigned seen = 0;
     int n = 0;
 
-    while (n < 20 && epoll_wait(e, &event, 1, n ? moment_ms : PATIENCE_MS) == 1) {
+    while (n < 20 && epoll_wait(e, &event, 1, (seen & want) == want ? 50 : PATIENCE_MS) == 1) {
         seen |= event.events;
         n++;
     }
@@ -273,22 +273,22 @@ static void epoll_phases(unsigned mode)
     char data[10];
 
     nonblocking(s);
-    by_epoll(e, 0);
+    by_epoll(e, POLLHUP);
     TRY(connect(s, ADDR(to)));
     AWAIT(s, POLLOUT);
-    by_epoll(e, 50);
+    by_epoll(e, POLLOUT);
     b = TRY_FD(accept(l, NULL, NULL));
     TRY(send(b, "hello", 5, 0));
     AWAIT(s, POLLIN);
-    by_epoll(e, 50);
+    by_epoll(e, POLLIN);
     TRY(recv(s, data, sizeof data, 0));
-    by_epoll(e, 50);
+    by_epoll(e, 0);
     TRY(shutdown(b, SHUT_WR));
-    AWAIT(s, POLLRDHUP);
-    by_epoll(e, 50);
+    AWAIT(s, HALF_ENDED);
+    by_epoll(e, HALF_ENDED);
     TRY(shutdown(s, SHUT_WR));
-    AWAIT(s, POLLHUP);
-    by_epoll(e, 50);
+    AWAIT(s, ENDED);
+    by_epoll(e, ENDED);
 }
 
 static void epoll_level(void)
@@ -309,8 +309,8 @@ static void epoll_refused(void)
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
     int e = epoll_of(s, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
-    AWAIT(s, POLLHUP);
-    by_epoll(e, 50);
+    AWAIT(s, BROKEN);
+    by_epoll(e, BROKEN);
 }
 
 static void epoll_under_way(void)
@@ -357,7 +357,7 @@ static void disconnect(void)
     char c;
 
     TRY(connect(p.a, ADDR(nobody)));
-    AWAIT(p.b, POLLHUP);
+    AWAIT(p.b, BROKEN);
     TRY(recv(p.b, &c, 1, MSG_DONTWAIT));
     TRY(getpeername(p.a, (struct sockaddr *)&peer, &len));
 }
@@ -394,7 +394,7 @@ static void listener_closes(void)
     TRY(connect(s, ADDR(to)));
     AWAIT(l, POLLIN);
     TRY(close(l));
-    AWAIT(s, POLLHUP);
+    AWAIT(s, BROKEN);
     TRY(recv(s, &c, 1, 0));
     TRY(send(s, "x", 1, MSG_NOSIGNAL));
 }
@@ -411,7 +411,7 @@ static void ends_before_accept(void)
     AWAIT(l, POLLIN);
     await_moment();
     b = TRY_FD(accept(l, NULL, NULL));
-    AWAIT(b, POLLRDHUP);
+    AWAIT(b, HALF_ENDED);
     TRY(recv(b, data, sizeof data, 0));
     TRY(recv(b, data, sizeof data, 0));
 }

@@ -75,7 +75,7 @@ static void cut_short(void)
 
     for (int i = 0; i < 6; i++)
         TRY(sendto(s, "abcdefgh", 8, 0, ADDR(to)));
-    await_moment();
+    await_passage(s);
     TRY(recv(d, data, 3, 0));
     TRY(recv(d, data, 3, MSG_TRUNC | MSG_PEEK));
     TRY(recv(d, data, 3, MSG_TRUNC));
@@ -95,8 +95,7 @@ static void counts(void)
 
     TRY(sendto(s, "abc", 3, 0, ADDR(to)));
     TRY(sendto(s, "defgh", 5, 0, ADDR(to)));
-    AWAIT(d, POLLIN);
-    await_moment();
+    await_passage(s);
     SHOW(queued(d, FIONREAD));
     SHOW(queued(s, SIOCOUTQ));
     TRY(recv(d, data, 10, 0));
@@ -156,10 +155,66 @@ static void refused_told_by_recv(void)
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
-    await_moment();
+    AWAIT(s, POLLERR);
+    TRY(recv(s, data, 10, MSG_DONTWAIT));
+    TRY(recv(s, data, 10, MSG_DONTWAIT));
     LOOK(s);
-    TRY(recv(s, data, 10, MSG_DONTWAIT));
-    TRY(recv(s, data, 10, MSG_DONTWAIT));
+}
+
+static void refused_told_by_read(void)
+{
+    int s = datagram_socket();
+    struct sockaddr_in to = closed_port();
+
+    TRY(connect(s, ADDR(to)));
+    TRY(write(s, "x", 1));
+    AWAIT(s, POLLERR);
+    TRY(read(s, data, 10));
+    SHOW(so_error(s));
+    LOOK(s);
+}
+
+static void refused_told_by_message(void)
+{
+    int s = datagram_socket();
+    struct sockaddr_in to = closed_port(), from;
+    socklen_t len = sizeof from;
+    struct iovec iov = {data, 10};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    TRY(connect(s, ADDR(to)));
+    TRY(send(s, "x", 1, 0));
+    AWAIT(s, POLLERR);
+    TRY(recvmsg(s, &msg, 0));
+    TRY(send(s, "x", 1, 0));
+    AWAIT(s, POLLERR);
+    TRY(recvfrom(s, data, 10, 0, (struct sockaddr *)&from, &len));
+    TRY(send(s, "x", 1, 0));
+    AWAIT(s, POLLERR);
+    TRY(sendto(s, "x", 1, 0, ADDR(to)));
+    SHOW(so_error(s));
+}
+
+/* What was sent comes back, and says where it had been going. */
+static void refused_queued(void)
+{
+    int s = datagram_socket(), one = 1;
+    struct sockaddr_in to = closed_port(), was = {0};
+    socklen_t len = sizeof was;
+
+    TRY(setsockopt(s, IPPROTO_IP, IP_RECVERR, &one, sizeof one));
+    TRY(connect(s, ADDR(to)));
+    TRY(recv(s, data, 10, MSG_ERRQUEUE));
+    TRY(send(s, "xyz", 3, 0));
+    AWAIT(s, POLLERR);
+    TRY(recv(s, data, 2, MSG_ERRQUEUE));
+    say("%.2s", data);
+    TRY(recv(s, data, 10, MSG_ERRQUEUE));
+    TRY(send(s, "xyz", 3, 0));
+    AWAIT(s, POLLERR);
+    TRY(recvfrom(s, data, 10, MSG_ERRQUEUE, (struct sockaddr *)&was, &len));
+    SHOW(was.sin_port == to.sin_port);
+    SHOW(len);
     LOOK(s);
 }
 
@@ -170,7 +225,7 @@ static void refused_told_by_option(void)
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
-    await_moment();
+    AWAIT(s, POLLERR);
     SHOW(so_error(s));
     SHOW(so_error(s));
 }
@@ -197,7 +252,7 @@ static void connecting(void)
     TRY(connect(s, ADDR(to)));
     TRY(recv(s, data, 10, MSG_DONTWAIT));
     TRY(sendto(other, "foreign", 7, 0, ADDR(own)));
-    await_moment();
+    await_passage(other);
     TRY(recv(s, data, 10, MSG_DONTWAIT));
     TRY(sendto(d, "own", 3, 0, ADDR(own)));
     AWAIT(s, POLLIN);
@@ -264,7 +319,7 @@ static void multicast(void)
     TRY(recv(d, data, 10, MSG_DONTWAIT));
     TRY(setsockopt(s, IPPROTO_IP, IP_MULTICAST_LOOP, &zero, sizeof zero));
     TRY(sendto(s, "none", 4, 0, ADDR(group)));
-    await_moment();
+    await_passage(s);
     TRY(recv(d, data, 10, MSG_DONTWAIT));
     TRY(setsockopt(d, IPPROTO_IP, IP_DROP_MEMBERSHIP, &join, sizeof join));
     TRY(setsockopt(d, IPPROTO_IP, IP_DROP_MEMBERSHIP, &join, sizeof join));
@@ -403,7 +458,7 @@ static void plural(void)
     }
     TRY(sendmmsg(s, sent, 3, 0));
     say("%u %u %u", sent[0].msg_len, sent[1].msg_len, sent[2].msg_len);
-    await_moment();
+    await_passage(s);
     TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, NULL));
     say("%u %u %u", got[0].msg_len, got[1].msg_len, got[2].msg_len);
     TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, NULL));
@@ -413,7 +468,7 @@ static void plural(void)
     TRY(sendmmsg(s, sent, 3, 0));
     to.sin_family = AF_INET;
     TRY(sendmmsg(s, sent, 2, 0));
-    await_moment();
+    await_passage(s);
     TRY(recvmmsg(d, got, 4, MSG_WAITFORONE, NULL));
 }
 
@@ -468,7 +523,7 @@ static void overflow(void)
     for (int i = 0; i < 2000; i++)
         errors += sendto(s, data, 1000, 0, ADDR(to)) != 1000;
     SHOW(errors);
-    await_moment();
+    await_passage(s);
     while (recv(d, data, 1000, MSG_DONTWAIT) == 1000)
         got++;
     say("some: %d, not all: %d", got > 10, got < 2000);
@@ -484,6 +539,9 @@ const struct scenario datagram_scenarios[] = {
     {"refused_told_by_send", refused_told_by_send},
     {"refused_told_by_recv", refused_told_by_recv},
     {"refused_told_by_option", refused_told_by_option},
+    {"refused_told_by_read", refused_told_by_read},
+    {"refused_told_by_message", refused_told_by_message},
+    {"refused_queued", refused_queued},
     {"refused_unconnected", refused_unconnected},
     {"connecting", connecting},
     {"connect_errors", connect_errors},

@@ -259,22 +259,22 @@ static void info(void)
     say_info("listening", p.listener);
     TRY(send(p.a, "hello", 5, 0));
     await_bytes(p.b, 5);
-    await_moment();
+    await_acked(p.a);
     say_info("sent", p.a);
     say_info("received", p.b);
     TRY(getsockopt(p.a, IPPROTO_TCP, TCP_INFO, &info, &len));
     SHOW(len);
     len = sizeof info;
     TRY(getsockopt(p.a, IPPROTO_TCP, TCP_INFO, &info, &len));
-    SHOW(info.tcpi_rto >= 200000 && info.tcpi_rto <= 300000);
-    SHOW(info.tcpi_rtt > 0 && info.tcpi_rtt < 200000);
+    SHOW(info.tcpi_rto >= 200000);
+    SHOW(info.tcpi_rtt > 0);
     SHOW(info.tcpi_snd_mss > 500 && info.tcpi_snd_mss <= info.tcpi_pmtu);
     SHOW(info.tcpi_snd_cwnd > 0);
     SHOW(info.tcpi_snd_ssthresh == INT32_MAX);
     SHOW(info.tcpi_bytes_acked - info.tcpi_bytes_sent <= 1);
     TRY(shutdown(p.a, SHUT_WR));
-    AWAIT(p.b, POLLRDHUP);
-    await_moment();
+    AWAIT(p.b, HALF_ENDED);
+    await_state(p.a, 5); /* FIN-WAIT-2 */
     say_info("half-closed", p.a);
     say_info("half-closed by the peer", p.b);
     TRY(recv(p.b, data, sizeof data, 0));

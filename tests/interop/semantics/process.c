@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/select.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 
 static char data[100];
@@ -26,7 +25,7 @@ static void duplicates(void)
     close(e);
     LOOK(p.a);
     close(f);
-    AWAIT(p.a, POLLRDHUP);
+    AWAIT(p.a, HALF_ENDED);
 }
 
 static void shared_mode(void)
@@ -69,7 +68,7 @@ static void over_exec(bool cloexec)
     }
     wait(&status);
     close(p.b);
-    AWAIT(p.a, POLLRDHUP);
+    AWAIT(p.a, HALF_ENDED);
     TRY(recv(p.a, data, 10, 0));
 }
 
@@ -114,7 +113,7 @@ static void passed_on(void)
         say("cannot pass it: %s", errno_name(errno));
     close(p.b);
     wait(&status);
-    AWAIT(p.a, POLLRDHUP);
+    AWAIT(p.a, HALF_ENDED);
     TRY(recv(p.a, data, 10, 0));
     TRY(recv(p.a, data, 10, 0));
 }
@@ -137,31 +136,87 @@ static void listener_shared(void)
     TRY(connect(s, ADDR(to)));
 }
 
-/* ---- Signals ------------------------------------------------------------------------------ */
+/* ---- Meanwhile ---------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t alarms;
-static int to_connect, to_send = -1;
+/* A thread does something to a call of the scenario's, as soon as that waits. */
+struct meanwhile {
+    pid_t waiting; /* the thread that calls */
+    pthread_t caller, helper;
+    void (*act)(struct meanwhile *);
+    int fd;
+};
 
-/* The second one lets the call end that was taken up again. */
-static void on_alarm(int signo)
+static volatile sig_atomic_t signals;
+
+static void on_signal(int signo)
 {
-    static const struct timeval later = {0, 50000};
-
     (void)signo;
-    if (++alarms == 2 && to_send >= 0)
-        (void)!write(to_send, "x", 1);
-    if (alarms < 2)
-        setitimer(ITIMER_REAL, &(struct itimerval){.it_value = later}, NULL);
+    signals++;
 }
 
-static void on_next_alarm(int flags)
+static void *help(void *arg)
 {
-    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = flags};
-    struct itimerval soon = {.it_value.tv_usec = 50000};
+    struct meanwhile *m = arg;
 
-    alarms = 0;
-    sigaction(SIGALRM, &action, NULL);
-    setitimer(ITIMER_REAL, &soon, NULL);
+    await_asleep(m->waiting);
+    m->act(m);
+    return NULL;
+}
+
+static void begin_meanwhile(struct meanwhile *m, void (*act)(struct meanwhile *), int fd)
+{
+    *m = (struct meanwhile){.waiting = gettid(), .caller = pthread_self(), .act = act, .fd = fd};
+    pthread_create(&m->helper, NULL, help, m);
+}
+
+static void end_meanwhile(struct meanwhile *m)
+{
+    pthread_join(m->helper, NULL);
+}
+
+#define MEANWHILE(act, fd, call)          \
+    do {                                  \
+        struct meanwhile m;               \
+        begin_meanwhile(&m, (act), (fd)); \
+        (void)(call);                     \
+        end_meanwhile(&m);                \
+    } while (0)
+
+/* ---- Signals ------------------------------------------------------------------------------ */
+
+static void interrupt(struct meanwhile *m)
+{
+    pthread_kill(m->caller, SIGUSR1);
+}
+
+/* Waits until the call goes on after a signal. */
+static void interrupt_and_await(struct meanwhile *m)
+{
+    interrupt(m);
+    UNTIL(signals > 0);
+    await_asleep(m->waiting);
+}
+
+static void interrupt_and_connect(struct meanwhile *m)
+{
+    interrupt_and_await(m);
+    struct sockaddr_in to = name_of(m->fd);
+    int s = stream_socket();
+    connect(s, ADDR(to));
+}
+
+static void interrupt_and_send(struct meanwhile *m)
+{
+    interrupt_and_await(m);
+    (void)!write(m->fd, "x", 1);
+}
+
+static void handle_signals(int flags)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = flags};
+
+    sigaction(SIGUSR1, &action, NULL);
+    signals = 0;
 }
 
 static void interrupted(void)
@@ -170,45 +225,23 @@ static void interrupted(void)
     int u = datagram_socket(), s = stream_socket();
     struct sockaddr_in slow = address("10.0.0.1", 9);
 
-    on_next_alarm(0);
-    TRY_FD(accept(p.listener, NULL, NULL));
-    on_next_alarm(0);
-    TRY(recv(p.a, data, 10, 0));
-    on_next_alarm(0);
-    TRY(recv(u, data, 10, 0));
-    on_next_alarm(0);
-    TRY(connect(s, ADDR(slow)));
-}
-
-static void *send_later(void *arg)
-{
-    (void)arg;
-    usleep(300000);
-    struct sockaddr_in to = name_of(to_connect);
-    int s = socket(AF_INET, SOCK_STREAM, 0);
-    connect(s, ADDR(to));
-    return NULL;
+    handle_signals(0);
+    MEANWHILE(interrupt, -1, TRY_FD(accept(p.listener, NULL, NULL)));
+    MEANWHILE(interrupt, -1, TRY(recv(p.a, data, 10, 0)));
+    MEANWHILE(interrupt, -1, TRY(recv(u, data, 10, 0)));
+    MEANWHILE(interrupt, -1, TRY(connect(s, ADDR(slow))));
 }
 
 static void restarted(void)
 {
     struct pair p = pair();
-    pthread_t thread;
-    sigset_t set;
 
-    to_connect = p.listener;
-    sigemptyset(&set);
-    sigaddset(&set, SIGALRM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    pthread_create(&thread, NULL, send_later, NULL);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    on_next_alarm(SA_RESTART);
-    TRY_FD(accept(p.listener, NULL, NULL));
-    SHOW(alarms > 0);
-    to_send = p.b;
-    on_next_alarm(SA_RESTART);
-    TRY(recv(p.a, data, 10, 0));
-    SHOW(alarms);
+    handle_signals(SA_RESTART);
+    MEANWHILE(interrupt_and_connect, p.listener, TRY_FD(accept(p.listener, NULL, NULL)));
+    SHOW(signals);
+    handle_signals(SA_RESTART);
+    MEANWHILE(interrupt_and_send, p.b, TRY(recv(p.a, data, 10, 0)));
+    SHOW(signals);
 }
 
 /* With a time limit, SA_RESTART doesn't. */
@@ -219,70 +252,49 @@ static void restarted_with_limit(void)
     struct sockaddr_in from;
     socklen_t len = sizeof from;
 
-    time_limit(p.listener, SO_RCVTIMEO, 5000);
-    time_limit(p.a, SO_RCVTIMEO, 5000);
-    time_limit(u, SO_RCVTIMEO, 5000);
-    on_next_alarm(SA_RESTART);
-    TRY_FD(accept(p.listener, NULL, NULL));
-    on_next_alarm(SA_RESTART);
-    TRY(recv(p.a, data, 10, 0));
-    on_next_alarm(SA_RESTART);
-    TRY(recvfrom(u, data, 10, 0, (struct sockaddr *)&from, &len));
+    time_limit(p.listener, SO_RCVTIMEO, 1000);
+    time_limit(p.a, SO_RCVTIMEO, 1000);
+    time_limit(u, SO_RCVTIMEO, 1000);
+    handle_signals(SA_RESTART);
+    MEANWHILE(interrupt, -1, TRY_FD(accept(p.listener, NULL, NULL)));
+    MEANWHILE(interrupt, -1, TRY(recv(p.a, data, 10, 0)));
+    MEANWHILE(interrupt, -1, TRY(recvfrom(u, data, 10, 0, (struct sockaddr *)&from, &len)));
 }
 
 /* ---- Threads ------------------------------------------------------------------------------ */
 
-static int to_close;
-
-static void *close_soon(void *arg)
+static void close_it(struct meanwhile *m)
 {
-    (void)arg;
-    usleep(50000);
-    close(to_close);
-    return NULL;
+    close(m->fd);
 }
 
 static void closed_meanwhile(void)
 {
     struct pair p = pair();
     fd_set readable;
-    struct timeval limit = {0, 200000};
-    pthread_t thread;
+    struct timeval limit = {1, 0};
 
-    to_close = p.a;
     FD_ZERO(&readable);
     FD_SET(p.a, &readable);
-    pthread_create(&thread, NULL, close_soon, NULL);
-    TRY(select(p.a + 1, &readable, NULL, NULL, &limit));
-    pthread_join(thread, NULL);
+    MEANWHILE(close_it, p.a, TRY(select(p.a + 1, &readable, NULL, NULL, &limit)));
     limit = (struct timeval){0, 0};
     FD_SET(p.a, &readable);
     TRY(select(p.a + 1, &readable, NULL, NULL, &limit));
     LOOK(p.a);
-    AWAIT(p.b, POLLRDHUP);
+    AWAIT(p.b, HALF_ENDED);
 }
 
-static void *shut_soon(void *arg)
+static void shut_it(struct meanwhile *m)
 {
-    (void)arg;
-    usleep(50000);
-    shutdown(to_close, SHUT_RDWR);
-    return NULL;
+    shutdown(m->fd, SHUT_RDWR);
 }
 
 static void shut_meanwhile(void)
 {
     struct pair p = pair();
-    pthread_t thread;
 
-    to_close = p.a;
-    pthread_create(&thread, NULL, shut_soon, NULL);
-    TRY(recv(p.a, data, 10, 0));
-    pthread_join(thread, NULL);
-    to_close = p.listener;
-    pthread_create(&thread, NULL, shut_soon, NULL);
-    TRY_FD(accept(p.listener, NULL, NULL));
-    pthread_join(thread, NULL);
+    MEANWHILE(shut_it, p.a, TRY(recv(p.a, data, 10, 0)));
+    MEANWHILE(shut_it, p.listener, TRY_FD(accept(p.listener, NULL, NULL)));
 }
 
 const struct scenario process_scenarios[] = {

@@ -8,9 +8,11 @@
 #include <sys/ioctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
+
+#include <linux/tcp.h>
 
 #define SCENARIO_SECONDS 20
+#define SCENARIOS_MAX    64 /* in a group */
 #define EVENTS           (POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
 
 static const struct {
@@ -20,6 +22,14 @@ static const struct {
     {"connect", connect_scenarios}, {"stream", stream_scenarios},     {"name", name_scenarios},
     {"option", option_scenarios},   {"datagram", datagram_scenarios}, {"call", call_scenarios},
     {"process", process_scenarios},
+};
+
+/* Those that merely wait, for seconds. */
+static const char *const WAITING[] = {
+    "connect/unreachable_host", "connect/timed_out", "connect/disconnect", "stream/urgent",
+    "stream/urgent_inline",
+
+    "process/closed_meanwhile",
 };
 
 /* ---- Saying ------------------------------------------------------------------------------- */
@@ -88,22 +98,11 @@ const char *events_name(unsigned events)
     return text;
 }
 
-static long now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void await_events(const char *what, int fd, short want)
 {
     struct pollfd pfd = {.fd = fd, .events = EVENTS};
-    long end = now_ms() + PATIENCE_MS;
 
-    do {
-        poll(&pfd, 1, 0);
-    } while ((pfd.revents & want) != want && now_ms() < end && usleep(1000) == 0);
+    UNTIL(poll(&pfd, 1, 0) >= 0 && (pfd.revents & want) == want);
     say("poll(%s): %s", what, events_name((unsigned)pfd.revents));
 }
 
@@ -205,11 +204,59 @@ struct pair pair(void)
 
 void await_bytes(int fd, int n)
 {
-    long end = now_ms() + PATIENCE_MS;
     int have = 0;
 
-    while (ioctl(fd, FIONREAD, &have) == 0 && have < n && now_ms() < end)
-        usleep(1000);
+    UNTIL(ioctl(fd, FIONREAD, &have) != 0 || have >= n);
+}
+
+struct tcp_info tcp_info_of(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+
+    NEED(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len));
+    return info;
+}
+
+void await_acked(int fd)
+{
+    UNTIL(tcp_info_of(fd).tcpi_unacked == 0);
+}
+
+void await_state(int fd, int state)
+{
+    UNTIL(tcp_info_of(fd).tcpi_state == state);
+}
+
+/* Order is kept from a socket on: when the last one is there, so are the others. */
+void await_passage(int fd)
+{
+    int last = datagram_socket();
+    struct sockaddr_in to = name_of(last);
+    struct pollfd pfd = {.fd = last, .events = POLLIN};
+
+    NEED(sendto(fd, "last", 4, 0, ADDR(to)));
+    UNTIL(poll(&pfd, 1, 0) == 1);
+    close(last);
+}
+
+/* "running", or the number of the call and its arguments; -1: it sleeps for another reason. */
+static bool is_asleep(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    int first = f ? fgetc(f) : EOF;
+
+    if (f)
+        fclose(f);
+    return first >= '0' && first <= '9';
+}
+
+void await_asleep(pid_t tid)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", (int)tid);
+    UNTIL(is_asleep(path));
 }
 
 void await_moment(void)
@@ -219,33 +266,72 @@ void await_moment(void)
 
 /* ---- Running ------------------------------------------------------------------------------ */
 
-/* In a process of its own, so that what hangs or dies ends itself only. */
-static void run(const char *group, const struct scenario *scenario)
-{
-    int status = 0;
+/* A scenario that has begun, and the file that it writes to. */
+struct running {
+    pid_t pid;
+    FILE *said;
+};
 
+/* In a process of its own, so that what hangs or dies ends itself only. */
+static struct running begin(const struct scenario *scenario)
+{
+    struct running r = {.said = tmpfile()};
+
+    fflush(stdout);
+    r.pid = NEED(r.said ? fork() : -1);
+    if (r.pid != 0)
+        return r;
+    NEED(dup2(fileno(r.said), STDOUT_FILENO));
+    alarm(SCENARIO_SECONDS);
+    scenario->run();
+    exit(0);
+}
+
+/* Waits for its end, and passes on what it said. */
+static void finish(const char *group, const struct scenario *scenario, struct running r)
+{
+    int status = 0, c;
+
+    waitpid(r.pid, &status, 0);
     say("== %s/%s", group, scenario->name);
-    pid_t child = NEED(fork());
-    if (child == 0) {
-        alarm(SCENARIO_SECONDS);
-        scenario->run();
-        exit(0);
-    }
-    waitpid(child, &status, 0);
+    rewind(r.said);
+    while ((c = fgetc(r.said)) != EOF)
+        putchar(c);
+    fclose(r.said);
     if (WIFSIGNALED(status))
         say("killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
 }
 
-/* semantics [GROUP[/SCENARIO]] */
+static bool is_waiting(const char *group, const struct scenario *scenario)
+{
+    char name[128];
+
+    snprintf(name, sizeof name, "%s/%s", group, scenario->name);
+    for (size_t i = 0; i < sizeof WAITING / sizeof WAITING[0]; i++)
+        if (strcmp(WAITING[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* One after the other, but beside those that wait. */
+static void run_group(const char *group, const struct scenario *scenarios, const char *only)
+{
+    struct running waiting[SCENARIOS_MAX] = {0};
+
+    for (size_t i = 0; scenarios[i].name; i++)
+        if (is_waiting(group, &scenarios[i]) && (!only || strcmp(scenarios[i].name, only) == 0))
+            waiting[i] = begin(&scenarios[i]);
+    for (size_t i = 0; scenarios[i].name; i++)
+        if (!only || strcmp(scenarios[i].name, only) == 0)
+            finish(group, &scenarios[i],
+                   is_waiting(group, &scenarios[i]) ? waiting[i] : begin(&scenarios[i]));
+}
+
+/* semantics GROUP [SCENARIO] */
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof GROUPS / sizeof GROUPS[0]; i++) {
-        for (const struct scenario *s = GROUPS[i].scenarios; s->name; s++) {
-            char name[128];
-            snprintf(name, sizeof name, "%s/%s", GROUPS[i].name, s->name);
-            if (argc < 2 || strcmp(argv[1], GROUPS[i].name) == 0 || strcmp(argv[1], name) == 0)
-                run(GROUPS[i].name, s);
-        }
-    }
+    for (size_t i = 0; i < sizeof GROUPS / sizeof GROUPS[0]; i++)
+        if (argc > 1 && strcmp(argv[1], GROUPS[i].name) == 0)
+            run_group(GROUPS[i].name, GROUPS[i].scenarios, argv[2]);
     return 0;
 }

@@ -4,8 +4,8 @@
  * It is many small *scenarios*, each in a process of its own. What a scenario says must be the same
  * in each run on one stack: no port that the system chose, no time, no pointer; descriptors are
  * shown as "fd". The lines don't depend on results, so the n-th line of one run answers the n-th
- * of the other. What needs time to get from one end to the other is awaited (AWAIT), never slept
- * for. */
+ * of the other. What needs time to get from one end to the other is awaited, never slept for, and
+ * whole: neither kernel nor daemon changes all that poll() tells at one instant. */
 #ifndef SEMANTICS_H
 #define SEMANTICS_H
 
@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+struct tcp_info;
 
 struct scenario {
     const char *name;
@@ -41,6 +43,11 @@ extern const struct scenario connect_scenarios[], stream_scenarios[], name_scena
 
 /* Polls until all of `want` is there, or patience is over; says what is. */
 #define AWAIT(fd, want) await_events(#fd, (fd), (want))
+
+/* What poll() comes to tell of a stream when the peer has ended it, both have, or it broke. */
+#define HALF_ENDED (POLLIN | POLLRDHUP)
+#define ENDED      (HALF_ENDED | POLLOUT | POLLHUP)
+#define BROKEN     (ENDED | POLLERR)
 
 /* Polls without waiting. */
 #define LOOK(fd) await_events(#fd, (fd), 0)
@@ -81,10 +88,30 @@ struct pair {
 };
 struct pair pair(void);
 
+/* Waits until `condition` holds, or patience is over. */
+#define UNTIL(condition)                                                   \
+    do {                                                                   \
+        for (long tries = PATIENCE_MS; !(condition) && tries > 0; tries--) \
+            usleep(1000);                                                  \
+    } while (0)
+
 /* Waits until so many bytes can be read. */
 void await_bytes(int fd, int n);
 
-/* A moment, for what no event tells. */
+/* What TCP_INFO tells now. */
+struct tcp_info tcp_info_of(int fd);
+
+/* Waits until what a connection has sent is acknowledged; until it is in that state. */
+void await_acked(int fd);
+void await_state(int fd, int state);
+
+/* Waits until what a datagram socket has sent before has come to where it is going. */
+void await_passage(int fd);
+
+/* Waits until the thread sleeps in a system call. */
+void await_asleep(pid_t tid);
+
+/* A moment, for what no event tells: what is said then must not depend on its length. */
 void await_moment(void);
 
 #endif

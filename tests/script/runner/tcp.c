@@ -23,7 +23,8 @@
     X("orphan-retries", orphan_retries) \
     X("ecn", ecn)                       \
     X("fastopen", fastopen)             \
-    X("mtu-probing", mtu_probing)
+    X("mtu-probing", mtu_probing)       \
+    X("metrics", metrics)
 
 #define CONFIG_SWITCHES(X)      \
     X("timestamps", timestamps) \

@@ -73,7 +73,7 @@ static void test_usage(void **state)
     assert_int_equal(netstack("%s", ""), 2);
     assert_says("Usage: netstack COMMAND");
     assert_int_equal(netstack("help"), 0);
-    assert_says("\n  capture     show or record");
+    assert_says("\n  capture        show or record");
     assert_int_equal(netstack("--version"), 0);
     assert_string_equal(text, "netstack " NST_VERSION "\n");
 }

@@ -82,6 +82,8 @@ static const char *describe(const struct nst_up_config *c)
         fprintf(out, " tcp=%d,%d,%d", c->ecn, c->fastopen, c->mtu_probing);
     if (c->recovery != NST_TCP_RECOVERY_ALL)
         fprintf(out, " recovery=%d", c->recovery);
+    if (c->metrics != NST_TCP_METRICS_PATH)
+        fprintf(out, " metrics=%d", c->metrics);
     if (strcmp(c->congestion, "cubic") != 0 || !c->pacing)
         fprintf(out, " %s%s", c->congestion, c->pacing ? "" : " unpaced");
     fclose(out);
@@ -167,6 +169,9 @@ static void test_flags(void **state)
         {"--recovery rack,tlp,undo", DEVICE LIMITS ADDRESS " nat= user= log=2 recovery=19"},
         {"--recovery none,frto", DEVICE LIMITS ADDRESS " nat= user= log=2 recovery=8"},
         {"--recovery all", DEVICE LIMITS ADDRESS " nat= user= log=2"},
+        {"--metrics off", DEVICE LIMITS ADDRESS " nat= user= log=2 metrics=0"},
+        {"--metrics path", DEVICE LIMITS ADDRESS " nat= user= log=2"},
+        {"--metrics all", DEVICE LIMITS ADDRESS " nat= user= log=2 metrics=3"},
         {"--congestion bbr", DEVICE LIMITS ADDRESS " nat= user= log=2 bbr"},
         {"--congestion reno --no-pacing", DEVICE LIMITS ADDRESS " nat= user= log=2 reno unpaced"},
         {"--log-json --daemon", DEVICE LIMITS ADDRESS " nat= user= log=2 json daemon"},
@@ -530,7 +535,7 @@ static void test_help(void **state)
         "--host-address", "--gateway",   "--dns",          "--nat",     "--ping",
         "--user",         "--log-level", "--log-json",     "--daemon",  "--services",
         "--congestion",   "--no-pacing", "-h, --help",     "--ecn",     "--fastopen",
-        "--mtu-probing",  "--recovery"};
+        "--mtu-probing",  "--recovery",  "--metrics"};
     struct nst_up_config config;
     struct nst_fault fault;
     char *text, *save;

@@ -100,6 +100,8 @@ static uint32_t native_rule(uint32_t nr, const uint64_t args[6])
         return ERR(ENOSYS);
     if (is_one_of(nr, ALWAYS, NST_ARRAY_LEN(ALWAYS)))
         return shim ? ALLOW : TRAP;
+    if (nr == SYS_recvfrom && args[3] & MSG_ERRQUEUE)
+        return TRAP;
     if (is_one_of(nr, TRANSFER, NST_ARRAY_LEN(TRANSFER)))
         return args[4] == 0 ? ALLOW : TRAP;
     return ALLOW;
@@ -111,6 +113,7 @@ static const uint64_t ARGUMENTS[][6] = {
     {3, 0x100000000, 0, 0, 0x100000000, 0},
     {3, 0x7ffdeadbeef0, 16, 0, 0x7ffdeadbeef0, 0x7ffdeadbeef8},
     {3, 0x7ffdeadbeef0, 16, 0, 0, NST_RUN_MAGIC},
+    {3, 0x7ffdeadbeef0, 16, MSG_DONTWAIT | MSG_ERRQUEUE, 0, 0},
     {3, 0x7ffdeadbeef0, 16, 0, 1, NST_RUN_MAGIC &UINT32_MAX},
     {3, 0x7ffdeadbeef0, 16, 0, 1, NST_RUN_MAGIC + 1},
     {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX},
@@ -213,8 +216,7 @@ static void test_hints(void **state)
     for (uint64_t level = 0; level < 64; level++) {
         for (uint64_t option = 0; option < 256; option++) {
             uint64_t args[6] = {3, level, option, 0x7ffdeadbeef0, 4, 0};
-            bool hint = level == IPPROTO_TCP &&
-                        (option == TCP_NODELAY || option == TCP_CORK || option == TCP_QUICKACK);
+            bool hint = level == IPPROTO_TCP && option == TCP_QUICKACK;
             expect(hint ? ERR(0) : TRAP, NATIVE, SYS_setsockopt, args);
             expect(TRAP, NATIVE, SYS_getsockopt, args);
             args[5] = NST_RUN_MAGIC;

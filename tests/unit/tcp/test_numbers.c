@@ -356,9 +356,9 @@ static void test_237_no_secret_serves_twice(void **state)
 {
     const struct nst_stack *s = h.stack;
     const struct nst_siphash_key *keys[] = {
-        &tcps->flow_key,   &tcps->isn_key,      &tcps->ts_key,
-        &tcps->cookie_key, &tcps->fastopen_key, &s->neighbours.key,
-        &s->icmp.key,      &s->socks.key,       &s->ip.reassembly.key,
+        &tcps->flow_key,     &tcps->isn_key,        &tcps->ts_key,      &tcps->cookie_key,
+        &tcps->fastopen_key, &tcps->metrics.key,    &s->neighbours.key, &s->icmp.key,
+        &s->socks.key,       &s->ip.reassembly.key,
     };
     (void)state;
 

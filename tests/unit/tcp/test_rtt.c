@@ -199,6 +199,28 @@ static void test_minimum_against_all_samples(void **state)
     }
 }
 
+/* What is expected makes the timeout longer, not shorter, and no longer than 3 s; backed off as
+ * ever, and forgotten with the next sample. */
+static void test_expectation(void **state)
+{
+    struct nst_rtt rtt = fresh();
+    (void)state;
+
+    nst_rtt_sample(&rtt, 20 * NST_MS, 0);
+    assert_int_equal(nst_rtt_rto(&rtt), 220 * NST_MS);
+    nst_rtt_expect(&rtt, 10 * NST_MS, 1 * NST_MS);
+    assert_int_equal(nst_rtt_rto(&rtt), 220 * NST_MS);
+    nst_rtt_expect(&rtt, 120 * NST_MS, 60 * NST_MS);
+    assert_int_equal(nst_rtt_rto(&rtt), 360 * NST_MS);
+    assert_int_equal(rtt.srtt, 20 * NST_MS);
+    nst_rtt_backoff(&rtt);
+    assert_int_equal(nst_rtt_rto(&rtt), 720 * NST_MS);
+    nst_rtt_sample(&rtt, 20 * NST_MS, NST_SEC);
+    assert_int_equal(nst_rtt_rto(&rtt), 220 * NST_MS);
+    nst_rtt_expect(&rtt, UINT64_MAX, UINT64_MAX);
+    assert_int_equal(nst_rtt_rto(&rtt), 3 * NST_SEC);
+}
+
 /* Attack row 224: samples of hours, clocks that jump either way. */
 static void test_absurd_samples_saturate(void **state)
 {
@@ -250,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_minimum_lasts_five_minutes),
         cmocka_unit_test(test_minimum_after_long_silence),
         cmocka_unit_test(test_minimum_against_all_samples),
+        cmocka_unit_test(test_expectation),
         cmocka_unit_test(test_absurd_samples_saturate),
         cmocka_unit_test(test_recovers_from_an_absurd_sample),
     };

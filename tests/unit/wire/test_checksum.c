@@ -99,6 +99,23 @@ static void test_all_ones(void **state)
     assert_int_equal(nst_csum_sum(ones, sizeof ones), 0xffff);
 }
 
+/* Words of all ones carry most. */
+static void test_headers(void **state)
+{
+    uint8_t bytes[60];
+    (void)state;
+
+    for (unsigned round = 0; round < 2; round++) {
+        for (size_t words = 0; words <= sizeof bytes / 4; words++) {
+            if (round == 0)
+                scramble(bytes, sizeof bytes);
+            else
+                memset(bytes, 0xff, sizeof bytes);
+            assert_int_equal(nst_csum_header(bytes, words), model(bytes, 4 * words));
+        }
+    }
+}
+
 static void test_join_at_every_offset(void **state)
 {
     uint8_t bytes[67];
@@ -166,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_small_sums),
         cmocka_unit_test(test_every_length_and_alignment),
         cmocka_unit_test(test_all_ones),
+        cmocka_unit_test(test_headers),
         cmocka_unit_test(test_join_at_every_offset),
         cmocka_unit_test(test_pseudo_header_v4),
         cmocka_unit_test(test_pseudo_header_v6),
