@@ -447,9 +447,11 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
 int nst_daemon_main(int argc, char **argv, const char *program)
 {
     static struct nst_daemon d;
+    static char out[BUFSIZ]; /* else libc asks, in the sandbox, what kind of file it writes to */
     struct nst_fault fault = {""};
     int parent = -1, err;
 
+    setvbuf(stdout, out, _IOFBF, sizeof out);
     close_range(3, ~0U, 0); /* whatever we were started with */
     err = nst_config_parse(&d.config, argc, argv, &fault);
 

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import netns
 from conftest import NETSTACK, SOURCE, finish, script
 from test_capture import record
 from test_life import status_of
@@ -45,6 +46,12 @@ def test_nothing_is_inherited(host):
     daemon.wait_for(r"ends it\.$")
     files = [os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in flags_of(daemon.pid)]
     assert "/etc/passwd" not in files
+    assert daemon.stop() == 0
+
+
+def test_nobody_reads_the_banner(host):
+    daemon = host.spawn("sh", "-c", 'exec "$0" up >/dev/null', NETSTACK)
+    netns.until(lambda: host.netstack("status", check=False).returncode == 0, "it is up")
     assert daemon.stop() == 0
 
 
