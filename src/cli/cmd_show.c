@@ -175,7 +175,9 @@ static const char *microseconds(char *buf, size_t cap, const char *before, const
 {
     unsigned long long us = number(object, key);
 
-    snprintf(buf, cap, us ? "%s%llu.%03llu ms" : "", before, us / 1000, us % 1000);
+    buf[0] = '\0';
+    if (us)
+        snprintf(buf, cap, "%s%llu.%03llu ms", before, us / 1000, us % 1000);
     return buf;
 }
 

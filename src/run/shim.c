@@ -197,14 +197,20 @@ static bool may_be_for_host(int fd, const struct msghdr *msg)
            nst_client_identify(fd, &name) == 0;
 }
 
-static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
+/* Fast Open. */
+static bool connects_first(int fd, const struct msghdr *msg, int flags)
 {
     struct nst_ipc_sockname name;
+
+    return flags & MSG_FASTOPEN && msg->msg_name && nst_client_identify(fd, &name) == 0;
+}
+
+static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
+{
     ssize_t n;
 
-    if (may_be_for_host(fd, msg) ||
-        (flags & MSG_FASTOPEN && msg->msg_name && nst_client_identify(fd, &name) == 0)) {
-        WAITING(n, negated(syscall(SYS_sendmsg, fd, msg, flags))); /* the latter connects first */
+    if (connects_first(fd, msg, flags) || may_be_for_host(fd, msg)) {
+        WAITING(n, negated(syscall(SYS_sendmsg, fd, msg, flags)));
         return n;
     }
     WAITING(n, nst_client_sendmsg(fd, msg, flags));

@@ -133,3 +133,17 @@ def test_metrics(host):
     assert len(host.view("metrics")["metrics"]) == 1
     host.netstack("flush-metrics", "10.0.0.1")
     assert host.view("metrics")["metrics"] == []
+
+
+def test_sockets_tell_of_recovery(host):
+    """The phase, why the window was reduced last, and what was undone."""
+    host.up("--services")
+    host.assert_answers()
+    with host.socket() as sock:
+        sock.connect(("10.0.0.2", 7))
+        sock.sendall(b"x")
+        assert sock.recv(1) == b"x"
+        (info,) = [s["info"] for s in host.view("sockets", "-i")["sockets"]
+                   if s["state"] == "established"]
+        assert (info["ca_state"], info["reduced_by"], info["undos"]) == ("open", "none", 0)
+        assert " ca:open reduced_by:none " in host.netstack("sockets", "-i").stdout

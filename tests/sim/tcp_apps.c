@@ -126,6 +126,15 @@ static bool quits(struct tcp_end *e)
     return true;
 }
 
+/* Fast Open lets it write already; but who closes now takes that back. */
+static bool is_connecting(const struct tcp_end *e)
+{
+    struct nst_sock_info info;
+
+    return e->plan.fastopen && nst_info(stack_of(e), e->sock, &info) == 0 &&
+           info.state == NST_TCP_SYN_SENT;
+}
+
 /* ---- Reading --------------------------------------------------------------------------------- */
 
 static bool read_some(struct tcp_end *e)
@@ -204,7 +213,7 @@ static void write_all(struct tcp_end *e)
 
 static void end_if_done(struct tcp_end *e)
 {
-    if (e->closed)
+    if (e->closed || is_connecting(e))
         return;
     if (!e->shut && e->sent == total(e)) {
         if (e->plan.finish == TCP_CLOSE) {
@@ -259,7 +268,7 @@ static void on_event(struct sim_app *app, const struct nst_event *event)
         e->readable = true;
     if (event->ready & NST_READY_OUT) {
         e->writable = true;
-        e->connected |= !(event->ready & NST_READY_ERR);
+        e->connected |= !(event->ready & NST_READY_ERR) && !is_connecting(e);
     }
     step(e);
 }
@@ -314,7 +323,11 @@ bool tcp_end_connect(struct tcp_end *e, struct sim_node *node, const struct tcp_
     e->error = e->broken = 0;
     begin(e, plan, key);
     sim_app_wake(&e->app, e->begun);
-    if (nst_bind(stack, e->sock, local) == 0 && nst_connect(stack, e->sock, peer) == -EINPROGRESS)
+    set(e, NST_OPT_FASTOPEN_CONNECT, plan->fastopen);
+    int err = nst_bind(stack, e->sock, local);
+    if (!err)
+        err = nst_connect(stack, e->sock, peer);
+    if (err == -EINPROGRESS || (plan->fastopen && err == 0))
         return true;
     finish(e, TCP_REFUSED);
     return false;

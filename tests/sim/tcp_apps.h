@@ -36,6 +36,7 @@ struct tcp_plan {
     enum tcp_finish finish;
     uint64_t quit_at;
     bool nodelay, cork, keepalive;
+    bool fastopen;                  /* who connects sends its first data with the SYN, if it may */
     int64_t sndbuf, rcvbuf, maxseg; /* 0: the stack's */
 };
 

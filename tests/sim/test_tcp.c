@@ -53,6 +53,7 @@ struct world {
     struct sim *sim;
     struct nst_prng prng;
     bool rough;
+    bool fast; /* Fast Open: where nothing comes twice, or so would data (RFC 7413 §2.1) */
     unsigned nnodes, nconns;
     struct sim_node *node[NODES_MAX];
     struct server server[NODES_MAX];
@@ -195,6 +196,9 @@ static void server_start(struct world *w, unsigned number)
                                    sim_cookie(&s->app)) == 0);
     SIM_REQUIRE(w->sim, nst_bind(stack, s->sock, &any) == 0);
     SIM_REQUIRE(w->sim, nst_listen(stack, s->sock, backlog) == 0);
+    if (w->fast)
+        SIM_REQUIRE(w->sim,
+                    nst_setopt(stack, s->sock, NST_OPT_FASTOPEN, 1 + (int64_t)below(w, 8)) == 0);
 }
 
 /* ---- Networks -------------------------------------------------------------------------------- */
@@ -213,7 +217,7 @@ static struct sim_wire_config any_wire(struct world *w, bool corrupt)
         c.jitter = below(w, 5 * NST_MS);
     if (one_in(w, 2))
         c.loss_ppm = (uint32_t)below(w, one_in(w, 4) ? 50000 : 10000);
-    if (one_in(w, 3))
+    if (!w->fast && one_in(w, 3))
         c.repeat_ppm = (uint32_t)below(w, 20000);
     if (one_in(w, 3))
         c.reorder_ppm = (uint32_t)below(w, one_in(w, 4) ? 400000 : 20000);
@@ -238,6 +242,8 @@ static void any_options(struct world *w, struct nst_tcp_config *c)
     if (one_in(w, 8))
         c->restart_idle = true;
     c->mtu_probing = (uint8_t)(w->nnodes % 3);
+    if (w->fast)
+        c->fastopen = NST_TCP_FASTOPEN_CLIENT | NST_TCP_FASTOPEN_SERVER;
     c->ecn = one_in(w, 2) ? NST_TCP_ECN_ASK : NST_TCP_ECN_ACCEPT;
     if (one_in(w, 8))
         c->max_reqs = 1;
@@ -389,6 +395,7 @@ static void conn_choose(struct world *w, struct conn *c, unsigned bits)
     c->start = sim_now(w->sim) + (one_in(w, 2) ? 0 : below(w, 10 * NST_SEC));
     conn_plan(w, c, bits);
     wait_for_sleeper(c);
+    c->plan[0].fastopen = w->fast && !c->crossing && !c->plan[0].after_peer && !one_in(w, 3);
 }
 
 static bool is_orderly(const struct conn *c)
@@ -697,6 +704,7 @@ static void run(uint64_t seed)
     w->sim = sim_new(&config);
     w->prng = sim_prng(w->sim, "world");
     w->rough = one_in(w, 3);
+    w->fast = !w->rough && one_in(w, 3);
     network_start(w);
     plans_make(w);
     troubles_make(w);

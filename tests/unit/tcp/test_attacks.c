@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/stack/stack.h"
 
@@ -753,6 +754,110 @@ static void test_273_icmp_attacks(void **state)
     check_read(10);
 }
 
+/* Row 149: what is remembered of a path comes from errors about what is really out, and is kept for
+ * that pair of hosts: who guesses ports and numbers learns and changes nothing. */
+static void test_149_cve_2021_20322(void **state)
+{
+    static struct frame ours, error;
+    struct nst_metrics_info known;
+    (void)state;
+
+    dialogue_open(&d);
+    dialogue_write(&d, 3000);
+    for (uint16_t port = 4990; port < 5010; port++) {
+        const struct frame_tcp guess = {
+            .sport = 4000, .dport = port, .seq = d.ack + (port == 5000) * 3000u, .flags = ACK};
+        frame_tcp(&ours, &(struct frame_ip){.src = US, .dst = PEER}, &guess, NULL, 8);
+        frame_icmp_error(&error, GATEWAY, 3, 4, 600, &ours, 28);
+        harness_input(&h, &error);
+    }
+    assert_int_equal(nst_metrics_list(h.stack, &known, 1), 0);
+    const struct frame_tcp right = {.sport = 4000, .dport = 5000, .seq = d.ack, .flags = ACK};
+    frame_tcp(&ours, &(struct frame_ip){.src = US, .dst = PEER}, &right, NULL, 8);
+    frame_icmp_error(&error, GATEWAY, 3, 4, 600, &ours, 28);
+    harness_input(&h, &error);
+    assert_int_equal(nst_metrics_list(h.stack, &known, 1), 1);
+    const struct nst_addr peer = test_addr(PEER);
+    assert_true(nst_addr_eq(&known.peer, &peer));
+    assert_int_equal(known.mtu, 600);
+}
+
+/* ECN abuse: a peer that sees congestion everywhere slows its own connection down, once a window
+ * and not below two segments; whoever has not agreed to ECN, not at all. */
+static void test_ecn_abuse(void **state)
+{
+    const uint8_t ece = 0x40;
+    (void)state;
+
+    dialogue_open(&d);
+    struct nst_tcb *t = dialogue_tcb(&d);
+    dialogue_write(&d, 14600);
+    for (unsigned i = 0; i < 50; i++)
+        dialogue_say(&d, ACK | ece, 1);
+    assert_int_equal(nst_tcb_ssthresh(t), UINT32_MAX);
+    t->ecn_ok = true;
+    for (unsigned i = 0; i < 50; i++)
+        dialogue_say(&d, ACK | ece, 1);
+    assert_int_equal(nst_tcb_ssthresh(t), 14600 * 717 / 1024);
+    for (unsigned i = 0; i < 10; i++) { /* of it, half a segment after the other */
+        d.ack += 730;
+        dialogue_say(&d, ACK | ece, 1);
+    }
+    assert_int_equal(nst_tcb_ssthresh(t), 14600 * 717 / 1024);
+    for (unsigned i = 0; i < 30; i++) {
+        d.ack = t->snd.nxt.v;
+        dialogue_say(&d, ACK | ece, 1);
+        dialogue_write(&d, 2920);
+    }
+    assert_int_equal(nst_tcb_ssthresh(t), 2 * 1460);
+    assert_true(nst_tcb_cwnd(t) >= 1460);
+    established();
+}
+
+/* Fast Open: cookies are not guessed, and are good for nobody else; who tries gets what everybody
+ * gets, not an answer to his data. */
+static void test_fast_open_cookies(void **state)
+{
+    struct nst_prng prng;
+    char options[64];
+    (void)state;
+
+    assert_int_equal(nst_stack_setopt(h.stack, NST_STACK_TCP_FASTOPEN, NST_TCP_FASTOPEN_SERVER), 0);
+    dialogue_listen(&d, 1000);
+    assert_int_equal(nst_setopt(h.stack, d.listener, NST_OPT_FASTOPEN, 1000), 0);
+    test_prng_init(&prng, 1);
+    struct seg syn = {.flags = SYN, .wnd = 65535, .options = MSS_1460 "2202 0101"};
+    dialogue_in(&d, &syn);
+    struct seg synack = dialogue_sent(&d);
+    const uint8_t *cookie = synack.opts + synack.opts_len - 12; /* kind, length, 8 bytes, padding */
+    assert_int_equal(cookie[0], 34);
+    snprintf(options, sizeof options, MSS_1460 "220a%08x%08x 0101", nst_load32(cookie + 2),
+             nst_load32(cookie + 6));
+    syn = (struct seg){.flags = SYN, .wnd = 65535, .options = options, .len = 100};
+    d.peer = GATEWAY; /* another client's */
+    d.pport++;
+    dialogue_in(&d, &syn);
+    assert_int_equal(dialogue_sent(&d).ack, 1);
+    for (unsigned i = 0; i < 500; i++) {
+        char guess[64];
+        snprintf(guess, sizeof guess, MSS_1460 "220a%08x%08x 0101",
+                 (unsigned)nst_prng_below(&prng, UINT32_MAX),
+                 (unsigned)nst_prng_below(&prng, UINT32_MAX));
+        syn.options = guess;
+        d.pport++;
+        dialogue_in(&d, &syn);
+        assert_int_equal(dialogue_sent(&d).ack, 1);
+        assert_int_equal(dialogue_sent(&d).len, 0);
+    }
+    assert_int_equal(harness_stat(&h, "tcp.fastopen_passive"), 0);
+    syn.options = options; /* whose it is */
+    d.peer = PEER;
+    d.pport++;
+    dialogue_in(&d, &syn);
+    assert_int_equal(dialogue_sent(&d).ack, 101);
+    assert_int_equal(harness_stat(&h, "tcp.fastopen_passive"), 1);
+}
+
 /* A whole transfer each way with loss, wherever the numbers begin: rows 210, 223, 226, 325. */
 static void transfer(uint32_t peer_isn, uint32_t our_isn)
 {
@@ -1424,6 +1529,9 @@ static const struct CMUnitTest dialogues[] = {
     T(test_217_window_shrinks),
     T(test_222_wrong_ack_in_syn_received),
     T(test_224_round_trip_of_hours),
+    T(test_149_cve_2021_20322),
+    T(test_ecn_abuse),
+    T(test_fast_open_cookies),
     T(test_230_listen_twice),
     T(test_239_error_while_connecting),
     T(test_238_accept_queue_full_with_cookies),
