@@ -63,7 +63,8 @@ bench-memory: build ## Bytes of memory for each of 100,000 connections that are 
 	@$(BUILD)/bench/memory
 
 bench-loss: bench-build ## Bad networks, beside the kernel: make bench-loss SEEDS=1 CELLS="cubic/*loss=1%"
-	@bench/loss.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CELLS),--cells "$(CELLS)")
+	@bench/loss.py $(if $(SEEDS),--seeds $(SEEDS)) $(if $(CELLS),--cells "$(CELLS)") \
+		$(if $(JOBS),--jobs $(JOBS))
 
 bench-instructions: bench-build ## Count the instructions of fixed steps (KEEP=1: keep the counts)
 	@bench/instructions.py $(if $(KEEP),--keep)

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """`make bench`: the stack's speed beside its peers', row after row.
 
-A row is one thing to measure. All its peers are measured in turn, and that several times over; so
-what one figure of a row is compared with comes from the same minutes. Each server offers the same
-services (services.h), on a TAP device in the client's namespace, or, for the kernel, at the other
-end of a veth pair. A run that the machine's other work or its host disturbed is repeated, and marked
-if it stays so. README.md explains the rows.
+A row is one figure; those that a run gives together come from the same runs. All of a row's peers
+are measured in turn, and that several times over; so what one figure of a row is compared with comes
+from the same minutes. Each server offers the same services (services.h), on a TAP device in the
+client's namespace, or, for the kernel, at the other end of a veth pair. A run that the machine's
+other work or its host disturbed is repeated, and marked if it stays so. README.md explains the rows.
 """
 import argparse
 import dataclasses
@@ -88,17 +88,18 @@ def latency_rows():
                    more=value == "per_s", **more)
 
     spinning = ("netstack", "kernel", "device", "lwip")
-    yield row("round trip, 1 connection, p50", "roundtrips", "1", "p50_us")
-    yield row("round trip, 1 connection, p99", "roundtrips", "1", "p99_us")
-    yield row("round trips, 32 connections", "roundtrips", "32")
-    yield row("round trips, 32 connections, p99", "roundtrips", "32", "p99_us")
-    yield row("round trip, 1 connection, p50, two cores", "roundtrips", "1", "p50_us", cores=2)
-    yield row("round trip, 1 connection, p50, two cores, busy", "roundtrips", "1", "p50_us",
-              cores=2, spin=True, peers=spinning)
-    yield row("round trips, 32 connections, two cores, busy", "roundtrips", "32", cores=2,
-              spin=True, peers=spinning)
-    yield row("round trip, p50, 10,000 others idle", "with-idle", "1", "p50_us",
-              peers=("netstack", "kernel", "gvisor", "gvisor-gso", "lwip"))
+    for where, more in (("", {}), (", two cores", {"cores": 2}),
+                        (", two cores, busy", {"cores": 2, "spin": True, "peers": spinning})):
+        for part in ("p50", "p99"):
+            yield row(f"round trip, 1 connection, {part}{where}", "roundtrips", "1", f"{part}_us",
+                      **more)
+        yield row(f"round trips, 32 connections{where}", "roundtrips", "32", **more)
+        for part in ("p50", "p99"):
+            yield row(f"round trips, 32 connections, {part}{where}", "roundtrips", "32",
+                      f"{part}_us", **more)
+    for part in ("p50", "p99"):
+        yield row(f"round trip, {part}, 10,000 others idle", "with-idle", "1", f"{part}_us",
+                  peers=("netstack", "kernel", "gvisor", "gvisor-gso", "lwip"))
     yield row("connections, one after the other", "turnover", "1")
     yield row("connections, 32 at once", "turnover", "32")
 
@@ -259,7 +260,12 @@ def run(bench, row, seconds):
 
 # ---- The whole -----------------------------------------------------------------------------------
 
-def measure(row, benches, rounds, seconds):
+def same_runs(row):
+    """What rows have in common that differ only in which figure of a run they show."""
+    return dataclasses.replace(row, name="", value="", unit="", scale=1, more=True)
+
+
+def measure_runs(row, benches, rounds, seconds):
     peers = {}
     for _ in range(rounds):
         for name in row.peers:
@@ -270,6 +276,15 @@ def measure(row, benches, rounds, seconds):
                 peer["runs"].append(run(benches[name], row, seconds))
             except (NotAvailable, RuntimeError) as problem:
                 peer["missing"] = str(problem)
+    return peers
+
+
+def measure(row, benches, rounds, seconds, known):
+    """A row's result; `known` has the runs of those before it."""
+    key = same_runs(row)
+    if key not in known:
+        known[key] = measure_runs(row, benches, rounds, seconds)
+    peers = {name: dict(peer) for name, peer in known[key].items()}
     for peer in peers.values():
         values = [r[row.value] for r in peer["runs"]]
         peer["value"] = row.scale * statistics.median(values) if values else None
@@ -282,20 +297,21 @@ def main(what, kind, rows, peers, make_bench):
     parser = argparse.ArgumentParser(description=what.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5, help="runs of each figure (5)")
     parser.add_argument("--seconds", type=float, default=2, help="of each run (2)")
-    parser.add_argument("--rows", default="*", help="only those that match this pattern")
+    parser.add_argument("--rows", default="*", help="only the one of this name, or those that match this pattern")
     options = parser.parse_args()
-    todo = [row for row in rows if fnmatch.fnmatch(row.name, f"*{options.rows}*")]
+    todo = [row for row in rows if row.name == options.rows] or [
+        row for row in rows if fnmatch.fnmatch(row.name, f"*{options.rows}*")]
     if not todo:
         sys.exit(f"{kind}: no such row")
     testbed.netns.isolate()
     names = [peer.name for peer in peers]
-    benches = {}
+    benches, known = {}, {}
     try:
         for peer in peers:
             benches[peer.name] = make_bench(peer)
         print(report.bench_heading(names), flush=True)
         for row in todo:
-            result = measure(row, benches, options.rounds, options.seconds)
+            result = measure(row, benches, options.rounds, options.seconds, known)
             report.save(kind, [result])
             print(report.bench_line(result, names), flush=True)
     finally:

@@ -4,7 +4,8 @@
     sender (our stack, or the kernel)  <->  netstack relay  <->  receiver (the kernel)
 
 Both senders serve the same client, each in namespaces of its own, at the same time and with the
-same seed of the relay; so what disturbs one disturbs the other. The receiver compares every byte.
+same seed of the relay; so what disturbs one disturbs the other. Some cells are measured at once: a
+line of 100 Mb/s takes a few percent of a processor. The receiver compares every byte.
 README.md says what the cells are, and how to choose among them.
 """
 import argparse
@@ -13,6 +14,7 @@ import contextlib
 import dataclasses
 import fnmatch
 import json
+import queue
 import socket
 import statistics
 import sys
@@ -25,6 +27,7 @@ from testbed import CLIENT, SERVER, SERVER_MAC, NotAvailable
 RATE, QUEUE = "100mbit", 250
 LOSSES = ("0", "0.01%", "0.1%", "1%", "3%", "5%", "10%")
 STEP = 0.05  # seconds, of the timelines
+JOBS = 2
 SECONDS = {2: 5, 20: 6, 200: 10}
 CCS = ("cubic", "bbr")
 SENDERS = ("ours", "kernel")
@@ -285,28 +288,42 @@ def measure(row, lines, seeds):
     return result
 
 
+def measure_all(todo, jobs, seeds):
+    """The results in the order of `todo`, of which `jobs` are being measured at a time, each on lines
+    of its own."""
+    pairs = queue.SimpleQueue()
+
+    def run(row):
+        lines = pairs.get()
+        try:
+            return measure(row, lines, seeds)
+        finally:
+            pairs.put(lines)
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(jobs):
+            pairs.put([stack.enter_context(contextlib.closing(Line(s))) for s in SENDERS])
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(jobs))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        yield from pool.map(run, todo)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="runs of each cell (5)")
     parser.add_argument("--cells", default="", help="only those that match one of these patterns, "
                         "as in 'loss=1% bbr/rtt200'")
+    parser.add_argument("--jobs", type=int, default=JOBS,
+                        help=f"so many cells are measured at a time ({JOBS})")
     options = parser.parse_args()
     todo = [row for row in rows() if wanted(row, options.cells.split())]
     if not todo:
         sys.exit("bench-loss: no such cell")
     testbed.netns.isolate()
-    lines = []
-    try:
-        for sender in SENDERS:
-            lines.append(Line(sender))
-        print(report.loss_heading(), flush=True)
-        for row in todo:
-            result = measure(row, lines, range(1, options.seeds + 1))
-            report.save("loss", [result])
-            print(report.loss_line(result), flush=True)
-    finally:
-        for line in lines:
-            line.close()
+    print(report.loss_heading(), flush=True)
+    for result in measure_all(todo, options.jobs, range(1, options.seeds + 1)):
+        report.save("loss", [result])
+        print(report.loss_line(result), flush=True)
 
 
 if __name__ == "__main__":

@@ -390,6 +390,7 @@ enum nst_ready {
     NST_READY_HUP = 1 << 3,   /* a connection has ended, both ways */
     NST_READY_RDHUP = 1 << 4, /* the peer sends no more */
     NST_READY_PRI = 1 << 5,   /* urgent data */
+    NST_READY_SYN = 1 << 6,   /* somebody wants to connect: see NST_OPT_SYN_EVENTS */
 };
 
 enum nst_event_kind {
@@ -497,10 +498,10 @@ int nst_accept(struct nst_stack *stack, nst_sock sock, nst_sock *out, uint64_t c
 int nst_shutdown(struct nst_stack *stack, nst_sock sock, enum nst_shutdown how);
 
 /* Sends one datagram, whole, or several, of which none is then fragmented (-EMSGSIZE) and which are
- * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length;
- * -EAGAIN (no room: NST_READY_OUT comes), -EPIPE, -ENOBUFS (the whole stack is short of memory: try
- * again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH, -EACCES, -EINVAL, -EBADF, or an error that
- * came back earlier. */
+ * 128 at most (-EINVAL); or as much of a stream's data as there is room for. Returns the length, or
+ * -EAGAIN (no room); after either that is less than all NST_READY_OUT comes. -EPIPE, -ENOBUFS (the
+ * whole stack is short of memory: try again later), -EMSGSIZE, -EDESTADDRREQ, -ENETUNREACH,
+ * -EACCES, -EINVAL, -EBADF, or an error that came back earlier. */
 int64_t nst_send(struct nst_stack *stack, nst_sock sock, const struct nst_msg *msg);
 
 /* Receives one datagram, and returns its whole length; or what there is of a stream's data, and
@@ -516,7 +517,8 @@ int64_t nst_recv(struct nst_stack *stack, nst_sock sock, struct nst_msg *msg, ui
  * one; or an error as nst_send(). nst_send_commit() must follow: it sends the first `len` bytes of
  * the room, which may be none. nst_recv_peek() fills in up to `max` slices of what there is to
  * receive and returns how many; 0 at the end, or an error as nst_recv(). nst_recv_consume() takes
- * the first `len` bytes off, -EINVAL when there aren't as many. */
+ * the first `len` bytes off, -EINVAL when there aren't as many. To both an urgent byte is one like
+ * others: NST_OPT_URGENT says where it is. */
 #define NST_SEND_SLICES 9
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
                      struct nst_slice out[NST_SEND_SLICES]);
@@ -551,6 +553,7 @@ enum nst_opt {
     NST_OPT_OOBINLINE,    /* urgent data stays in the stream; reads stop before it all the same */
     NST_OPT_DEFER_ACCEPT, /* a listener-to-be: connections wait for their first data */
     NST_OPT_QUICKACK,     /* acknowledge at once for now */
+    NST_OPT_HOLD,         /* the window that is offered opens no further; what was, is taken  [0] */
     NST_OPT_KEEPALIVE,
     NST_OPT_KEEPIDLE,  /* seconds */
     NST_OPT_KEEPINTVL, /* seconds */
@@ -578,6 +581,12 @@ enum nst_opt {
     /* Stream and UDP sockets: as in Linux, those that all have it may be bound to one name, of
      * streams as long as none of them listens. Of UDP sockets the last one gets what is for one. */
     NST_OPT_REUSEADDR,
+
+    NST_OPT_URGENT, /* a stream's bytes that stand before the urgent one; -1: there is none, or not
+                       here yet; only to be read */
+    NST_OPT_SYN_EVENTS, /* a listener-to-be: NST_READY_SYN tells of SYNs before they are answered,
+                           which nst_output() does; so a listener that is closed then refuses. Fast
+                           Open and cookies don't wait  [0] */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */
@@ -686,6 +695,9 @@ struct nst_sock_info {
      * Linux: connections that wait for nst_accept(), and the backlog. */
     size_t rx_bytes, tx_bytes;
     uint64_t rx_drops;
+    /* Memory behind what is queued: more than the payload, and with errors and what came out of
+     * order. 0 of a connection that no socket has. */
+    size_t memory_bytes;
 };
 
 /* -EBADF. */

@@ -66,10 +66,14 @@ int nst_client_get_hint(int fd, int option, void *value, socklen_t *len)
     return 0;
 }
 
-void nst_client_inherit_hints(int fd, int listener)
+void nst_client_inherit(int fd, int listener)
 {
     uint32_t flags;
+    int in_line;
+    socklen_t len = sizeof in_line;
 
+    if (getsockopt(listener, SOL_SOCKET, SO_OOBINLINE, &in_line, &len) == 0 && in_line)
+        (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &in_line, len);
     if (read_flags(listener, &flags) == 0 && flags)
         (void)write_flags(fd, flags);
 }

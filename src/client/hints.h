@@ -18,7 +18,8 @@ bool nst_client_is_hint(int level, int option);
 int nst_client_set_hint(int fd, int option, const void *value, socklen_t len);
 int nst_client_get_hint(int fd, int option, void *value, socklen_t *len);
 
-/* What an accepted connection has from its listener. */
-void nst_client_inherit_hints(int fd, int listener);
+/* What the descriptor of an accepted connection has from its listener's: hints, and SO_OOBINLINE.
+ */
+void nst_client_inherit(int fd, int listener);
 
 #endif

@@ -129,7 +129,7 @@ int nst_client_accepted(int fd, int listener, struct sockaddr *addr, socklen_t *
     if (err || name.kind != NST_IPC_NAME_END)
         return -ECONNABORTED;      /* somebody else came in */
     (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
-    nst_client_inherit_hints(fd, listener);
+    nst_client_inherit(fd, listener);
     return addr ? put_name(&name.peer, addr, len) : 0;
 }
 
@@ -157,7 +157,7 @@ static int read_control(struct nst_ipc_send *out, const struct cmsghdr *c)
     if (c->cmsg_type == IP_PKTINFO && c->cmsg_len == CMSG_LEN(sizeof info)) {
         memcpy(&info, CMSG_DATA(c), sizeof info);
         out->from.addr = addr_of(info.ipi_spec_dst);
-        out->from.link = (nst_link)info.ipi_ifindex;
+        out->from.link = nst_ipc_link(info.ipi_ifindex);
         return 0;
     }
     if (c->cmsg_type == IP_TOS && c->cmsg_len == CMSG_LEN(1))
@@ -284,7 +284,7 @@ void nst_client_put_control(struct msghdr *msg, size_t room, int level, int type
 /* What the program asked to be told is what the name tells. */
 static void put_controls(struct msghdr *msg, size_t room, const struct nst_ipc_sockname *name)
 {
-    struct in_pktinfo info = {.ipi_ifindex = (int)name->local.link};
+    struct in_pktinfo info = {.ipi_ifindex = nst_ipc_ifindex(name->local.link)};
     int ttl = name->ttl;
 
     memcpy(&info.ipi_addr, name->local.addr.bytes, sizeof info.ipi_addr);

@@ -10,6 +10,7 @@
 #include "netstack/client.h"
 
 #include <netinet/in.h>
+#include <time.h>
 
 /* Which socket of the stack it is. -ENOTSOCK: it is none; leave it to the kernel. */
 int nst_client_identify(int fd, struct nst_ipc_sockname *out);
@@ -23,6 +24,12 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len);
  * the data), and it gets its listener's hints. Then its peer's name; `addr` may be NULL. 0 or
  * -errno, as accept() would fail. */
 int nst_client_accepted(int fd, int listener, struct sockaddr *addr, socklen_t *len);
+
+/* Whether it can be a timeout. */
+static inline bool nst_client_is_time(const struct timespec *time)
+{
+    return time->tv_sec >= 0 && time->tv_nsec >= 0 && time->tv_nsec < 1000000000;
+}
 
 /* Appends a control message to those that msg->msg_control, `room` bytes, holds already, or notes
  * MSG_CTRUNC. */

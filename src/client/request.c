@@ -97,12 +97,14 @@ static void take_answer(struct nst_client_conn *c, const struct nst_ipc_msg *msg
         if (request_of(e)->call == msg->header.id)
             r = request_of(e);
     json_t *body = r ? nst_ipc_json_parse(msg->body, msg->header.len) : NULL;
-    if (r && body) {
-        int err = msg->header.type == NST_IPC_ERROR ? -nst_ipc_error_parse(body, &message) : 0;
+    int err = msg->header.type == NST_IPC_ERROR ? -nst_ipc_error_parse(body, &message) : 0;
+    if (passed >= 0 && !body) {
+        close(passed); /* whoever wanted it has cancelled, or has no memory for it */
+        passed = -1;
+    }
+    if (r) {
         r->call = 0;
-        r->step(r, err, body, passed);
-    } else if (passed >= 0) {
-        close(passed); /* whoever wanted it has cancelled */
+        r->step(r, body ? err : -ENOMEM, body, passed);
     }
     json_decref(body);
 }
@@ -169,7 +171,7 @@ static void call_take(struct nst_client_request *r, json_t *call, nst_client_ste
     }
     free(text);
     if (err) {
-        finish(r, err == -ENOMEM || err == -ENOBUFS || err == -EMFILE ? err : -ENETDOWN);
+        step(r, err == -ENOMEM || err == -ENOBUFS || err == -EMFILE ? err : -ENETDOWN, NULL, -1);
         return;
     }
     r->call = c->last_call;

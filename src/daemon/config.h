@@ -48,13 +48,15 @@ struct nst_up_person {
     size_t nports;
     struct nst_addr addr;                    /* the only one to bind to; unspecified: any */
     uint32_t sockets, listeners, connecting; /* how many, at one time */
+    uint32_t messages;                       /* to the daemon, in a second */
+    uint32_t buffer_bytes;                   /* that wait in sockets, both ways */
 };
 
 /* Who has no section of his own. */
 #define NST_UP_ANYONE                                                             \
     {                                                                             \
         .ports = {{1024, 65535}}, .nports = 1, .sockets = 2048, .listeners = 256, \
-        .connecting = 512                                                         \
+        .connecting = 512, .messages = 20000, .buffer_bytes = 16 * 1024 * 1024    \
     }
 
 /* Every field is valid and they agree with each other: see nst_config_parse(). */

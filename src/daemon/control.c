@@ -13,6 +13,7 @@
 #include "daemon/thread.h"
 
 #define LIST_MAX 4096 /* entries in an answer */
+#define LISTING  64   /* the surcharge for a list: messages */
 
 /* ---- Small pieces of JSON -------------------------------------------------------------------- */
 
@@ -267,11 +268,13 @@ static json_t *list_counters(const struct nst_daemon *d)
         {"ipc.refused", ipc.refused},
         {"ipc.malformed", ipc.malformed},
         {"ipc.dropped", ipc.dropped},
-        {"ipc.over_quota", d->lent_refused},
     };
     for (size_t i = 0; i < NST_ARRAY_LEN(own); i++)
         json_array_append_new(
             list, json_pack("{s:s, s:I}", "name", own[i].name, "value", (json_int_t)own[i].value));
+    for (enum nst_quota q = 0; q < NST_QUOTAS; q++)
+        json_array_append_new(list, json_pack("{s:s, s:I}", "name", nst_quota_name(q), "value",
+                                              (json_int_t)nst_lender_reached(d->lender, q)));
     return list;
 }
 
@@ -340,47 +343,51 @@ static json_t *call_down(struct nst_daemon *d)
  */
 
 /* Each call either has an answer that depends on nothing but the daemon, or acts for its client and
- * answers itself. */
+ * answers itself. What takes the time of many messages is charged as so many more. */
 static const struct {
     const char *op;
     bool owner_only;
     json_t *(*answer)(struct nst_daemon *d);
     nst_session_call *act;
+    uint8_t surcharge;
 } calls[] = {
-    {"status", false, call_status, NULL},
-    {"addr", false, call_addr, NULL},
-    {"route", false, call_route, NULL},
-    {"neigh", false, call_neigh, NULL},
-    {"metrics", false, call_metrics, NULL},
-    {"flush_metrics", true, NULL, call_flush_metrics},
-    {"stats", false, call_stats, NULL},
-    {"sockets", false, NULL, nst_socklist_call},
-    {"socket", false, NULL, nst_session_socket},
-    {"open", false, NULL, nst_lent_call_open},
-    {"bind", false, NULL, nst_lent_call_bind},
-    {"connect", false, NULL, nst_lent_call_connect},
-    {"begin", false, NULL, nst_lent_call_begin},
-    {"listen", false, NULL, nst_lent_call_listen},
-    {"name", false, NULL, nst_lent_call_name},
-    {"setsockopt", false, NULL, nst_lent_call_setopt},
-    {"getsockopt", false, NULL, nst_lent_call_getopt},
-    {"error", false, NULL, nst_lent_call_error},
-    {"sweep", false, NULL, nst_lent_call_sweep},
-    {"kill", false, NULL, nst_lent_call_kill},
-    {"setopt", false, NULL, nst_session_setopt},
-    {"close", false, NULL, nst_session_close},
-    {"capture", true, NULL, nst_capture_call},
-    {"down", true, call_down, NULL},
+    {"status", false, call_status, NULL, 0},
+    {"addr", false, call_addr, NULL, 0},
+    {"route", false, call_route, NULL, LISTING},
+    {"neigh", false, call_neigh, NULL, LISTING},
+    {"metrics", false, call_metrics, NULL, LISTING},
+    {"flush_metrics", true, NULL, call_flush_metrics, 0},
+    {"stats", false, call_stats, NULL, LISTING},
+    {"sockets", false, NULL, nst_socklist_call, LISTING},
+    {"socket", false, NULL, nst_session_socket, 0},
+    {"open", false, NULL, nst_lent_call_open, 0},
+    {"bind", false, NULL, nst_lent_call_bind, 0},
+    {"connect", false, NULL, nst_lent_call_connect, 0},
+    {"begin", false, NULL, nst_lent_call_begin, 0},
+    {"listen", false, NULL, nst_lent_call_listen, 0},
+    {"name", false, NULL, nst_lent_call_name, 0},
+    {"setsockopt", false, NULL, nst_lent_call_setopt, 0},
+    {"getsockopt", false, NULL, nst_lent_call_getopt, 0},
+    {"error", false, NULL, nst_lent_call_error, 0},
+    {"sweep", false, NULL, nst_lent_call_sweep, 0},
+    {"kill", false, NULL, nst_lent_call_kill, 0},
+    {"setopt", false, NULL, nst_session_setopt, 0},
+    {"close", false, NULL, nst_session_close, 0},
+    {"capture", true, NULL, nst_capture_call, 0},
+    {"down", true, call_down, NULL, 0},
 };
 
 static void on_call(void *ctx, struct nst_ipc_peer *peer, uint32_t id, const char *op,
                     const json_t *args)
 {
     struct nst_daemon *d = ctx;
+    struct nst_account *account = nst_session_account(nst_ipc_peer_data(peer));
     size_t i = 0;
 
     while (i < NST_ARRAY_LEN(calls) && strcmp(op, calls[i].op) != 0)
         i++;
+    if (account && i < NST_ARRAY_LEN(calls) && calls[i].surcharge)
+        (void)nst_account_charge(account, calls[i].surcharge, nst_loop_now(d->loop));
     if (i == NST_ARRAY_LEN(calls)) {
         nst_ipc_error(peer, id, -ENOSYS, "this daemon (%s) knows no such call", NST_VERSION);
     } else if (calls[i].owner_only && !nst_ipc_peer_is_owner(peer)) {
@@ -403,12 +410,28 @@ static void on_opened(void *ctx, struct nst_ipc_peer *peer)
 static void on_closed(void *ctx, struct nst_ipc_peer *peer)
 {
     struct nst_daemon *d = ctx;
+    struct nst_session *session = nst_ipc_peer_data(peer);
 
     nst_capture_forget(d, peer);
-    nst_session_free(nst_ipc_peer_data(peer));
+    if (session) /* with the client, programs may have gone */
+        nst_lender_sweep(d->lender, nst_session_account(session));
+    nst_session_free(session);
     nst_ipc_peer_set(peer, NULL);
-    nst_lender_sweep(d->lender); /* with the client, programs may have gone */
+}
+
+/* A message is a KiB at most, or counts as several. */
+static uint64_t on_pace(void *ctx, struct nst_ipc_peer *peer, size_t len)
+{
+    const struct nst_daemon *d = ctx;
+    struct nst_account *account = nst_session_account(nst_ipc_peer_data(peer));
+
+    return account ? nst_account_charge(account, 1 + len / 1024, nst_loop_now(d->loop)) : 0;
 }
 
 const struct nst_ipc_ops nst_control_ops = {
-    .opened = on_opened, .call = on_call, .datagram = nst_session_datagram, .closed = on_closed};
+    .opened = on_opened,
+    .call = on_call,
+    .datagram = nst_session_datagram,
+    .closed = on_closed,
+    .pace = on_pace,
+};

@@ -24,6 +24,8 @@
 #define NST_PUMP_BATCH 64
 
 struct nst_session;
+struct nst_account;
+struct nst_waiter;
 struct nst_thread; /* thread.h */
 struct nst_inbox;  /* exchange.h */
 
@@ -84,7 +86,6 @@ struct nst_daemon {
     struct nst_keeper *keeper;
     struct nst_list watchers; /* clients that capture; changed in a visit of all queues */
     struct nst_lender *lender;
-    uint64_t lent_refused; /* past a limit of their users */
     struct nst_mac mac;
     bool device_gone;
     bool carrier_known; /* the first report of it is no news */
@@ -137,8 +138,14 @@ typedef void nst_session_call(struct nst_daemon *d, struct nst_ipc_peer *peer, u
                               const json_t *args);
 nst_session_call nst_session_socket, nst_session_setopt, nst_session_close;
 
-/* The calls of a client that wait for a connection: a list of struct nst_waiter. */
-struct nst_list *nst_session_waiters(struct nst_session *session);
+/* The account of the client's user; NULL for no session. */
+struct nst_account *nst_session_account(const struct nst_session *session);
+
+/* A call of the client waits for a connection, or doesn't any more. Only so many may, that their
+ * answers, which may come all at once, don't overflow its queue. */
+bool nst_session_may_wait(const struct nst_session *session);
+void nst_session_waits(struct nst_session *session, struct nst_waiter *waiter);
+void nst_session_waits_not(struct nst_session *session, struct nst_waiter *waiter);
 
 /* The client whose socket the cookie of a socket's events stands for; NULL if it is none. */
 const struct ucred *nst_session_cred(uint64_t cookie);

@@ -16,22 +16,14 @@
 #define NST_DAEMON_LENT_H
 
 #include "core/base/list.h"
+#include "daemon/account.h"
 #include "daemon/relay.h"
 #include "ipc/name.h"
-
-/* What one user has. */
-struct nst_account {
-    struct nst_list node;
-    uid_t uid;
-    uint32_t number; /* from 1 on */
-    bool owner;      /* of the instance: no limits but the instance's */
-    const struct nst_up_person *person;
-    uint32_t sockets, listeners, connecting;
-};
 
 /* A call that waits for a connection. */
 struct nst_waiter {
     struct nst_list of_lent, of_session;
+    struct nst_session *session;
     struct nst_ipc_peer *peer;
     uint32_t call;
 };
@@ -51,7 +43,8 @@ struct nst_lent_stream {
     bool told;     /* connected, and a connect() has been told so */
     bool early;    /* its SYN waits for the first data (Fast Open) */
     struct nst_relay relay;
-    bool over; /* the relay ended, as `end` says, and the main thread has not heard of it */
+    bool crowded; /* more waits than the user may have, and the main thread is to hear of it */
+    bool over;    /* the relay ended, as `end` says, and the main thread has not heard of it */
     int end;
     struct nst_list waiters;
     struct nst_loop_timer timer; /* connecting: until it must be in; listening: to offer again */
@@ -66,6 +59,7 @@ struct nst_lent_dgram {
     struct nst_loop_fd sink_fd, end_fd;
     struct nst_list sources; /* of struct source, the last used first */
     unsigned nsources;
+    bool deaf;             /* nothing is read from the program: there is no room for it */
     bool raised;           /* the program's socket was given the error */
     uint8_t tell;          /* enum nst_ipc_name_flag */
     uint64_t dropped;      /* for want of room in the program's queue */
@@ -75,10 +69,12 @@ struct nst_lent_dgram {
 struct nst_lent {
     struct nst_handler handler; /* of its socket */
     struct nst_errand errand;   /* its queue's thread has something for the main thread */
-    struct nst_list idle;       /* on the lender's list: nothing will tell of the program's end */
+    struct nst_list idle; /* on the lender's list: nothing will tell of the program's end, ... */
+    struct nst_list own_idle; /* ... and on the account's */
     struct nst_daemon *daemon;
-    struct nst_queue *queue; /* whose stack has its socket */
-    struct nst_account *account;
+    struct nst_queue *queue;     /* whose stack has its socket */
+    struct nst_account *account; /* held */
+    struct nst_share share;      /* of what may wait for the account's sockets */
     struct nst_ipc_token token;
     uint8_t protocol;   /* of IP */
     pid_t pid;          /* whose it is, as far as known */
@@ -114,27 +110,38 @@ void nst_lent_free(struct nst_lent *lent);
 /* Its program's end can close unnoticed from now on, or can't. */
 void nst_lent_watch(struct nst_lent *lent, bool idle);
 
-/* Asks the kernel whether its program's descriptor is still open. */
-bool nst_lent_is_alive(const struct nst_lent *lent);
+/* Asks the kernel whether its program's descriptor is still open. For the thread of that queue. */
+bool nst_lent_is_alive(const struct nst_lent *lent, struct nst_queue *q);
 
 /* Frees those whose programs have gone and that stand on the port that `for_whom` wants. Whether
  * there was one. */
 bool nst_lender_clear_port(struct nst_lent *for_whom, uint16_t port);
 
-/* Looks whether the programs of some have gone, when a limit is reached. May free any that is
- * idle. */
-void nst_lender_make_room(struct nst_lender *lender);
+/* Looks whether the programs of some of the account's have gone, when a limit is reached. May free
+ * any that is idle; the user is charged for it. */
+void nst_lender_make_room(struct nst_lender *lender, struct nst_account *account);
 
-/* Looks soon for those whose programs have gone. */
-void nst_lender_sweep(struct nst_lender *lender);
+/* Looks soon for those of the account whose programs have gone. */
+void nst_lender_sweep(struct nst_lender *lender, struct nst_account *account);
 
-/* The account of a client's user. NULL without memory. */
-struct nst_account *nst_account_of(struct nst_lender *lender, const struct nst_ipc_peer *peer);
+/* The account of a client's user, held. NULL without memory. */
+struct nst_account *nst_lender_account(struct nst_lender *lender, const struct nst_ipc_peer *peer);
+
+/* How often users have reached a quota. */
+uint64_t nst_lender_reached(const struct nst_lender *lender, enum nst_quota quota);
 
 /* The one of a token: -ENETDOWN if it is another daemon's, -ENOTCONN if it has ended, -EPERM if the
  * client may not use it. */
 int nst_lent_find(struct nst_lent **out, struct nst_lender *lender, const struct nst_ipc_peer *peer,
                   const struct nst_ipc_token *token);
+
+/* A descriptor more for it, from now on, beside those that every socket has; or one less. Whether
+ * there may be: others shall have theirs. */
+bool nst_lent_take_descriptor(struct nst_lent *lent);
+void nst_lent_give_descriptor(struct nst_lent *lent);
+
+/* A user who may have but one address has it also where he asks for none. 0, or as bind() fails. */
+int nst_lent_restrict(struct nst_lent *lent);
 
 /* The one of that number; NULL if there is none. */
 struct nst_lent *nst_lent_numbered(const struct nst_lender *lender, uint32_t id);
@@ -169,6 +176,9 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler);
 void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uint32_t call);
 void nst_waiter_free(struct nst_waiter *waiter);
 
+/* The user has room again for what waits, perhaps: goes on. May end it. */
+void nst_lent_stream_recount(struct nst_lent *lent);
+
 int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog);
 
 /* Offers the program the connections that wait for the listener `sock` of that queue, in a visit of
@@ -202,6 +212,9 @@ void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready);
 
 /* Connects it, or with an unspecified address ends that. 0 or -errno. */
 int nst_lent_dgram_connect(struct nst_lent *lent, const struct nst_sockaddr *to);
+
+/* The user has room again for what waits, perhaps: goes on. */
+void nst_lent_dgram_recount(struct nst_lent *lent);
 
 /* Works off what the program has sent until now. */
 void nst_lent_dgram_catch_up(struct nst_lent *lent);

@@ -123,17 +123,16 @@ static int lend(struct nst_lent **out, struct nst_daemon *d, struct nst_account 
     int err = nst_lent_new(out, d, account, protocol, pid);
 
     if (err == -EMFILE || err == -ENFILE) {
-        nst_lender_make_room(d->lender);
+        nst_lender_make_room(d->lender, account);
         err = nst_lent_new(out, d, account, protocol, pid);
-        d->lent_refused += err != 0;
     }
-    return err;
+    return err == -EMFILE ? nst_account_refuse(account, NST_QUOTA_SOCKETS) : err;
 }
 
 void nst_lent_call_open(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                         const json_t *args)
 {
-    struct nst_account *account = nst_account_of(d->lender, peer);
+    struct nst_account *account = nst_session_account(nst_ipc_peer_data(peer));
     json_int_t protocol = number(args, "protocol"), pid = number(args, "pid");
     char token[NST_IPC_TOKEN_TEXT];
     struct nst_lent *lent = NULL;
@@ -191,7 +190,9 @@ void nst_lent_call_connect(struct nst_daemon *d, struct nst_ipc_peer *peer, uint
 
     if (!lent || !parse_name(peer, id, args, &to))
         return;
-    int err = lent->protocol == IPPROTO_TCP ? nst_lent_stream_connect(lent, &to)
+    int err = nst_lent_restrict(lent);
+    if (!err)
+        err = lent->protocol == IPPROTO_TCP ? nst_lent_stream_connect(lent, &to)
                                             : nst_lent_dgram_connect(lent, &to);
     if (err && err != -EINPROGRESS) {
         answer(peer, id, lent, err, "connect");
@@ -239,7 +240,9 @@ void nst_lent_call_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
         return;
     }
     uint32_t n = backlog < 0 || backlog > INT32_MAX ? INT32_MAX : (uint32_t)backlog;
-    int err = nst_lent_stream_listen(lent, n);
+    int err = nst_lent_restrict(lent);
+    if (!err)
+        err = nst_lent_stream_listen(lent, n);
     if (err == -EADDRINUSE && nst_info(lent->queue->stack, lent->sock, &info) == 0 &&
         nst_lender_clear_port(lent, info.local.port))
         err = nst_lent_stream_listen(lent, n);
@@ -336,8 +339,11 @@ void nst_lent_call_error(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32
 void nst_lent_call_sweep(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                          const json_t *args)
 {
+    struct nst_account *account = nst_session_account(nst_ipc_peer_data(peer));
+
     (void)args;
-    nst_lender_sweep(d->lender);
+    if (account)
+        nst_lender_sweep(d->lender, account);
     nst_ipc_reply_take(peer, id, json_object());
 }
 

@@ -33,6 +33,7 @@
 
 #define SOURCES_MAX  32
 #define DATAGRAM_MAX 65536
+#define QUEUE_MAX    1024         /* datagrams, more than wait in any queue */
 #define BUFFER       (256 * 1024) /* what a source may have in the program's queue */
 
 struct source {
@@ -55,6 +56,53 @@ static struct nst_stack *stack_of(const struct nst_lent *lent)
 
 /* ---- From the program ------------------------------------------------------------------------ */
 
+/* Listens to the program, unless there is no room for what it says. */
+static void listen_or_not(struct nst_lent *lent)
+{
+    struct nst_lent_dgram *d = &lent->dgram;
+    bool deaf = d->held || nst_share_room(&lent->share) == 0;
+    unsigned events = deaf ? 0 : NST_LOOP_IN;
+
+    if (deaf != d->deaf && nst_loop_fd_modify(&d->sink_fd, events) == 0 &&
+        (d->end < 0 || nst_loop_fd_modify(&d->end_fd, events) == 0))
+        d->deaf = deaf;
+}
+
+/* Counts what waits. When it is too much, the errors go that nobody asked for. */
+static void count(struct nst_lent *lent)
+{
+    struct nst_sock_info info;
+    struct nst_msg msg = {.ndata = 0};
+
+    if (!lent->account->owner)
+        do {
+            if (nst_info(stack_of(lent), lent->sock, &info) != 0)
+                return;
+            if (nst_share_set(&lent->share, info.memory_bytes))
+                nst_account_recount(lent->account);
+        } while (nst_share_room(&lent->share) == 0 &&
+                 nst_recv(stack_of(lent), lent->sock, &msg, NST_RECV_ERROR) >= 0);
+    listen_or_not(lent);
+}
+
+void nst_lent_dgram_recount(struct nst_lent *lent)
+{
+    count(lent);
+}
+
+/* Whether the user may send from there (unspecified: wherever the socket is): 0 or -errno. */
+static int may_send_from(struct nst_lent *lent, const struct nst_addr *from)
+{
+    const struct nst_account *account = lent->account;
+    const struct nst_addr *only = &account->person->addr;
+
+    if (account->owner || !nst_addr_is_set(only))
+        return 0;
+    if (nst_addr_is_set(from) && !nst_addr_eq(from, only))
+        return -EACCES;
+    return nst_lent_restrict(lent);
+}
+
 /* Sends it. False: there is no room, try again later. What else is wrong, SO_ERROR tells. */
 static bool send_on(struct nst_lent *lent, const struct nst_ipc_send *to, const uint8_t *p,
                     size_t len)
@@ -66,7 +114,8 @@ static bool send_on(struct nst_lent *lent, const struct nst_ipc_send *to, const 
                                 .local = to->from,
                                 .ttl = to->ttl,
                                 .tos = to->tos};
-    int64_t sent = nst_send(stack_of(lent), lent->sock, &msg);
+    int err = may_send_from(lent, &to->from.addr);
+    int64_t sent = err ? err : nst_send(stack_of(lent), lent->sock, &msg);
 
     if (sent < 0 && sent != -EAGAIN)
         lent->error = (int)-sent;
@@ -85,19 +134,17 @@ static void hold(struct nst_lent *lent, const struct nst_ipc_send *to, const uin
     lent->dgram.held = held;
 }
 
-/* Whether there is nothing held any more. */
-static bool send_held(struct nst_lent *lent)
+static void send_held(struct nst_lent *lent)
 {
     struct nst_held *held = lent->dgram.held;
 
     if (held && !send_on(lent, &held->to, held->data, held->len))
-        return false;
+        return;
     free(held);
     lent->dgram.held = NULL;
-    return true;
 }
 
-/* Takes one datagram from the sink or the end. False when there is none, or no room for it. */
+/* Takes one datagram from the sink or the end. False when there is none, or no room. */
 static bool take_one(struct nst_lent *lent, int fd, bool has_header)
 {
     static uint8_t buffer[NST_IPC_SEND_HLEN + DATAGRAM_MAX];
@@ -107,7 +154,7 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
     struct msghdr msg = {
         .msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1};
     size_t skip = has_header ? NST_IPC_SEND_HLEN : 0;
-    ssize_t len = send_held(lent) ? nst_ipc_datagram_take(fd, &msg) : -EAGAIN;
+    ssize_t len = lent->dgram.deaf ? -EAGAIN : nst_ipc_datagram_take(fd, &msg);
 
     if (len < 0)
         return false;
@@ -116,8 +163,11 @@ static bool take_one(struct nst_lent *lent, int fd, bool has_header)
         return true; /* not for us */
     if (!send_on(lent, &to, buffer + skip, (size_t)len - skip))
         hold(lent, &to, buffer + skip, (size_t)len - skip);
+    count(lent);
     return true;
 }
+
+static void raise_error(struct nst_lent *lent);
 
 static bool on_sink(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned events, unsigned budget)
 {
@@ -126,16 +176,19 @@ static bool on_sink(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned even
     (void)loop, (void)events;
     while (budget > 0 && take_one(lent, fd->fd, fd == &lent->dgram.sink_fd))
         budget--;
+    if (lent->error == ECONNREFUSED && !lent->dgram.raised) /* it came back for an earlier one */
+        raise_error(lent);
     return budget == 0;
 }
 
-/* Takes what there is, of either kind. */
+/* Takes what there is, of either kind; not what a program goes on writing meanwhile. */
 static void take_all(struct nst_lent *lent)
 {
-    while (take_one(lent, lent->dgram.sink, true))
+    for (unsigned i = 0; i < QUEUE_MAX && take_one(lent, lent->dgram.sink, true); i++)
         ;
-    while (lent->dgram.end >= 0 && take_one(lent, lent->dgram.end, false))
-        ;
+    for (unsigned i = 0; i < QUEUE_MAX && lent->dgram.end >= 0; i++)
+        if (!take_one(lent, lent->dgram.end, false))
+            return;
 }
 
 void nst_lent_dgram_catch_up(struct nst_lent *lent)
@@ -154,8 +207,9 @@ static struct source *source_of(struct nst_list *e)
 static void source_free(struct nst_lent *lent, struct source *source)
 {
     nst_list_del(&source->node);
+    nst_lent_give_descriptor(lent);
     lent->dgram.nsources--;
-    close(source->fd);
+    nst_ipc_datagram_close(source->fd);
     free(source);
 }
 
@@ -190,6 +244,19 @@ static int open_towards(const struct nst_lent *lent, const struct nst_ipc_sockna
     return err ? err : fd;
 }
 
+/* Room for a source more, or for one instead of the oldest. */
+static bool make_room(struct nst_lent *lent)
+{
+    struct nst_list *sources = &lent->dgram.sources;
+
+    if (lent->dgram.nsources < SOURCES_MAX && nst_lent_take_descriptor(lent))
+        return true;
+    if (nst_list_empty(sources))
+        return false;
+    source_free(lent, source_of(sources->prev));
+    return nst_lent_take_descriptor(lent);
+}
+
 static int source_new(struct source **out, struct nst_lent *lent,
                       const struct nst_ipc_sockname *name)
 {
@@ -197,14 +264,18 @@ static int source_new(struct source **out, struct nst_lent *lent,
 
     if (!source)
         return -ENOMEM;
-    if (lent->dgram.nsources >= SOURCES_MAX)
-        source_free(lent, source_of(lent->dgram.sources.prev));
+    if (!make_room(lent)) {
+        free(source);
+        return -EMFILE;
+    }
     source->fd = open_towards(lent, name);
     if (source->fd < 0) {
         int err = source->fd;
+        nst_lent_give_descriptor(lent);
         free(source);
         return err;
     }
+    (void)shutdown(source->fd, SHUT_RD); /* what a program sends there would lie for ever */
     nst_ipc_name_emit(name, &source->name);
     lent->dgram.nsources++;
     nst_list_push_front(&lent->dgram.sources, &source->node);
@@ -355,14 +426,14 @@ static bool receive_all(struct nst_lent *lent)
 void nst_lent_dgram_ready(struct nst_handler *handler, uint32_t ready)
 {
     struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
-    struct nst_lent_dgram *d = &lent->dgram;
 
     if ((ready & (NST_READY_IN | NST_READY_ERR)) && !receive_all(lent))
         return;
     if (ready & NST_READY_ERR)
         raise_error(lent);
-    if (ready & NST_READY_OUT && d->held)
-        take_all(lent);
+    if (ready & NST_READY_OUT)
+        send_held(lent);
+    count(lent);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
@@ -371,7 +442,7 @@ static void close_end(struct nst_lent *lent)
 {
     nst_loop_fd_del(&lent->dgram.end_fd);
     if (lent->dgram.end >= 0)
-        close(lent->dgram.end);
+        nst_ipc_datagram_close(lent->dgram.end);
     lent->dgram.end = -1;
     lent->dgram.raised = false;
 }
@@ -384,7 +455,8 @@ static int open_end(struct nst_lent *lent)
         return fd;
     sources_free(lent);
     lent->dgram.end = fd;
-    return nst_loop_fd_add(lent->daemon->loop, &lent->dgram.end_fd, fd, NST_LOOP_IN);
+    return nst_loop_fd_add(lent->daemon->loop, &lent->dgram.end_fd, fd,
+                           lent->dgram.deaf ? 0 : NST_LOOP_IN);
 }
 
 int nst_lent_dgram_connect(struct nst_lent *lent, const struct nst_sockaddr *to)
@@ -417,7 +489,7 @@ void nst_lent_dgram_fini(struct nst_lent *lent)
     close_end(lent);
     nst_loop_fd_del(&lent->dgram.sink_fd);
     if (lent->dgram.sink >= 0)
-        close(lent->dgram.sink);
+        nst_ipc_datagram_close(lent->dgram.sink);
     sources_free(lent);
     free(lent->dgram.held);
 }

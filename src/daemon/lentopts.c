@@ -37,7 +37,6 @@ static const struct option options[] = {
     {SOL_SOCKET, SO_REUSEADDR, NST_OPT_REUSEADDR, FORM_BOOL},
     {SOL_SOCKET, SO_BROADCAST, NST_OPT_BROADCAST, FORM_BOOL},
     {SOL_SOCKET, SO_KEEPALIVE, NST_OPT_KEEPALIVE, FORM_BOOL},
-    {SOL_SOCKET, SO_OOBINLINE, NST_OPT_OOBINLINE, FORM_BOOL},
     {SOL_SOCKET, SO_LINGER, NST_OPT_LINGER, FORM_LINGER},
     {IPPROTO_IP, IP_TTL, NST_OPT_TTL, FORM_BYTE},
     {IPPROTO_IP, IP_TOS, NST_OPT_TOS, FORM_BYTE},
@@ -73,9 +72,8 @@ static const struct {
     int level, option;
 } idle_options[] = {
     {IPPROTO_IP, IP_RECVERR}, /* but for datagrams: see keep() */
-    {IPPROTO_IP, IP_RECVOPTS},
-    {IPPROTO_IP, IP_RETOPTS},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    {IPPROTO_IP, IP_RECVOPTS},  {IPPROTO_IP, IP_RETOPTS}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT},
+    {SOL_SOCKET, SO_OOBINLINE}, /* the descriptor's matter */
 };
 
 static struct nst_stack *stack_of(const struct nst_lent *lent)
@@ -202,7 +200,8 @@ static struct nst_addr addr_of(const struct in_addr *in)
     return addr;
 }
 
-/* struct ip_mreqn, or the shorter ip_mreq: the link is 1 or more by number, or the only one. */
+/* struct ip_mreqn, or the shorter ip_mreq: the interface by its number, and not `lo`; or the only
+ * one. */
 static int change_membership(struct nst_lent *lent, bool join, const uint8_t *value, size_t len)
 {
     struct ip_mreqn request = {0};
@@ -211,10 +210,10 @@ static int change_membership(struct nst_lent *lent, bool join, const uint8_t *va
         return -EINVAL;
     memcpy(&request, value, nst_min(len, sizeof request));
     const struct nst_addr group = addr_of(&request.imr_multiaddr);
-    if (request.imr_ifindex < 0)
+    if (request.imr_ifindex < 0 || request.imr_ifindex == nst_ipc_ifindex(0))
         return -ENODEV;
     /* A program that names a link by one of its addresses means the daemon's only one. */
-    nst_link link = request.imr_ifindex          ? (nst_link)request.imr_ifindex
+    nst_link link = request.imr_ifindex          ? nst_ipc_link(request.imr_ifindex)
                     : request.imr_address.s_addr ? lent->queue->link
                                                  : 0;
     return join ? nst_join(stack_of(lent), lent->sock, link, &group, NULL)

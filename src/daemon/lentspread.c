@@ -27,7 +27,7 @@ static void copy_options(const struct place *from, const struct place *to)
     const char *congestion = nst_get_congestion(from->queue->stack, from->sock);
     const char *other = nst_get_congestion(to->queue->stack, to->sock);
 
-    for (int opt = NST_OPT_SNDBUF; opt <= NST_OPT_REUSEADDR; opt++) {
+    for (int opt = NST_OPT_SNDBUF; opt <= NST_OPT_SYN_EVENTS; opt++) {
         int64_t value, now;
         if (opt != NST_OPT_QUICKACK && opt != NST_OPT_MTU &&
             nst_getopt(from->queue->stack, from->sock, (enum nst_opt)opt, &value) == 0 &&
@@ -99,22 +99,31 @@ struct nst_lent_twin {
     struct nst_handler handler;
     struct nst_errand errand;
     struct nst_lent *lent;
-    struct place place;
+    struct place place; /* its socket is 0 when the program has been found to have gone */
 };
 
 static void on_errand(struct nst_errand *errand)
 {
     const struct nst_lent_twin *t = NST_CONTAINER(errand, struct nst_lent_twin, errand);
 
-    nst_lent_stream_offer(t->lent, t->place.queue, t->place.sock);
+    if (t->place.sock)
+        nst_lent_stream_offer(t->lent, t->place.queue, t->place.sock);
+    else
+        nst_lent_free(t->lent);
 }
 
 static void on_ready(struct nst_handler *handler, uint32_t ready)
 {
     struct nst_lent_twin *t = NST_CONTAINER(handler, struct nst_lent_twin, handler);
+    struct nst_queue *q = t->place.queue;
+    bool gone = ready & NST_READY_SYN && !nst_lent_is_alive(t->lent, q);
 
-    (void)ready;
-    nst_queue_defer(t->place.queue, &t->errand);
+    if (gone) { /* what refuses can't wait for the main thread */
+        nst_close(q->stack, t->place.sock);
+        t->place.sock = 0;
+    }
+    if (gone || ready & NST_READY_IN)
+        nst_queue_defer(q, &t->errand);
 }
 
 struct nst_lent *nst_lent_of_twin(const struct nst_handler *handler)

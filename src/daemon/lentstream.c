@@ -26,6 +26,7 @@
 #include "core/base/bytes.h"
 #include "daemon/lent.h"
 #include "daemon/thread.h"
+#include "ipc/packet.h"
 
 #define PATIENCE_NS  (10 * NST_LOOP_SECOND) /* for the library to bring the program's end in */
 #define OFFER_MIN_NS NST_LOOP_MSEC
@@ -34,6 +35,7 @@
 
 static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer);
 static void on_relay_ended(struct nst_relay *relay, int err);
+static void on_relay_crowded(struct nst_relay *relay);
 
 static struct nst_lent *lent_of(struct nst_relay *relay)
 {
@@ -46,6 +48,7 @@ void nst_lent_stream_init(struct nst_lent *lent)
     lent->stream.door = -1;
     lent->stream.relay.fd = -1;
     lent->stream.relay.ended = on_relay_ended;
+    lent->stream.relay.crowded = on_relay_crowded;
     lent->stream.timer = (struct nst_loop_timer){.fn = on_timer, .arg = lent};
     nst_list_init(&lent->stream.waiters);
 }
@@ -70,8 +73,13 @@ static bool is_spread(const struct nst_lent *lent)
 
 static void close_door(struct nst_lent *lent)
 {
-    if (lent->stream.door >= 0)
-        close(lent->stream.door);
+    int fd;
+
+    if (lent->stream.door < 0)
+        return;
+    while ((fd = accept4(lent->stream.door, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+        nst_ipc_stream_close(fd); /* whoever came in and was not asked for */
+    close(lent->stream.door);
     lent->stream.door = -1;
 }
 
@@ -90,7 +98,7 @@ static void abort_sock(struct nst_lent *lent)
 void nst_waiter_free(struct nst_waiter *waiter)
 {
     nst_list_del(&waiter->of_lent);
-    nst_list_del(&waiter->of_session);
+    nst_session_waits_not(waiter->session, waiter);
     free(waiter);
 }
 
@@ -139,15 +147,16 @@ void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uin
         answer(peer, call, outcome(lent));
         return;
     }
-    struct nst_waiter *w = session ? calloc(1, sizeof *w) : NULL;
+    struct nst_waiter *w = session && nst_session_may_wait(session) ? calloc(1, sizeof *w) : NULL;
     if (!w) {
-        answer(peer, call, -ENOMEM);
+        answer(peer, call, -ENOBUFS);
         return;
     }
     w->peer = peer;
     w->call = call;
+    w->session = session;
     nst_list_push_back(&lent->stream.waiters, &w->of_lent);
-    nst_list_push_back(nst_session_waiters(session), &w->of_session);
+    nst_session_waits(session, w);
 }
 
 /* ---- Connecting ------------------------------------------------------------------------------ */
@@ -170,8 +179,8 @@ static void drain(struct nst_lent *lent)
     size_t left = lent->stream.filler - 1;
 
     while (left > 0) {
-        /* syscall: recvfrom */
-        ssize_t n = recv(lent->stream.relay.fd, junk, nst_min(left, sizeof junk), MSG_DONTWAIT);
+        struct iovec iov = {junk, nst_min(left, sizeof junk)};
+        ssize_t n = nst_ipc_stream_recv(lent->stream.relay.fd, &iov, 1, 0);
         if (n <= 0)
             return;
         left -= (size_t)n;
@@ -231,7 +240,7 @@ static int open_door(struct nst_lent *lent)
 
 int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to)
 {
-    const struct nst_account *account = lent->account;
+    struct nst_account *account = lent->account;
 
     switch (lent->stream.state) {
     case NST_STREAM_CONNECTING:
@@ -244,10 +253,8 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
     case NST_STREAM_FRESH:
         break;
     }
-    if (!account->owner && account->connecting >= account->person->connecting) {
-        lent->daemon->lent_refused++;
-        return -EAGAIN;
-    }
+    if (!account->owner && account->connecting >= account->person->connecting)
+        return nst_account_refuse(account, NST_QUOTA_CONNECTING);
     int err = is_spread(lent) ? nst_lent_spread_connect(lent, to)
                               : nst_connect(lent->queue->stack, lent->sock, to);
     if (err && err != -EINPROGRESS)
@@ -273,7 +280,7 @@ static int take_end(struct nst_lent *lent)
         return errno == EAGAIN ? -EINVAL : -errno;
     if (nst_lent_is_program(lent, &addr, len))
         return fd;
-    close(fd);
+    nst_ipc_stream_close(fd);
     return -EPERM;
 }
 
@@ -288,13 +295,13 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
         return fd;
     /* syscall: ioctl */
     if (ioctl(fd, FIONREAD, &queued) != 0 || filler == 0 || filler > (size_t)queued) {
-        close(fd);
+        nst_ipc_stream_close(fd);
         return -EINVAL;
     }
     lent->stream.filler = filler;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
-    int err = nst_relay_init_take(&lent->stream.relay, lent->queue, fd);
+    int err = nst_relay_init_take(&lent->stream.relay, lent->queue, &lent->share, fd);
     nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
@@ -369,13 +376,12 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
         return -EINVAL;
     if (first && has_enough_listeners(lent->account)) {
         nst_lent_watch(lent, false); /* it stays */
-        nst_lender_make_room(lent->daemon->lender);
+        nst_lender_make_room(lent->daemon->lender, lent->account);
         nst_lent_watch(lent, true);
     }
-    if (first && has_enough_listeners(lent->account)) {
-        lent->daemon->lent_refused++;
-        return -EMFILE;
-    }
+    if (first && has_enough_listeners(lent->account))
+        return nst_account_refuse(lent->account, NST_QUOTA_LISTENERS);
+    (void)nst_setopt(lent->queue->stack, lent->sock, NST_OPT_SYN_EVENTS, 1);
     int err = is_spread(lent) ? nst_lent_spread_listen(lent, backlog)
                               : nst_listen(lent->queue->stack, lent->sock, backlog);
     if (!err)
@@ -400,7 +406,7 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
-    int err = nst_relay_init_take(&child->stream.relay, child->queue, fd);
+    int err = nst_relay_init_take(&child->stream.relay, child->queue, &child->share, fd);
     if (err)
         return err;
     set_state(child, NST_STREAM_CONNECTED);
@@ -425,6 +431,7 @@ static int take_next(struct nst_lent *lent, struct nst_queue *q, nst_sock sock,
         return err;
     }
     (void)nst_setopt(child->queue->stack, child->sock, NST_OPT_NODELAY, 1);
+    child->remembered = lent->remembered;
     *out = child;
     return 0;
 }
@@ -442,7 +449,7 @@ void nst_lent_stream_offer(struct nst_lent *lent, struct nst_queue *q, nst_sock 
 {
     struct nst_lent_stream *s = &lent->stream;
 
-    for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+    for (unsigned i = 0; i < ACCEPT_BATCH && !nst_account_is_full(lent->account); i++) {
         struct nst_lent *child = s->held;
         int err = child ? 0 : take_next(lent, q, sock, &child);
         if (err == -EAGAIN)
@@ -484,6 +491,9 @@ static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
 /* What is not the relay's. */
 static void attend(struct nst_lent *lent)
 {
+    if (lent->stream.crowded)
+        nst_account_recount(lent->account);
+    lent->stream.crowded = false;
     if (lent->stream.over)
         end_relay(lent, lent->stream.end);
     else if (lent->stream.state == NST_STREAM_CONNECTING)
@@ -497,14 +507,40 @@ void nst_lent_stream_attend(struct nst_errand *errand)
     attend(NST_CONTAINER(errand, struct nst_lent, errand));
 }
 
+static void on_relay_crowded(struct nst_relay *relay)
+{
+    struct nst_lent *lent = lent_of(relay);
+
+    if (nst_queue_is_home(lent->queue)) {
+        nst_account_recount(lent->account);
+        return;
+    }
+    lent->stream.crowded = true;
+    nst_queue_defer(lent->queue, &lent->errand);
+}
+
+static bool is_carried(const struct nst_lent *lent)
+{
+    return lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0 &&
+           !lent->stream.over;
+}
+
+void nst_lent_stream_recount(struct nst_lent *lent)
+{
+    nst_queue_visit(lent->queue);
+    if (is_carried(lent))
+        nst_relay_ready(&lent->stream.relay, NST_READY_PRI); /* for all one knows */
+}
+
 void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
 {
     struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
 
-    (void)ready;
-    if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0 &&
-        !lent->stream.over)
-        nst_relay_ready(&lent->stream.relay);
+    if (is_carried(lent))
+        nst_relay_ready(&lent->stream.relay, ready);
+    else if (lent->stream.state == NST_STREAM_LISTENING && ready & NST_READY_SYN &&
+             !nst_lent_is_alive(lent, lent->queue))
+        nst_lent_free(lent); /* which refuses */
     else if (nst_queue_is_home(lent->queue))
         attend(lent);
     else

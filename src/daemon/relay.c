@@ -27,13 +27,20 @@
  * After accept() the library may not have had its turn. Hence its byte bears a mark (a descriptor,
  * which is thrown away): a first byte without one is the program's.
  *
+ * Urgent data is what AF_UNIX calls out-of-band, as TCP does: the last byte of a send(MSG_OOB), one
+ * at a time. In our end it stays in line, and the kernel lets no read go past it: so it is found as
+ * the first byte of the next one (SIOCATMARK). To the program it is sent as such again.
+ *
  * With the sentinel the socket is always readable, hence the edge-triggered source. */
 #include "daemon/relay.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
 
 #include "core/base/bytes.h"
 #include "core/base/list.h"
@@ -47,6 +54,30 @@
 static struct nst_stack *stack_of(const struct nst_relay *r)
 {
     return r->queue->stack;
+}
+
+/* ---- What waits ------------------------------------------------------------------------------ */
+
+static void set_share(struct nst_relay *r, size_t bytes)
+{
+    if (nst_share_set(r->share, bytes))
+        r->crowded(r);
+}
+
+/* Counts it, and holds the window back while it is too much. */
+static void count(struct nst_relay *r)
+{
+    struct nst_sock_info info;
+    int unread = 0;
+
+    if (r->share->account->owner || nst_info(stack_of(r), r->sock, &info) != 0)
+        return;
+    (void)ioctl(r->fd, SIOCOUTQ, &unread);
+    set_share(r, info.memory_bytes + (size_t)unread);
+    bool hold = nst_share_room(r->share) == 0;
+    if (hold != r->held)
+        (void)nst_setopt(stack_of(r), r->sock, NST_OPT_HOLD, hold);
+    r->held = hold;
 }
 
 /* ---- From the program to the connection ------------------------------------------------------ */
@@ -99,8 +130,16 @@ static void *place_in(const struct nst_slice *room, size_t at)
     return (uint8_t *)room->base + at;
 }
 
-/* Takes `len` bytes out of the socket, except the last one if it is to be the sentinel: that is
- * only copied. Returns how many are in the room. */
+/* Whether the first byte in the socket is urgent. */
+static bool is_at_mark(const struct nst_relay *r)
+{
+    int at_mark = 0;
+
+    return ioctl(r->fd, SIOCATMARK, &at_mark) == 0 && at_mark;
+}
+
+/* Takes `len` bytes out of the socket, or what stands before an urgent one, except the last one if
+ * it is to be the sentinel: that is only copied. Returns how many are in the room. */
 static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nroom, size_t len,
                     bool keep)
 {
@@ -115,7 +154,7 @@ static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nr
             return got < 0 ? got : -ECONNRESET;
         size_t fresh = (size_t)got - (r->sentinel ? 1 : 0);
         r->sentinel = false;
-        if (!keep || fresh < whole)
+        if (!keep || fresh < whole || is_at_mark(r))
             return (ssize_t)fresh;
     }
     struct iovec last = {place_in(room, whole), 1};
@@ -126,25 +165,43 @@ static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nr
     return (ssize_t)len;
 }
 
+/* Sends what there is room for of `waiting` bytes, as many as are allowed. Returns how many, or
+ * -errno. */
+static ssize_t send_some(struct nst_relay *r, size_t waiting, size_t allowed)
+{
+    struct nst_slice room[NST_SEND_SLICES];
+    bool urgent = !r->sentinel && is_at_mark(r);
+    size_t len = 0;
+    size_t want = urgent ? 1 : nst_min(nst_min(waiting, allowed), BATCH);
+    int n = nst_send_reserve(stack_of(r), r->sock, want, room);
+
+    if (n < 0)
+        return n;
+    for (int i = 0; i < n; i++)
+        len += room[i].len;
+    bool small = !r->amid && waiting <= SENTINEL_MAX;
+    bool keep = (small || urgent) && len == waiting; /* an urgent byte has a buffer of its own */
+    ssize_t got = take(r, room, (size_t)n, len, keep);
+    if (!urgent)
+        r->amid = !keep && got != (ssize_t)waiting;
+    (void)nst_send_commit(stack_of(r), r->sock, got > 0 ? (size_t)got : 0,
+                          urgent ? NST_SEND_OOB : 0);
+    return got;
+}
+
 /* -EAGAIN: no more for now; another errno is the connection's end. */
 static int send_on(struct nst_relay *r)
 {
-    struct nst_slice room[NST_SEND_SLICES];
     size_t waiting;
 
     while (!r->dry && (waiting = unsent(r)) > 0) {
-        int n = nst_send_reserve(stack_of(r), r->sock, nst_min(waiting, BATCH), room);
-        if (n < 0)
-            return n;
-        size_t len = 0;
-        for (int i = 0; i < n; i++)
-            len += room[i].len;
-        bool keep = !r->amid && waiting <= SENTINEL_MAX && len == waiting;
-        ssize_t got = take(r, room, (size_t)n, len, keep);
-        r->amid = !keep && got != (ssize_t)waiting;
-        (void)nst_send_commit(stack_of(r), r->sock, got > 0 ? (size_t)got : 0, 0);
+        size_t allowed = nst_share_room(r->share);
+        if (allowed == 0)
+            return -EAGAIN; /* the account will come back to it */
+        ssize_t got = send_some(r, waiting, allowed);
         if (got < 0)
             return (int)got;
+        set_share(r, r->share->bytes + (size_t)got);
         r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
@@ -155,25 +212,49 @@ static int send_on(struct nst_relay *r)
 
 /* ---- From the connection to the program ------------------------------------------------------ */
 
+/* How many bytes stand before the urgent one, which comes next if that is 0; or all there are. */
+static size_t before_urgent(const struct nst_relay *r)
+{
+    int64_t n = -1;
+
+    if (r->urgent)
+        (void)nst_getopt(stack_of(r), r->sock, NST_OPT_URGENT, &n);
+    return n < 0 ? SIZE_MAX : (size_t)n;
+}
+
+/* Cuts the pieces down to `limit` bytes, one at least. Returns how many pieces are left. */
+static size_t cut(struct nst_slice *in, size_t n, size_t limit)
+{
+    for (size_t i = 0; i < n; limit -= in[i++].len) {
+        if (in[i].len < limit)
+            continue;
+        in[i].len = limit;
+        return i + 1;
+    }
+    return n;
+}
+
 /* The call for one piece spares the kernel reading a list of them, and most messages are one. */
-static ssize_t give(int fd, const struct nst_slice *in, size_t n)
+static ssize_t give(int fd, const struct nst_slice *in, size_t n, int flags)
 {
     struct iovec iov[SLICES];
     struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
 
+    flags |= MSG_DONTWAIT | MSG_NOSIGNAL;
     if (n == 1)
-        return send(fd, in->base, in->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return send(fd, in->base, in->len, flags);
     for (size_t i = 0; i < n; i++)
         iov[i] = (struct iovec){in[i].base, in[i].len};
-    return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sendmsg(fd, &msg, flags);
 }
 
 /* What a program doesn't want (SHUT_RD) is taken in and dropped. -EPIPE when it has gone. */
-static ssize_t deliver(const struct nst_relay *r, const struct nst_slice *in, size_t n)
+static ssize_t deliver(const struct nst_relay *r, struct nst_slice *in, size_t n)
 {
-    size_t len = 0;
-    ssize_t sent = give(r->fd, in, n);
+    size_t before = before_urgent(r), len = 0;
 
+    n = cut(in, n, before ? before : 1);
+    ssize_t sent = give(r->fd, in, n, before ? 0 : MSG_OOB);
     if (sent >= 0)
         return sent;
     for (size_t i = 0; i < n; i++)
@@ -205,9 +286,10 @@ static int receive_on(struct nst_relay *r)
 static void finish(struct nst_relay *r, int err)
 {
     char sentinel;
+    struct iovec iov = {&sentinel, 1};
 
     if (r->sentinel)
-        (void)recv(r->fd, &sentinel, 1, MSG_DONTWAIT);
+        (void)nst_ipc_stream_recv(r->fd, &iov, 1, 0);
     r->ended(r, err);
 }
 
@@ -254,10 +336,13 @@ static void carry(struct nst_relay *r)
         finish(r, 0);
     else if (is_reset_after_end(r))
         finish(r, -EPIPE);
+    else
+        count(r);
 }
 
-void nst_relay_ready(struct nst_relay *r)
+void nst_relay_ready(struct nst_relay *r, uint32_t ready)
 {
+    r->urgent = ready & NST_READY_PRI;
     carry(r);
 }
 
@@ -285,15 +370,17 @@ static void on_retry(struct nst_loop *loop, struct nst_loop_timer *timer)
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-int nst_relay_init_take(struct nst_relay *r, struct nst_queue *q, int fd)
+int nst_relay_init_take(struct nst_relay *r, struct nst_queue *q, struct nst_share *share, int fd)
 {
-    static const int buffer = NST_RELAY_BUFFER;
+    static const int buffer = NST_RELAY_BUFFER, yes = 1;
 
     r->queue = q;
+    r->share = share;
     r->fd = fd;
     r->end.fn = on_end;
     r->retry.fn = on_retry;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
     int err = nst_loop_fd_add(q->loop, &r->end, fd,
                               NST_LOOP_IN | NST_LOOP_OUT | NST_LOOP_RDHUP | NST_LOOP_EDGE);
     if (err)
@@ -306,6 +393,7 @@ void nst_relay_start(struct nst_relay *r, nst_sock sock, enum nst_relay_start ho
     r->sock = sock;
     r->sentinel = how == NST_RELAY_FILLED;
     r->maybe_marked = how == NST_RELAY_ACCEPTED;
+    r->urgent = true; /* it may have come before; the next event tells */
     carry(r);
 }
 
@@ -318,6 +406,6 @@ void nst_relay_halt(struct nst_relay *r)
 void nst_relay_fini(struct nst_relay *r)
 {
     nst_relay_halt(r);
-    close(r->fd);
+    nst_ipc_stream_close(r->fd);
     r->fd = -1;
 }

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define MTU_MIN 68
+#define BUFFERS_MAX (1u << 30)
+#define MTU_MIN     68
 #define MTU_MAX                                                                      \
     65521 /* what the kernel allows for a TAP device: 65,535 less an Ethernet header \
            */
@@ -560,6 +561,32 @@ static const char *set_person_connecting(struct nst_settings *s, const char *val
     return set_count(&s->person->connecting, value);
 }
 
+static const char *set_person_messages(struct nst_settings *s, const char *value)
+{
+    const char *end;
+
+    if (!parse_number(value, 1000000, &s->person->messages, &end) || *end || !s->person->messages)
+        return "a number of messages from 1 to 1000000";
+    return NULL;
+}
+
+/* Bytes, or with systemd's suffixes. */
+static const char *set_person_buffers(struct nst_settings *s, const char *value)
+{
+    uint32_t *bytes = &s->person->buffer_bytes, unit = 1;
+    const char *suffix;
+
+    if (parse_number(value, BUFFERS_MAX, bytes, &suffix)) {
+        if (*suffix == 'K' || *suffix == 'M')
+            unit = *suffix++ == 'K' ? 1024 : 1024 * 1024;
+        if (!*suffix && *bytes <= BUFFERS_MAX / unit) {
+            *bytes *= unit;
+            return NULL;
+        }
+    }
+    return "a number of bytes from 0 to 1024M, such as 16M";
+}
+
 /* ---- Switches ---------------------------------------------------------------------------- */
 
 static const char *set_daemon(struct nst_settings *s, const char *value)
@@ -650,6 +677,8 @@ const struct nst_setting nst_settings_table[] = {
     {KEY("User", "Sockets"), .set = set_person_sockets},
     {KEY("User", "Listeners"), .set = set_person_listeners},
     {KEY("User", "Connecting"), .set = set_person_connecting},
+    {KEY("User", "Messages"), .set = set_person_messages},
+    {KEY("User", "Buffers"), .set = set_person_buffers},
     {FLAG("nat", "IFNAME"), KEY("Netstack", "NAT"), .set = set_nat,
      .help = "let the stack reach, through IFNAME, what the host reaches"},
     {FLAG("ecn", "off|ask|accept"), KEY("TCP", "ECN"), .set = set_ecn,

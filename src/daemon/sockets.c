@@ -12,16 +12,19 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 
-#define SOCKETS_MAX  64 /* of one client */
+#define SOCKETS_MAX  64   /* of one client */
+#define WAITERS_MAX  2048 /* calls of one client */
 #define ICMP         1
 #define DATAGRAM_MAX (65535 + 14)
 
 struct nst_session {
     struct nst_daemon *daemon;
     struct nst_ipc_peer *peer;
+    struct nst_account *account; /* held */
     struct nst_list sockets;
     uint32_t nsockets, last_id;
     struct nst_list waiters;
+    uint32_t nwaiters;
 };
 
 enum kind {
@@ -43,14 +46,18 @@ static void on_ready(struct nst_handler *handler, uint32_t ready);
 
 struct nst_session *nst_session_new(struct nst_daemon *d, struct nst_ipc_peer *peer)
 {
-    struct nst_session *c = calloc(1, sizeof *c);
+    struct nst_account *account = nst_lender_account(d->lender, peer);
+    struct nst_session *c = account ? calloc(1, sizeof *c) : NULL;
 
-    if (c) {
-        c->daemon = d;
-        c->peer = peer;
-        nst_list_init(&c->sockets);
-        nst_list_init(&c->waiters);
+    if (!c) {
+        nst_account_release(account);
+        return NULL;
     }
+    c->daemon = d;
+    c->peer = peer;
+    c->account = account;
+    nst_list_init(&c->sockets);
+    nst_list_init(&c->waiters);
     return c;
 }
 
@@ -65,6 +72,7 @@ static void sock_free(struct session_sock *s)
         nst_close(s->session->daemon->home->stack, s->sock);
     nst_list_del(&s->node);
     s->session->nsockets--;
+    s->session->account->sockets--;
     s->session->daemon->nsockets--;
     free(s);
 }
@@ -77,6 +85,7 @@ void nst_session_free(struct nst_session *session)
         sock_free(sock_of(e));
     NST_LIST_FOREACH_SAFE (e, &session->waiters)
         nst_waiter_free(NST_CONTAINER(e, struct nst_waiter, of_session));
+    nst_account_release(session->account);
     free(session);
 }
 
@@ -109,9 +118,26 @@ const struct ucred *nst_session_cred(uint64_t cookie)
     return nst_ipc_peer_cred(NST_CONTAINER(h, const struct session_sock, handler)->session->peer);
 }
 
-struct nst_list *nst_session_waiters(struct nst_session *session)
+struct nst_account *nst_session_account(const struct nst_session *session)
 {
-    return &session->waiters;
+    return session ? session->account : NULL;
+}
+
+bool nst_session_may_wait(const struct nst_session *session)
+{
+    return session->nwaiters < WAITERS_MAX;
+}
+
+void nst_session_waits(struct nst_session *session, struct nst_waiter *waiter)
+{
+    nst_list_push_back(&session->waiters, &waiter->of_session);
+    session->nwaiters++;
+}
+
+void nst_session_waits_not(struct nst_session *session, struct nst_waiter *waiter)
+{
+    nst_list_del(&waiter->of_session);
+    session->nwaiters--;
 }
 
 /* ---- socket ------------------------------------------------------------------------------- */
@@ -192,6 +218,10 @@ static bool may_open(struct nst_session *session, uint32_t id, const struct wish
                       nst_device_name(d->home->device));
     else if (session->nsockets >= SOCKETS_MAX)
         nst_ipc_error(peer, id, -EMFILE, "a client may have %d sockets", SOCKETS_MAX);
+    else if (!session->account->owner &&
+             session->account->sockets >= session->account->person->sockets)
+        nst_ipc_error(peer, id, nst_account_refuse(session->account, NST_QUOTA_SOCKETS),
+                      "this user may have %u sockets", session->account->person->sockets);
     else
         return true;
     return false;
@@ -208,6 +238,7 @@ static struct session_sock *sock_new(struct nst_session *session, enum kind kind
     s->kind = kind;
     s->id = ++session->last_id;
     session->nsockets++;
+    session->account->sockets++;
     session->daemon->nsockets++;
     nst_list_push_back(&session->sockets, &s->node);
     return s;

@@ -61,6 +61,19 @@ void nst_ipc_hex_print(char *out, const uint8_t *p, size_t n);
 const char *nst_ipc_token_print(char out[NST_IPC_TOKEN_TEXT], const struct nst_ipc_token *token);
 int nst_ipc_token_parse(struct nst_ipc_token *out, const char *text);
 
+/* Links as programs number interfaces: 1 is `lo`, by which comes what the host sends to itself, and
+ * link 1, the first device, is 2, as in the network namespace that `netstack run` makes. 0 is none
+ * in particular, and so is `lo` for what is sent. */
+static inline int nst_ipc_ifindex(nst_link link)
+{
+    return (int)link + 1;
+}
+
+static inline nst_link nst_ipc_link(int ifindex)
+{
+    return ifindex > 1 ? (nst_link)(ifindex - 1) : 0;
+}
+
 /* In front of a datagram that a program sends to the SINK of its socket: where it goes. */
 #define NST_IPC_SEND_HLEN 44
 struct nst_ipc_send {

@@ -4,8 +4,8 @@
  * for as long as its owner pleased to set; so whoever may pass us one could stop the loop:
  * measured, by a discarded message, by closing a connection with unread messages, with or without a
  * buffer for descriptors. Linux 6.16 lets us refuse them (SO_PASSRIGHTS, see listen.c). Before
- * that, we take every descriptor in, disarm it, and close it; and read a connection empty before it
- * is closed. */
+ * that, and where the mark of a stream is one, we take every descriptor in, disarm it, and close
+ * it; and read a connection empty before it is closed, or at least look at all that is in it. */
 #include "ipc/packet.h"
 
 #include <errno.h>
@@ -220,5 +220,31 @@ void nst_ipc_packet_close(int fd)
     do
         got = receive(fd, &byte, sizeof byte, NULL);
     while (got > 0 || got == -EPROTO);
+    close(fd);
+}
+
+void nst_ipc_stream_close(int fd)
+{
+    static char junk[64 * 1024];
+    static const int begin = 0;
+    struct iovec iov = {junk, sizeof junk};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    /* A descriptor that is peeked at is the one in the queue, and so disarms that. Each peek sees
+     * what the one before has not, until there is nothing: a queue does not grow any more. */
+    shutdown(fd, SHUT_RD);
+    setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &begin, sizeof begin);
+    while (receive_bare(fd, &msg, MSG_PEEK) > 0)
+        ;
+    close(fd);
+}
+
+void nst_ipc_datagram_close(int fd)
+{
+    struct msghdr msg = {0};
+
+    shutdown(fd, SHUT_RD);
+    while (nst_ipc_datagram_take(fd, &msg) >= 0)
+        ;
     close(fd);
 }

@@ -65,4 +65,9 @@ int nst_ipc_stream_mark(int fd);
 /* Closes the socket, without being held up by what the other end may have sent. */
 void nst_ipc_packet_close(int fd);
 
+/* The same for a connected stream, of which what is unread stays so: the other end gets ECONNRESET
+ * for that. And for a datagram socket. */
+void nst_ipc_stream_close(int fd);
+void nst_ipc_datagram_close(int fd);
+
 #endif

@@ -23,7 +23,8 @@ struct nst_ipc_peer {
     struct nst_ipc_server *server;
     struct nst_ipc_conn conn;
     struct nst_loop_fd source;
-    unsigned interest; /* what the source waits for */
+    unsigned interest;           /* what the source waits for */
+    struct nst_loop_timer pause; /* active: nothing is read until it is over */
     struct ucred cred;
     bool ended;
     uint32_t frames_lost;
@@ -58,6 +59,7 @@ static void peer_end(struct nst_ipc_peer *peer)
         return;
     peer->ended = true;
     nst_loop_fd_del(&peer->source);
+    nst_loop_timer_stop(&peer->pause);
     nst_loop_task_post(peer->server->loop, &peer->server->reap);
 }
 
@@ -76,6 +78,7 @@ static void peer_free(struct nst_ipc_server *server, size_t index)
     peer->ended = true;
     server->ops->closed(server->ctx, peer);
     nst_loop_fd_del(&peer->source);
+    nst_loop_timer_stop(&peer->pause);
     nst_ipc_conn_fini(&peer->conn);
     free(peer);
 }
@@ -92,10 +95,15 @@ static void on_reap(struct nst_loop *loop, struct nst_loop_task *task)
 
 /* ---- Sending ---- */
 
-/* Waits for what there is to wait for: calls, unless answers wait; room, if anything does. */
+static bool may_read(const struct nst_ipc_peer *peer)
+{
+    return !peer->ended && !peer->pause.loop && !nst_ipc_conn_backlogged(&peer->conn);
+}
+
+/* Waits for what there is to wait for: calls, unless it is not their turn; room, if answers do. */
 static void peer_update(struct nst_ipc_peer *peer)
 {
-    unsigned interest = (nst_ipc_conn_backlogged(&peer->conn) ? 0u : NST_LOOP_IN) |
+    unsigned interest = (may_read(peer) ? NST_LOOP_IN : 0u) |
                         (nst_ipc_conn_waiting(&peer->conn) ? NST_LOOP_OUT : 0u);
 
     if (peer->ended || interest == peer->interest)
@@ -258,6 +266,22 @@ static void handle_datagram(struct nst_ipc_peer *peer, const struct nst_ipc_msg 
                               msg->header.len - NST_IPC_DATAGRAM_HLEN);
 }
 
+static void on_pause_over(struct nst_loop *loop, struct nst_loop_timer *timer)
+{
+    (void)loop;
+    peer_update(timer->arg);
+}
+
+/* Lets the next message wait, if there have been too many. */
+static void pace(struct nst_ipc_peer *peer, size_t len)
+{
+    const struct nst_ipc_server *server = peer->server;
+    uint64_t wait_ns = server->ops->pace ? server->ops->pace(server->ctx, peer, len) : 0;
+
+    if (wait_ns)
+        nst_loop_timer_after(server->loop, &peer->pause, wait_ns);
+}
+
 /* Receives and handles one message. Returns whether there was one. */
 static bool peer_receive(struct nst_ipc_peer *peer)
 {
@@ -276,6 +300,8 @@ static bool peer_receive(struct nst_ipc_peer *peer)
         handle_datagram(peer, &msg);
     else
         peer_malformed(peer);
+    if (!peer->ended)
+        pace(peer, NST_IPC_HLEN + msg.header.len);
     return true;
 }
 
@@ -290,7 +316,7 @@ static bool on_peer(struct nst_loop *loop, struct nst_loop_fd *source, unsigned 
     if (nst_ipc_conn_flush(&peer->conn) < 0)
         peer_end(peer);
     for (; budget > 0 && more; budget--)
-        more = !peer->ended && !nst_ipc_conn_backlogged(&peer->conn) && peer_receive(peer);
+        more = may_read(peer) && peer_receive(peer);
     peer_update(peer);
     return more;
 }
@@ -349,6 +375,7 @@ static struct nst_ipc_peer *peer_new(struct nst_ipc_server *server, int fd,
     peer->source.fn = on_peer;
     peer->source.budget = MESSAGE_BUDGET;
     peer->interest = NST_LOOP_IN;
+    peer->pause = (struct nst_loop_timer){.fn = on_pause_over, .arg = peer};
     nst_ipc_conn_init(&peer->conn, fd);
     if (nst_loop_fd_add(server->loop, &peer->source, fd, NST_LOOP_IN) == 0)
         return peer;

@@ -3,8 +3,9 @@
  *
  * Every client is a *peer*. Whatever one does - floods, stalls, sends garbage, passes descriptors -
  * costs that peer its connection at worst; each gets the same small share of a turn of the loop,
- * and queues and numbers are bounded. A peer lives until `closed` is called for it, which happens
- * from the loop only, never inside a call that the daemon makes. */
+ * and queues and numbers are bounded; one that sends more than it may is read later. A peer lives
+ * until `closed` is called for it, which happens from the loop only, never inside a call that the
+ * daemon makes. */
 #ifndef NST_IPC_SERVER_H
 #define NST_IPC_SERVER_H
 
@@ -34,6 +35,9 @@ struct nst_ipc_ops {
                      const uint8_t *payload, size_t len);
     /* The client has gone; the peer ends after this. */
     void (*closed)(void *ctx, struct nst_ipc_peer *peer);
+    /* A message of `len` bytes was dealt with: how long to let the client's next one wait, in ns;
+     * 0: not at all. NULL: nobody has to wait. */
+    uint64_t (*pace)(void *ctx, struct nst_ipc_peer *peer, size_t len);
 };
 
 struct nst_ipc_server_config {

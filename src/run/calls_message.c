@@ -491,12 +491,26 @@ void nst_run_sendmmsg(struct nst_run_call *call)
         finish_sending(call, move_all(call, send_nth), (int)call->args[3], nst_run_sendmmsg);
 }
 
+/* The kernel looks at the timeout before all else. */
+static int check_timeout(const struct nst_run_call *call, uint64_t at)
+{
+    struct timespec timeout = {0};
+
+    if (at && nst_run_target_read(call->tid, &timeout, at, sizeof timeout) != 0)
+        return -EFAULT;
+    return nst_client_is_time(&timeout) ? 0 : -EINVAL;
+}
+
 /* It returns with what is there, at least one: as with MSG_WAITFORONE. To collect more and then be
  * interrupted would be to lose them. */
 void nst_run_recvmmsg(struct nst_run_call *call)
 {
+    int err = is_stream(call) ? 0 : check_timeout(call, call->args[4]);
+
     if (is_stream(call))
         nst_run_call_continue(call);
+    else if (err)
+        nst_run_call_return(call, err);
     else
         finish_receiving(call, move_all(call, receive_nth), (int)call->args[3], nst_run_recvmmsg);
 }

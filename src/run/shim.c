@@ -309,6 +309,8 @@ int shim_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 
     if (nst_client_identify(fd, &name) != 0)
         return (int)NST_RUN_PASS(SYS_recvmmsg, fd, messages, count, flags, timeout);
+    if (timeout && !nst_client_is_time(timeout))
+        return (int)finish(-EINVAL);
     flags &= ~MSG_WAITFORONE;
     for (; done < count; done++) {
         ssize_t n = receive_one(fd, &messages[done].msg_hdr, done ? flags | MSG_DONTWAIT : flags);

@@ -73,7 +73,7 @@ static void remove_dir(void)
 
 static void start(void)
 {
-    static const struct nst_ipc_ops ops = {on_peer, on_call, on_datagram, on_peer};
+    static const struct nst_ipc_ops ops = {on_peer, on_call, on_datagram, on_peer, NULL};
     const struct nst_ipc_server_config config = {
         .name = "fuzz", .version = "0", .owner = getuid(), .ops = &ops};
     char dir[] = "/tmp/netstack-fuzz-XXXXXX", why[NST_IPC_WHY];

@@ -11,7 +11,9 @@
 #include "tape.h"
 
 #define SEED_MAX 2048
+#ifndef VARIANTS
 #define VARIANTS 2000
+#endif
 
 static size_t below(struct nst_prng *prng, size_t n)
 {

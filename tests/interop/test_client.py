@@ -2,6 +2,7 @@
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import pathlib
 import select
@@ -235,6 +236,20 @@ def test_peek_and_oob_inline(client, kernel):
     far.sendall(b"data")
     assert sock.file.recv(2, socket.MSG_PEEK) == b"da"
     assert sock.file.recv(4, socket.MSG_WAITALL) == b"data"
+
+
+def test_urgent_both_ways(client, kernel):
+    """As out-of-band data of the descriptor: a read ends before it, and it is had on its own."""
+    _, sock, far = pair(client, kernel)
+    for source, sink in ((sock.file, far), (far, sock.file)):
+        source.send(b"ab!", socket.MSG_OOB)
+        source.send(b"cd")
+        urgent = select.poll()
+        urgent.register(sink.fileno(), select.POLLPRI)
+        assert urgent.poll(netns.PATIENCE * 1000)
+        assert sink.recv(1, socket.MSG_OOB) == b"!"
+        assert sink.recv(2, socket.MSG_WAITALL) == b"ab"
+        assert sink.recv(2, socket.MSG_WAITALL) == b"cd"
 
 
 def test_bulk_both_ways(client, kernel):
@@ -497,7 +512,9 @@ print(*ports, attempt(client.socket), attempt(kept[0].listen), attempt(kept[1].l
 """, uid=NOBODY)
     assert process.wait() == 0, str(process)
     assert process.out.split() == ["fine", "EACCES", "fine", "EACCES", "EMFILE", "fine", "EMFILE"]
-    assert "over_quota" in host.netstack("stats").stdout
+    counters = {c["name"]: c["value"] for c in json.loads(host.netstack("stats", "--json").stdout)["counters"]}
+    assert counters["quota.sockets"] == 1 and counters["quota.listeners"] == 1
+    assert "quota.sockets" in host.netstack("stats").stdout
 
 
 def test_another_users_socket_is_not_ones_own(stack, client):

@@ -246,7 +246,8 @@ def test_host_loopback_keeps_options(stack):
     listener.listen()
     finish(stack.start("run", "--host-loopback", "--", *script("""
         import socket, struct
-        options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),
+        options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+                   (socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),
                    (socket.IPPROTO_IP, socket.IP_TOS, 0x10), (socket.IPPROTO_IP, socket.IP_TTL, 7),
                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 11),
                    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 12),
@@ -452,6 +453,39 @@ def test_error_queue(stack, program):
         number, origin, _, _, _, info, _ = struct.unpack("IBBBBII", control[0][2][:16])
         assert (number, origin, info, to) == (errno.EMSGSIZE, 1, 1500, ("{HOST}", 9))
     """)))
+
+
+def test_interface_of_a_datagram(stack, program):
+    """IP_PKTINFO names an interface that the program has; and one by which a group is joined."""
+    receiver = program(*script(f"""
+        import errno, socket, struct
+        def sender():
+            return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s = sender()
+        s.setsockopt(socket.IPPROTO_IP, 8, 1)
+        s.bind(("", 5000))
+        print("ready")
+        def interface():
+            data, [(level, kind, value)], flags, peer = s.recvmsg(10, 100)
+            return socket.if_indextoname(struct.unpack_from("I", value)[0])
+        assert interface() == "tun0"
+        sender().sendto(b"x", ("127.0.0.1", 5000))
+        assert interface() == "lo"
+        def join(name):
+            request = struct.pack("4s4si", socket.inet_aton("239.1.2.3"), bytes(4),
+                                  socket.if_nametoindex(name))
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+        join("tun0")
+        try:
+            join("lo")
+            assert False
+        except OSError as error:
+            assert error.errno == errno.ENODEV
+    """))
+    receiver.wait_for("ready")
+    with stack.socket(2, 2) as far:
+        far.sendto(b"x", (STACK, 5000))
+        finish(receiver)
 
 
 def test_datagram_times(stack, program):

@@ -411,6 +411,155 @@ def test_ssh(stack, program, tmp_path):
     host_server.stop()
 
 
+def test_ssh_shared(stack, program, tmp_path):
+    """One connection for several sessions and for forwarding, either way and as a SOCKS proxy."""
+    stack.run("mkdir", "-p", "/run/sshd")
+    for name in "host", "user":
+        stack.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name)
+    keys = tmp_path / "keys"
+    keys.write_text((tmp_path / "user.pub").read_text())
+    keys.chmod(0o600)
+    sshd = stack.spawn("/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", "2222", "-h",
+                       str(tmp_path / "host"), "-o", f"AuthorizedKeysFile={keys}", "-o",
+                       "StrictModes=no", "-o", "UsePAM=no", "-o", "PermitRootLogin=yes",
+                       "-o", f"ListenAddress={HOST}")
+    sshd.wait_for("Server listening", "err")
+    web = stack.spawn(PYTHON, "-u", "-m", "http.server", "--bind", HOST, "--directory", tmp_path, "8000")
+    web.wait_for("Serving")
+    ssh = (f"ssh -F /dev/null -i {tmp_path}/user -o StrictHostKeyChecking=no -p 2222 "
+           f"-o UserKnownHostsFile={tmp_path}/known -o ControlPath=/run/%p")
+    out = finish(program("sh", "-ec", f"""
+        {ssh} -M -N -f -L 7000:{HOST}:8000 -D 7001 {HOST}
+        for i in 1 2 3; do {ssh} {HOST} 'echo $SSH_CONNECTION' & done; wait
+        curl -sSf http://127.0.0.1:7000/user.pub
+        curl -sSf --socks5 127.0.0.1:7001 http://{HOST}:8000/user.pub
+        {ssh} -R 7002:127.0.0.1:7000 {HOST} 'curl -sSf http://127.0.0.1:7002/user.pub'
+        {ssh} -O exit {HOST}
+    """))
+    lines = out.splitlines()
+    assert lines[0].startswith(STACK) and lines[:3] == [lines[0]] * 3, out
+    assert "\n".join(lines[3:]) + "\n" == 3 * (tmp_path / "user.pub").read_text()
+    sshd.stop()
+    web.stop()
+
+
+def test_git(stack, program, tmp_path):
+    """git's own server, which starts a process with each connection as its standard streams."""
+    stack.run("sh", "-ec", f"""
+        git init -q {tmp_path}/a; cd {tmp_path}/a
+        head -c 3000000 /dev/urandom >file; git add file
+        git -c user.name=n -c user.email=e commit -q -m one
+    """)
+    serve = ["git", "daemon", "--reuseaddr", "--export-all", f"--base-path={tmp_path}"]
+    server = program(*serve)
+    answers(stack, 9418)
+    stack.run("git", "clone", "-q", f"git://{STACK}/a", tmp_path / "b")
+    server.stop()
+    server = stack.spawn(*serve, f"--listen={HOST}")
+    listens(stack, 9418)
+    finish(program("git", "clone", "-q", f"git://{HOST}/a", tmp_path / "c"))
+    server.stop()
+    assert digest(tmp_path / "a/file") == digest(tmp_path / "b/file") == digest(tmp_path / "c/file")
+
+
+def test_rsync(stack, program, tmp_path):
+    """Both directions at once on one connection, in both roles."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for i in range(10):
+        (source / f"{i}").write_bytes(os.urandom(100_000 * i))
+    (tmp_path / "conf").write_text("use chroot = no\nuid = root\ngid = root\nread only = no\n"
+                                   f"reverse lookup = no\n[all]\npath = {tmp_path}\n")
+    serve = ["rsync", "--daemon", "--no-detach", "--port=8730", f"--config={tmp_path}/conf"]
+    server = program(*serve)
+    answers(stack, 8730)
+    stack.run("rsync", "-a", f"{source}/", f"rsync://{STACK}:8730/all/there/")
+    server.stop()
+    server = stack.spawn(*serve, f"--address={HOST}")
+    listens(stack, 8730)
+    finish(program("rsync", "-a", f"rsync://{HOST}:8730/all/there/", f"{tmp_path}/back/"))
+    server.stop()
+    for file in source.iterdir():
+        assert digest(file) == digest(tmp_path / "back" / file.name)
+
+
+def test_ftp(stack, program, tmp_path):
+    """Passive and active: whoever connects for the data must see the address of the control
+    connection; and the server has a sandbox of its own."""
+    tmp_path.chmod(0o755)
+    stack.run("mkdir", "/run/vsftpd")
+    (tmp_path / "file").write_bytes(os.urandom(2_000_000))
+    for address, serve, get in (STACK, program, stack.spawn), (HOST, stack.spawn, program):
+        config = tmp_path / "conf"
+        config.write_text(f"listen=YES\nlisten_address={address}\nlisten_port=2121\nbackground=NO\n"
+                          f"anonymous_enable=YES\nanon_root={tmp_path}\n"
+                          "secure_chroot_dir=/run/vsftpd\n")
+        server = serve("vsftpd", str(config))
+        if address == STACK:
+            answers(stack, 2121)
+        else:
+            listens(stack, 2121)
+        for passive in "true", "false":
+            finish(get("lftp", "-c", f"set ftp:passive-mode {passive}; set net:max-retries 1; "
+                                     f"open -p 2121 {address}; get file -o /run/copy"))
+            assert digest(f"{stack.root}/run/copy") == digest(tmp_path / "file")
+            stack.run("rm", "/run/copy")
+        server.stop()
+
+
+def test_memcached(stack, program):
+    """Threads that hand connections to each other, over TCP; and UDP."""
+    server = program("memcached", "-u", "root", "-l", "0.0.0.0", "-p", "11211", "-U", "11211")
+    answers(stack, 11211)
+    value = os.urandom(300_000)
+    for _ in range(8):
+        with stack.socket() as client:
+            client.settimeout(netns.PATIENCE)
+            client.connect((STACK, 11211))
+            file = client.makefile("rb")
+            client.sendall(b"set key 0 0 %d\r\n%s\r\nget key\r\n" % (len(value), value))
+            assert file.readline() == b"STORED\r\n" and file.readline().startswith(b"VALUE")
+            assert file.read(len(value)) == value
+    with stack.socket(2, 2) as client:
+        client.settimeout(netns.PATIENCE)
+        client.sendto(b"\0\1\0\0\0\1\0\0version\r\n", (STACK, 11211))
+        assert b"VERSION" in client.recv(100)
+    assert server.stop() == 0
+
+
+def test_make(stack, program, tmp_path):
+    """It starts its commands by posix_spawn(), which is vfork(), several at once."""
+    web = stack.spawn(PYTHON, "-u", "-m", "http.server", "--bind", HOST, "--directory", tmp_path, "8000")
+    web.wait_for("Serving")
+    (tmp_path / "Makefile").write_text("all: 1 2 3 4 5 6 7 8\n%:\n"
+                                       f"\t@curl -sSf -o $@ http://{HOST}:8000/Makefile\n")
+    finish(program("make", "-s", "-j4", "-C", tmp_path))
+    assert {(tmp_path / f"{i}").read_text() for i in range(1, 9)} == \
+        {(tmp_path / "Makefile").read_text()}
+    web.stop()
+
+
+def test_strace(stack, program, tmp_path):
+    """A program that is traced, on the stack."""
+    web = stack.spawn(PYTHON, "-u", "-m", "http.server", "--bind", HOST, "8000")
+    web.wait_for("Serving")
+    finish(program("strace", "-f", "-o", tmp_path / "trace", "curl", "-sSf", "-o", "/dev/null",
+                   f"http://{HOST}:8000/"))
+    assert f'inet_addr("{HOST}")' in (tmp_path / "trace").read_text()
+    web.stop()
+
+
+def test_name_server(stack, program):
+    """dnsmasq on all addresses: it wants to know by which interface a question came."""
+    server = program("dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--user=root",
+                     "--address=/www.example/192.0.2.80", "--conf-file=/dev/null")
+    server.wait_for("started", "err")
+    answers(stack, 53)
+    for run, address in (stack.spawn, STACK), (program, STACK), (program, "127.0.0.1"):
+        assert finish(run("dig", "+short", f"@{address}", "www.example")) == "192.0.2.80\n"
+    server.stop()
+
+
 def test_names(host):
     """dig and getaddrinfo() ask the name server that the daemon was told."""
     host.up("--dns", HOST)
@@ -492,6 +641,25 @@ def test_node(stack, program):
     assert stack.run("curl", "-sSf", "-d", "from outside", f"http://{STACK}:8000/").stdout == \
         "from outside"
     assert server.stop() == 0
+
+
+def test_node_without_io_uring(stack, program):
+    """libuv would use it for files and more, and does without it."""
+    web = stack.spawn(PYTHON, "-u", "-m", "http.server", "--bind", HOST, "8000")
+    web.wait_for("Serving")
+    out = finish(program("env", "UV_USE_IO_URING=1", "node", "-e", f"""
+        const fs = require("fs");
+        const link = (fd) => {{
+            try {{ return fs.readlinkSync("/proc/self/fd/" + fd); }} catch {{ return ""; }}
+        }};
+        fs.readFile("/etc/passwd", async (error, data) => {{
+            const rings = fs.readdirSync("/proc/self/fd").filter((fd) => link(fd).includes("io_uring"));
+            const answer = await fetch("http://{HOST}:8000/");
+            console.log(rings.length, data.length > 0, answer.status);
+        }});
+    """))
+    assert out == "0 true 200\n"
+    web.stop()
 
 
 def test_mixed_readiness(stack, program):

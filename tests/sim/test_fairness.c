@@ -1,14 +1,16 @@
 /* How flows share a path: 100 Mb/s, a round trip of 20 ms and a queue of 250 packets, many senders
- * and one receiver, each flow from a host of its own.
+ * and one receiver, each flow from a host of its own. Where a name begins with packets the queue is
+ * that short; where it begins with a loss, as much is lost by chance on the way to the receiver.
  *
  *     rate     what all deliver, of 100 Mb/s, in the last 20 s
  *     jain     Jain's index of their shares: 1000 is equal, 1000/n is one that has all
  *     bbr      the part of BBR's flows, where others are there as well
+ *     again    what was sent more than once, of all that was sent
  *     queue    what the mean of all round trips is longer than the path's
  *     even     when, after the last flow came, the index of a second was 900 for the first time
  *     turn     how long 10 kB there and 10 kB back take, turn by turn, beside the others
  *
- * Time is virtual and nothing is random: the figures follow from the code alone. They are kept in a
+ * Time is virtual and chance has a seed: the figures follow from the code alone. They are kept in a
  * file, to which this compares; a change that moves them shows how in its own diff:
  *
  *     build/tests/sim/sim-fairness --print >tests/sim/fairness.txt */
@@ -23,8 +25,9 @@
 #include "tcp_apps.h"
 
 #define RATE_BPS  100000000
-#define ONE_WAY   (10 * NST_MS)
-#define QUEUE     (250 * 1514)
+#define RTT_MS    20
+#define QUEUE     250
+#define FRAME     1514
 #define PORT      7000
 #define STEP      (100 * NST_MS)
 #define STEPS     300
@@ -32,13 +35,15 @@
 #define WINDOW    10  /* steps: for the time until it is even */
 #define FLOWS_MAX 16
 #define TURN      10000
-#define LINE      120
+#define LINE      140
 
 struct scenario {
     const char *name;
     unsigned cubic, reno, bbr; /* bulk flows */
     unsigned late;             /* steps after which the last of them begins */
     bool turns;                /* a request/response flow beside them */
+    unsigned queue, rtt_ms;    /* packets; 0: as above */
+    uint32_t loss_ppm;         /* by chance, towards the receiver */
 };
 
 static const struct scenario scenarios[] = {
@@ -57,6 +62,18 @@ static const struct scenario scenarios[] = {
     {"bbr, a second", .bbr = 2, .late = 50},
     {"cubic and turns", .cubic = 1, .turns = true},
     {"bbr and turns", .bbr = 1, .turns = true},
+    {"5 packets, bbr x 2", .bbr = 2, .queue = 5},
+    {"5 packets, bbr x 16", .bbr = 16, .queue = 5},
+    {"16 packets, bbr", .bbr = 1, .queue = 16},
+    {"16 packets, bbr x 16", .bbr = 16, .queue = 16},
+    {"16 packets, cubic + bbr", .cubic = 1, .bbr = 1, .queue = 16},
+    {"40 packets, bbr x 4", .bbr = 4, .queue = 40},
+    {"loss 3 %, bbr", .bbr = 1, .loss_ppm = 30000},
+    {"loss 10 %, bbr", .bbr = 1, .loss_ppm = 100000},
+    {"loss 10 %, rtt 2, bbr", .bbr = 1, .loss_ppm = 100000, .rtt_ms = 2},
+    {"loss 10 %, rtt 200, bbr", .bbr = 1, .loss_ppm = 100000, .rtt_ms = 200},
+    {"loss 3 %, bbr x 4", .bbr = 4, .loss_ppm = 30000},
+    {"loss 3 %, 5, bbr x 4", .bbr = 4, .loss_ppm = 30000, .queue = 5},
 };
 
 struct flow {
@@ -68,6 +85,7 @@ struct flow {
 
 struct path {
     struct sim_app app; /* the receiver's */
+    const struct scenario *scenario;
     struct sim *sim;
     struct sim_node *receiver;
     nst_sock sock;
@@ -95,16 +113,24 @@ static void on_accept(struct sim_app *app, const struct nst_event *event)
     }
 }
 
-static struct sim_node *host_add(struct sim *sim, unsigned number, const struct nst_cc_ops *cc)
+static nst_time rtt_of(const struct scenario *s)
 {
+    return (s->rtt_ms ? s->rtt_ms : RTT_MS) * NST_MS;
+}
+
+static struct sim_node *host_add(struct path *p, unsigned number, const struct nst_cc_ops *cc)
+{
+    const struct scenario *s = p->scenario;
     const struct nst_prefix ours = {nst_addr_v4(10, 0, 0, (uint8_t)number), 24};
     const struct sim_wire_config tx = {.rate_bps = 10 * (uint64_t)RATE_BPS};
-    const struct sim_wire_config rx = {
-        .rate_bps = RATE_BPS, .queue_bytes = QUEUE, .delay = ONE_WAY};
-    struct sim_node *node = sim_node_add(sim, NULL);
+    const struct sim_wire_config rx = {.rate_bps = RATE_BPS,
+                                       .queue_bytes = (s->queue ? s->queue : QUEUE) * FRAME,
+                                       .delay = rtt_of(s) / 2,
+                                       .loss_ppm = number == 1 ? s->loss_ppm : 0};
+    struct sim_node *node = sim_node_add(p->sim, NULL);
 
     sim_port_add(node, 0, NULL, &tx, &rx);
-    SIM_REQUIRE(sim, nst_addr_add(sim_stack(node), 1, &ours, NST_ACD_OFF) == 0);
+    SIM_REQUIRE(p->sim, nst_addr_add(sim_stack(node), 1, &ours, NST_ACD_OFF) == 0);
     sim_stack(node)->tcps.config.cc = cc;
     return node;
 }
@@ -114,7 +140,7 @@ static void receiver_start(struct path *p)
     const struct nst_sockaddr local = {.port = PORT};
     struct nst_stack *stack;
 
-    p->receiver = host_add(p->sim, 1, &nst_cc_cubic);
+    p->receiver = host_add(p, 1, &nst_cc_cubic);
     stack = sim_stack(p->receiver);
     p->app = (struct sim_app){.event = on_accept, .wake = NST_TIME_NEVER};
     sim_app_add(p->receiver, &p->app);
@@ -140,7 +166,7 @@ static void flows_add(struct path *p, unsigned n, const struct nst_cc_ops *cc)
     while (n-- > 0) {
         struct flow *f = &p->flows[p->nflows++];
         f->cc = cc;
-        f->node = host_add(p->sim, 1 + p->nflows, cc);
+        f->node = host_add(p, 1 + p->nflows, cc);
     }
 }
 
@@ -193,6 +219,21 @@ static uint64_t delivered(const struct path *p, const struct nst_cc_ops *cc)
     return sum;
 }
 
+/* What was sent more than once, of all that was sent, in thousandths. */
+static uint64_t again(const struct path *p)
+{
+    uint64_t sent = 0, retrans = 0;
+
+    for (unsigned i = 0; i < p->nflows; i++) {
+        const struct flow *f = &p->flows[i];
+        struct nst_tcp_info info;
+        SIM_REQUIRE(p->sim, nst_tcp_info(sim_stack(f->node), f->source.sock, &info) == 0);
+        sent += info.bytes_sent;
+        retrans += info.bytes_retrans;
+    }
+    return retrans * 1000 / nst_max(sent, 1);
+}
+
 /* In steps; STEPS if never. */
 static unsigned even_after(const struct path *p, unsigned begun)
 {
@@ -207,13 +248,15 @@ static unsigned even_after(const struct path *p, unsigned begun)
 static void report(const struct path *p, const struct scenario *s, char *line)
 {
     uint64_t mbps10 = delivered(p, NULL) * 8 / (MEASURED / 10) / 100000;
-    uint64_t queue10 = (p->rtt_sum_us / p->rtt_count - 2 * ONE_WAY / NST_US) / 100;
+    uint64_t queue10 = (p->rtt_sum_us / p->rtt_count - rtt_of(s) / NST_US) / 100;
     unsigned even = even_after(p, s->late);
-    int n = snprintf(line, LINE, "%-16s rate %" PRIu64 ".%" PRIu64 "  queue %2" PRIu64 ".%" PRIu64,
+    int n = snprintf(line, LINE, "%-24s rate %" PRIu64 ".%" PRIu64 "  queue %2" PRIu64 ".%" PRIu64,
                      s->name, mbps10 / 10, mbps10 % 10, queue10 / 10, queue10 % 10);
 
-    n += snprintf(line + n, LINE - (size_t)n, " ms  jain %4" PRIu64 "  even %2u.%u s",
-                  jain(p, STEPS - 1 - MEASURED, STEPS - 1), even / 10, even % 10);
+    n += snprintf(line + n, LINE - (size_t)n,
+                  " ms  again %2" PRIu64 ".%" PRIu64 " %%  jain %4" PRIu64 "  even %2u.%u s",
+                  again(p) / 10, again(p) % 10, jain(p, STEPS - 1 - MEASURED, STEPS - 1), even / 10,
+                  even % 10);
     if (s->bbr && s->bbr < p->nflows)
         n += snprintf(line + n, LINE - (size_t)n, "  bbr %2" PRIu64 " %%",
                       100 * delivered(p, &nst_cc_bbr) / delivered(p, NULL));
@@ -233,6 +276,7 @@ static void run(const struct scenario *s, char *line)
 
     if (!p)
         abort();
+    p->scenario = s;
     p->sim = sim_new(&config);
     sim_switch_add(p->sim);
     p->has_turns = s->turns;
@@ -241,7 +285,7 @@ static void run(const struct scenario *s, char *line)
     flows_add(p, s->reno, &nst_cc_newreno);
     flows_add(p, s->bbr, &nst_cc_bbr);
     if (s->turns) {
-        p->turns.node = host_add(p->sim, 100, &nst_cc_cubic);
+        p->turns.node = host_add(p, 100, &nst_cc_cubic);
         flow_start(p, &p->turns, TURN);
     }
     for (unsigned step = 0; step < STEPS; step++) {

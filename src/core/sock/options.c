@@ -51,6 +51,7 @@ static const struct rule rules[] = {
     [NST_OPT_OOBINLINE] = {STREAM, 0, 1},
     [NST_OPT_DEFER_ACCEPT] = {STREAM, 0, 1},
     [NST_OPT_QUICKACK] = {STREAM, 0, 1},
+    [NST_OPT_HOLD] = {STREAM, 0, 1},
     [NST_OPT_KEEPALIVE] = {STREAM, 0, 1},
     [NST_OPT_KEEPIDLE] = {STREAM, 1, INT16_MAX},
     [NST_OPT_KEEPINTVL] = {STREAM, 1, INT16_MAX},
@@ -66,6 +67,8 @@ static const struct rule rules[] = {
     [NST_OPT_ECN] = {STREAM, NST_TCP_ECN_OFF, NST_TCP_ECN_ACCEPT},
     [NST_OPT_FASTOPEN] = {STREAM, 0, 4096},
     [NST_OPT_FASTOPEN_CONNECT] = {STREAM, 0, 1},
+    [NST_OPT_URGENT] = {STREAM, READ_ONLY},
+    [NST_OPT_SYN_EVENTS] = {STREAM, 0, 1},
     [NST_OPT_MTU_PROBING] = {STREAM, NST_TCP_MTU_PROBING_OFF, NST_TCP_MTU_PROBING_ALWAYS},
 };
 
@@ -244,6 +247,7 @@ void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out)
     out->rx_bytes = s->dgram->rx_bytes;
     out->tx_bytes = s->dgram->tx_bytes;
     out->rx_drops = s->dgram->rx_drops;
+    out->memory_bytes = s->dgram->rx_mem + s->dgram->tx_mem + s->dgram->err_mem;
 }
 
 /* Also which local address was taken (1122-183). */

@@ -241,7 +241,8 @@ static int64_t stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t f
 static uint32_t stream_readiness(const struct nst_socket *s)
 {
     if (s->listener)
-        return nst_list_empty(&s->listener->accept) ? 0 : NST_READY_IN;
+        return (nst_list_empty(&s->listener->accept) ? 0u : NST_READY_IN) |
+               (nst_list_linked(&s->listener->asking) ? NST_READY_SYN : 0u);
     return nst_tcb_readiness(s->tcb);
 }
 
@@ -266,6 +267,10 @@ static void take_effect(struct nst_tcb *t, enum nst_opt opt)
         if (t->act)
             nst_pace_update(t);
         break;
+    case NST_OPT_HOLD:
+        if (t->state >= NST_TCP_ESTABLISHED)
+            nst_tcb_window_opened(t);
+        break;
     default:
         break;
     }
@@ -284,6 +289,8 @@ static struct nst_tcp_options *options_of(const struct nst_socket *s)
     X(CORK, cork, bool)                           \
     X(OOBINLINE, oobinline, bool)                 \
     X(DEFER_ACCEPT, defer_accept, bool)           \
+    X(SYN_EVENTS, syn_events, bool)               \
+    X(HOLD, hold, bool)                           \
     X(KEEPALIVE, keepalive, bool)                 \
     X(KEEPIDLE, keep_idle_s, uint16_t)            \
     X(KEEPINTVL, keep_interval_s, uint16_t)       \
@@ -396,6 +403,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
     case NST_OPT_TTL:
         *value = o->ttl ? o->ttl : socks->ip->ttl;
         return 0;
+    case NST_OPT_URGENT:
+        *value = s->tcb ? nst_tcb_urgent_at(s->tcb) : -1;
+        return 0;
     default:
         return get_option(o, opt, value);
     }
@@ -412,6 +422,7 @@ static void stream_info(const struct nst_socket *s, struct nst_sock_info *out)
         out->state = s->tcb->state;
         out->rx_bytes = nst_tcb_unread(s->tcb);
         out->tx_bytes = nst_tcb_unacked(s->tcb);
+        out->memory_bytes = nst_tcb_received_mem(s->tcb) + out->tx_bytes;
     }
 }
 

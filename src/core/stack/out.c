@@ -225,6 +225,7 @@ size_t nst_output(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts,
     size_t n = 0;
 
     nst_stack_advance(stack, now);
+    nst_tcp_answer(&stack->tcps);
     while (iface && n < max && (pkts[n] = next_frame(stack, iface))) {
         struct nst_pkt *pkt = pkts[n++];
         iface->tx_pkts++;

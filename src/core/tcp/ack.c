@@ -161,16 +161,17 @@ static void tell_writable(struct nst_tcb *t)
     }
 }
 
-/* Room for two windows, so that the owner can keep one full while the other is out. */
+/* Room for two windows, so that the owner can keep one full while the other is out; and for what
+ * has arrived behind a hole, which takes no window but stays until the hole is filled. */
 static void tune_sndbuf(struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;
+    uint64_t wanted = 2 * (uint64_t)t->act->cc.cwnd + t->act->board.sacked;
 
-    if (t->opt.sndbuf_fixed || t->act->cc.cwnd > UINT32_MAX / 2 ||
-        t->opt.sndbuf >= 2 * t->act->cc.cwnd)
+    if (t->opt.sndbuf_fixed || t->opt.sndbuf >= wanted)
         return;
     if (t->tcps->pool->used_bytes < t->tcps->pool->budget_bytes / 4 * 3)
-        t->opt.sndbuf = nst_min32(2 * t->act->cc.cwnd, c->sndbuf_max);
+        t->opt.sndbuf = (uint32_t)nst_min(wanted, c->sndbuf_max);
 }
 
 /* What was SACKed is at the front, and still not acknowledged: its receiver has given it up. Unless

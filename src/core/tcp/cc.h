@@ -28,6 +28,7 @@ struct nst_cc {
     nst_seq una, nxt;                 /* what is out */
     bool cwnd_limited; /* the window, not the application or the peer, held the last flight back */
     bool hystart;      /* slow start may end before there is a loss (RFC 9406) */
+    bool sack;         /* all losses of a flight are known, not one in a round trip */
     bool paced;        /* what is sent goes out evenly (pace.h) */
     bool probing_rtt;  /* output: what is out is kept small on purpose */
     uint64_t pacing_rate; /* output, bytes a second; 0: as the window is worth, if paced at all */
@@ -53,11 +54,12 @@ struct nst_cc_sample {
 
 /* A segment is thought to be lost. Bytes. */
 struct nst_cc_loss {
-    uint64_t delivered;    /* ever, by now */
-    uint32_t bytes;        /* of the segment */
-    uint32_t tx_in_flight; /* just after it was sent */
-    uint32_t lost;         /* since then, with it */
-    bool app_limited;      /* when it was sent */
+    uint64_t delivered;       /* ever, by now */
+    uint64_t prior_delivered; /* when it was sent */
+    uint32_t bytes;           /* of the segment */
+    uint32_t tx_in_flight;    /* just after it was sent */
+    uint32_t lost;            /* since then, with it */
+    bool app_limited;         /* when it was sent */
 };
 
 /* What remains of it while nothing moves. */

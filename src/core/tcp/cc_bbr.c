@@ -16,14 +16,24 @@
  * Losses bound the model from above: `inflight_long` is the most that was out without losing more
  * than 2 %, `inflight_short` and `bw_short` are what was left after the losses since the last
  * probing. (The draft calls them longterm and shortterm, earlier versions hi and lo.)
- * So a path that loses 1 % by chance is used nearly whole, but one that loses 3 % is taken for a
- * congested one, and left to others for the most part: that is what the draft wants, and what keeps
- * a shallow queue from being overrun.
+ *
+ * Beyond the draft, losses by chance bound nothing (chance.h): a path that loses 3 % while its
+ * queue is empty is as good as one that loses nothing, and loses as much however little is sent.
+ * What chance does not explain counts as the draft has it, so that a shallow queue is not overrun.
+ * Three rules follow:
+ *
+ *     - more than 2 % is lost: besides what is lost by chance, and beyond what numbers vary by;
+ *     - the short-term bounds are for rounds that have lost too much, not for each that lost: else
+ *       every loss costs the rate what was lost, until the next probing;
+ *     - recovery begins with the packets that are out for losses that were too many, else with the
+ *       window that there is: where a flight seldom comes through whole, one recovery follows the
+ *       other, and the window would never grow. (Without SACK nobody knows how many they were.)
  *
  * Functions are in the draft's order and bear its names. The numbers: bytes, bytes a second, and
  * gains in 1/256. */
 #include "core/base/bytes.h"
 #include "core/tcp/cc.h"
+#include "core/tcp/chance.h"
 
 #define GAIN(x)             ((uint32_t)((x)*256 / 100)) /* of a percentage */
 #define STARTUP_PACING_GAIN GAIN(277)
@@ -76,7 +86,7 @@ struct bbr {
     enum ack_phase ack_phase;
     uint32_t pacing_gain, cwnd_gain;
     bool round_start, loss_round_start, idle_restart, full_bw_now, full_bw_reached;
-    bool bw_probe_samples, loss_in_round, probe_rtt_round_done;
+    bool bw_probe_samples, steady_round, loss_in_round, too_high, probe_rtt_round_done;
 
     uint64_t next_round_delivered, loss_round_delivered;
     uint64_t max_bw[2]; /* of the last cycle, and of this one */
@@ -85,6 +95,7 @@ struct bbr {
     uint32_t inflight_short, inflight_long, inflight_latest;
     uint32_t full_bw_count, losses_in_round;
     uint64_t lost_in_round, loss_round_begun; /* bytes; delivered when the round began */
+    struct nst_chance chance;
 
     nst_time min_rtt, min_rtt_stamp; /* 0: none yet */
     nst_time probe_rtt_min_delay, probe_rtt_min_stamp, probe_rtt_done;
@@ -216,8 +227,15 @@ static void advance_max_bw_filter(struct bbr *b)
 /* ---- The short-term model ----------------------------------------------------------------------
  */
 
+/* What is reported now was sent no faster than the path delivers. */
+static bool is_steady(const struct bbr *b)
+{
+    return (b->state == PROBE_DOWN || b->state == PROBE_CRUISE) && b->ack_phase == ACKS_INIT;
+}
+
 static void begin_loss_round(struct bbr *b, const struct nst_cc_sample *s)
 {
+    b->steady_round = is_steady(b);
     b->loss_in_round = false;
     b->lost_in_round = 0;
     b->loss_round_begun = s->delivered;
@@ -257,43 +275,56 @@ static void advance_latest_delivery_signals(struct bbr *b, const struct nst_cc_s
     b->inflight_latest = (uint32_t)(s->delivered - s->prior_delivered);
 }
 
-/* More is lost than is bearable. Beyond the draft, by more than what chance makes of so few
- * segments (the square root of what one expects): of a flight of 170 four are more than 2 %, which
- * a random loss of 1 % takes in one flight of eleven; and each costs the bound until the next
- * probing. */
-static bool is_inflight_too_high(const struct nst_cc *cc, uint64_t lost, uint64_t tx_in_flight)
+/* Of a flight, or of what came of the path since it was sent, if that is more: what is sent again
+ * takes longer than a round trip to be lost again. */
+static bool is_inflight_too_high(const struct nst_cc *cc, const struct bbr *b, uint64_t lost,
+                                 uint64_t tx_in_flight, uint64_t delivered)
 {
-    uint64_t bearable = tx_in_flight * LOSS_PERCENT / 100, excess = lost - nst_min(lost, bearable);
+    uint64_t sent = nst_max(tx_in_flight, delivered + lost);
 
-    return excess * excess > bearable * cc->mss;
+    return nst_chance_exceeded(&b->chance, cc->mss, sent, lost, LOSS_PERCENT);
 }
 
-/* Once a round trip, and not while losses are provoked. Beyond the draft, a round whose losses are
- * bearable does not count: else each costs what it lost, and at a random loss of 1 % half of the
- * path is given up before the next probing. */
-static void adapt_short_term_model(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
+static bool is_sample_too_high(const struct nst_cc *cc, const struct bbr *b,
+                               const struct nst_cc_sample *s)
+{
+    return is_inflight_too_high(cc, b, s->lost, s->tx_in_flight, s->delivered - s->prior_delivered);
+}
+
+/* Not while losses are provoked. */
+static void adapt_short_term_model(struct nst_cc *cc, struct bbr *b, uint64_t sent)
 {
     bool probing = b->state == STARTUP || b->state == PROBE_REFILL || b->state == PROBE_UP;
-    uint64_t sent = s->delivered - b->loss_round_begun + b->lost_in_round;
 
-    if (probing || !b->loss_in_round || !is_inflight_too_high(cc, b->lost_in_round, sent))
+    if (probing || !b->loss_in_round ||
+        !nst_chance_exceeded(&b->chance, cc->mss, sent, b->lost_in_round, LOSS_PERCENT))
         return;
     if (b->bw_short == UINT64_MAX)
         b->bw_short = max_bw(b);
     if (b->inflight_short == INFINITE)
-        b->inflight_short = cc->cwnd;
+        b->inflight_short = b->recovery ? nst_max32(cc->cwnd, b->prior_cwnd) : cc->cwnd;
     b->bw_short = nst_max(b->bw_latest, b->bw_short * BETA_PERCENT / 100);
     b->inflight_short =
         nst_max32(b->inflight_latest, (uint32_t)((uint64_t)b->inflight_short * BETA_PERCENT / 100));
 }
 
+/* Once a round trip, or as many as it takes to tell losses from chance. */
 static void update_congestion_signals(struct nst_cc *cc, struct bbr *b,
                                       const struct nst_cc_sample *s)
 {
+    uint64_t sent = s->delivered - b->loss_round_begun + b->lost_in_round;
+    bool steady = b->steady_round && is_steady(b);
+
     update_max_bw(b, s);
+    nst_chance_sample(&b->chance, s->rtt);
     if (!b->loss_round_start)
         return;
-    adapt_short_term_model(cc, b, s);
+    nst_chance_round(&b->chance, b->min_rtt);
+    if (steady && !nst_chance_can_judge(&b->chance, cc->mss, sent))
+        return;
+    if (steady)
+        nst_chance_learn(&b->chance, cc->mss, sent, b->lost_in_round);
+    adapt_short_term_model(cc, b, sent);
     begin_loss_round(b, s);
 }
 
@@ -361,7 +392,7 @@ static void check_full_bw_reached(struct bbr *b, const struct nst_cc_sample *s)
 static void check_startup_high_loss(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
     bool high = b->loss_round_start && s->recovery && b->losses_in_round >= STARTUP_FULL_LOSSES &&
-                is_inflight_too_high(cc, s->lost, s->tx_in_flight);
+                is_sample_too_high(cc, b, s);
 
     if (b->loss_round_start)
         b->losses_in_round = 0;
@@ -493,7 +524,7 @@ static void adapt_long_term_model(struct nst_cc *cc, struct bbr *b, const struct
         if (is_probing_bw_state(b) && !s->app_limited)
             advance_max_bw_filter(b);
     }
-    if (is_inflight_too_high(cc, s->lost, s->tx_in_flight)) {
+    if (is_sample_too_high(cc, b, s)) {
         if (b->bw_probe_samples)
             handle_inflight_too_high(cc, b, s);
         return;
@@ -655,11 +686,11 @@ static void set_pacing_rate_with_gain(struct nst_cc *cc, const struct bbr *b, ui
         cc->pacing_rate = rate;
 }
 
-/* For one round trip of recovery as much goes as arrives. */
+/* For one round trip of a recovery from congestion as much goes as arrives. */
 static void modulate_cwnd_for_recovery(struct nst_cc *cc, struct bbr *b,
                                        const struct nst_cc_sample *s)
 {
-    if (b->conserve_until == UINT64_MAX) {
+    if (b->packet_conservation && b->conserve_until == UINT64_MAX) {
         b->conserve_until = s->delivered;
         cc->cwnd = s->in_flight + nst_max32(s->acked, cc->mss);
     }
@@ -767,22 +798,23 @@ static void init(struct nst_cc *cc)
 }
 
 /* The lost part of the flight that took it beyond what is bearable: up to there it was good. */
-static uint32_t inflight_at_loss(const struct nst_cc_loss *l)
+static uint32_t inflight_at_loss(const struct bbr *b, const struct nst_cc_loss *l)
 {
+    uint64_t share = LOSS_PERCENT * NST_CHANCE_ONE / 100 + nst_chance_share(&b->chance);
     uint64_t inflight = l->tx_in_flight - nst_min32(l->bytes, l->tx_in_flight);
     uint64_t lost = l->lost - nst_min32(l->bytes, l->lost);
-    uint64_t bearable = inflight * LOSS_PERCENT;
+    uint64_t bearable = inflight * share / NST_CHANCE_ONE;
 
-    if (bearable <= lost * 100)
+    if (bearable <= lost)
         return (uint32_t)inflight;
-    return (uint32_t)(inflight + (bearable - lost * 100) / (100 - LOSS_PERCENT));
+    return (uint32_t)(inflight + (bearable - lost) * NST_CHANCE_ONE / (NST_CHANCE_ONE - share));
 }
 
 static void lost(struct nst_cc *cc, const struct nst_cc_loss *l)
 {
     struct bbr *b = model_of(cc);
     const struct nst_cc_sample s = {.delivered = l->delivered,
-                                    .tx_in_flight = inflight_at_loss(l),
+                                    .tx_in_flight = inflight_at_loss(b, l),
                                     .app_limited = l->app_limited};
 
     if (!b->loss_in_round) {
@@ -791,7 +823,9 @@ static void lost(struct nst_cc *cc, const struct nst_cc_loss *l)
     b->loss_in_round = true;
     b->lost_in_round += l->bytes;
     b->losses_in_round++;
-    if (b->bw_probe_samples && is_inflight_too_high(cc, l->lost, l->tx_in_flight))
+    b->too_high =
+        is_inflight_too_high(cc, b, l->lost, l->tx_in_flight, l->delivered - l->prior_delivered);
+    if (b->bw_probe_samples && b->too_high)
         handle_inflight_too_high(cc, b, &s);
 }
 
@@ -805,7 +839,8 @@ static uint32_t ssthresh(struct nst_cc *cc, uint32_t flight)
     b->undo_bw_short = b->bw_short;
     b->undo_inflight_short = b->inflight_short;
     b->undo_inflight_long = b->inflight_long;
-    b->recovery = b->packet_conservation = true;
+    b->recovery = true;
+    b->packet_conservation = b->too_high || !cc->sack;
     b->conserve_until = UINT64_MAX;
     return cc->ssthresh;
 }

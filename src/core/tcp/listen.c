@@ -67,6 +67,7 @@ void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
     nst_list_init(&l->reqs);
     nst_list_init(&l->accept);
     nst_list_init(&l->changed_node);
+    nst_list_init(&l->asking);
     nst_list_init(&l->fastopens);
     nst_list_push_back(port_bucket(tcps, l->local.port), &l->place);
 }
@@ -86,6 +87,7 @@ void nst_tcp_unlisten(struct nst_tcp_listener *l)
     nst_fastopen_unlisten(l);
     nst_list_del(&l->place);
     nst_list_del(&l->changed_node);
+    nst_list_del(&l->asking);
 }
 
 void nst_listener_changed(struct nst_tcp_listener *l)
@@ -217,14 +219,26 @@ void nst_req_free(struct nst_tcp_req *req)
     nst_env_free(tcps->env, req, sizeof *req);
 }
 
+/* One that was not answered yet, as if nobody had ever listened (RFC 9293 §3.10.7.1). */
 void nst_req_reset(struct nst_tcp_req *req)
 {
     struct nst_tcp h = {.flags = NST_TCP_RST | NST_TCP_ACK,
-                        .seq = nst_seq_add(req->iss, 1),
+                        .seq = req->asked ? nst_seq_of(0) : nst_seq_add(req->iss, 1),
                         .ack = nst_seq_add(req->irs, 1)};
 
     NST_COUNT(req->listener->tcps->env, tcp_resets_sent);
     nst_tcp_send_bare(req->listener->tcps, &req->flow.id, &h, 0, 0);
+}
+
+/* The owner is told, and the answer waits. */
+static void ask(struct nst_tcp_req *req)
+{
+    struct nst_tcp_listener *l = req->listener;
+
+    req->asked = true;
+    if (!nst_list_linked(&l->asking))
+        nst_list_push_back(&l->tcps->asking, &l->asking);
+    nst_listener_changed(l);
 }
 
 static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, const struct offer *o)
@@ -253,8 +267,27 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
     nst_list_push_back(&l->reqs, &req->place);
     l->nreqs++;
     nst_timer_arm(&tcps->env->wheel, &req->timer, tcps->env->now + req_wait(req));
-    send_synack(l, id, o, false);
+    if (l->opt.syn_events)
+        ask(req);
+    else
+        send_synack(l, id, o, false);
     return true;
+}
+
+void nst_tcp_answer(struct nst_tcps *tcps)
+{
+    struct nst_list *e;
+
+    while ((e = nst_list_pop_front(&tcps->asking))) {
+        struct nst_tcp_listener *l = NST_CONTAINER(e, struct nst_tcp_listener, asking);
+        for (struct nst_list *r = l->reqs.prev; r != &l->reqs; r = r->prev) {
+            struct nst_tcp_req *req = NST_CONTAINER(r, struct nst_tcp_req, place);
+            if (!req->asked)
+                break;
+            req->asked = false;
+            req_answer(req);
+        }
+    }
 }
 
 void nst_req_timeout(struct nst_tcp_req *req)

@@ -82,7 +82,7 @@ static nst_seq free_edge(const struct nst_tcb *t)
     uint32_t queued = (uint32_t)nst_tcb_unread(t);
     uint32_t room = capacity(t) - nst_min32(queued, capacity(t));
 
-    if (nst_pool_is_scarce(t->tcps->pool))
+    if (t->opt.hold || nst_pool_is_scarce(t->tcps->pool))
         room = 0;
     return nst_seq_add(t->rcv.nxt, nst_min32(room, (uint32_t)65535 << t->rcv_wscale));
 }
@@ -531,12 +531,16 @@ static bool send_next(struct nst_tcb *t, uint32_t len)
     return true;
 }
 
-/* The application is what limits the flight: less than a segment is left to send. */
+/* What limits the flight is not the path: less than a segment is left to send, or the peer's window
+ * has no room for one. Without SACK the window says little: it is full whenever there are several
+ * holes, of which each takes a round trip. */
 static void note_lack(struct nst_tcb *t, uint32_t queued)
 {
     const struct nst_tcp_board *b = &t->act->board;
+    int32_t wnd = nst_seq_diff(nst_seq_add(t->snd.una, t->snd.wnd), t->snd.nxt);
+    bool lack = queued < t->snd_mss || (t->sack_ok && wnd < (int32_t)t->snd_mss);
 
-    if (queued < t->snd_mss && b->lost == b->retrans && nst_board_pipe(t) < t->act->cc.cwnd)
+    if (lack && b->lost == b->retrans && nst_board_pipe(t) < t->act->cc.cwnd)
         nst_rate_app_limited(t);
 }
 

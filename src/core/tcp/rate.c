@@ -64,6 +64,7 @@ void nst_rate_lost(struct nst_tcb *t, const struct nst_tcp_sent *s)
         .tx_in_flight = s->rate.tx_in_flight,
         .lost = (uint32_t)t->act->rate.lost - s->rate.lost,
         .delivered = t->act->rate.delivered,
+        .prior_delivered = s->rate.delivered,
         .app_limited = s->rate.app_limited,
     };
     t->act->cc.now = t->tcps->env->now;

@@ -31,6 +31,7 @@ void nst_recovery_prepare(struct nst_tcb *t)
     cc->min_rtt = nst_rtt_min(&t->rtt);
     cc->una = t->snd.una;
     cc->nxt = t->snd.nxt;
+    cc->sack = t->sack_ok;
     cc->paced = t->act->pace.bytes_per_sec != 0;
     cc->cwnd_limited = t->cwnd_was_full;
 }

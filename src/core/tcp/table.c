@@ -62,6 +62,7 @@ int nst_tcp_init(struct nst_tcps *tcps, struct nst_pool *pool, struct nst_ip *ip
     nst_list_init(&tcps->ready);
     nst_list_init(&tcps->changed);
     nst_list_init(&tcps->changed_listeners);
+    nst_list_init(&tcps->asking);
     nst_list_init(&tcps->orphans);
     tcps->sweep_next = NST_TIME_NEVER;
     nst_timer_init(&tcps->timewait_timer, NST_TIMER_TIMEWAIT);

@@ -175,6 +175,8 @@ struct nst_tcp_options {
     bool rcvbuf_fixed : 1, sndbuf_fixed : 1; /* by the owner: no auto-tuning */
     bool nodelay : 1, cork : 1, keepalive : 1, oobinline : 1;
     bool defer_accept : 1;     /* TCP_DEFER_ACCEPT: wait for data */
+    bool syn_events : 1;       /* the owner hears of SYNs before they are answered */
+    bool hold : 1;             /* the offered window opens no further */
     bool pacing : 1;           /* even if the congestion control doesn't need it */
     bool hystart : 1;          /* RFC 9406 */
     bool fastopen_connect : 1; /* TCP_FASTOPEN_CONNECT: the first data goes with the SYN */
@@ -327,6 +329,7 @@ struct nst_tcp_listener {
     uint32_t naccept;
     bool changed; /* the owner is to be told */
     struct nst_list changed_node;
+    struct nst_list asking; /* on the list of those with SYNs to answer */
     struct nst_tcp_options opt;
     const struct nst_cc_ops *cc;
     struct nst_list
@@ -349,6 +352,7 @@ struct nst_tcp_req {
     uint8_t retries;
     bool ts_ok : 1, sack_ok : 1, ws_ok : 1, ecn_ok : 1;
     bool acked : 1;         /* the ACK came, but the accept queue was full */
+    bool asked : 1;         /* the SYN is not answered yet; the newest of a listener */
     uint32_t challenged_ms; /* when last (RFC 5961 §7); 0: never */
 };
 
@@ -420,6 +424,7 @@ struct nst_tcps {
     struct nst_list ready;   /* of struct nst_tcb */
     struct nst_list changed; /* of struct nst_tcb */
     struct nst_list changed_listeners;
+    struct nst_list asking;  /* listeners whose owners hear of SYNs first */
     struct nst_list orphans; /* closed by their owners, not at their end yet */
     struct nst_timer timewait_timer;
     struct nst_rate_ack ack; /* while one is processed */
@@ -900,6 +905,8 @@ void nst_tcb_fin_wait(struct nst_tcb *t);
 uint8_t nst_tcp_wscale(const struct nst_tcps *tcps);
 void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l);
 void nst_tcp_unlisten(struct nst_tcp_listener *l);
+/* Answers the SYNs that were left for listeners' owners to hear of. */
+void nst_tcp_answer(struct nst_tcps *tcps);
 /* The oldest finished handshake, now the caller's; NULL if there is none. */
 struct nst_tcb *nst_tcp_accept(struct nst_tcp_listener *l);
 /* Sends the SYN. The ends are set. -EADDRINUSE (the four are in use), -ENOBUFS. */
@@ -916,6 +923,8 @@ int nst_tcb_reserve(struct nst_tcb *t, size_t len, struct nst_slice out[NST_SEND
 void nst_tcb_commit(struct nst_tcb *t, size_t len, uint32_t flags);
 int nst_tcb_peek(struct nst_tcb *t, struct nst_slice *out, size_t max);
 int nst_tcb_consume(struct nst_tcb *t, size_t n);
+/* Where in the receive queue the last urgent byte stands; -1 when it is not there (yet). */
+int64_t nst_tcb_urgent_at(const struct nst_tcb *t);
 /* Bytes of the receive queue were used. */
 void nst_tcb_consumed(struct nst_tcb *t, size_t n);
 /* -ENOTCONN. */

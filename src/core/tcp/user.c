@@ -115,7 +115,7 @@ static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
         t->act->snd_up = nst_tcb_snd_end(t);
         t->snd_urgent = true;
     }
-    if (nst_tcb_send_room(t) == 0) /* who wrote less than all waits without another try */
+    if (nst_tcb_send_room(t) == 0)
         t->tx_blocked = true;
     nst_tcb_wants_output(t);
 }
@@ -123,17 +123,17 @@ static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
 int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags)
 {
     int64_t room = check_room(t, UINT32_MAX);
-    size_t done = 0;
+    size_t done = 0, got = 0, i = 0;
 
-    for (size_t i = 0; i < n && (int64_t)done < room; i++) {
-        size_t want = nst_min(data[i].len, (size_t)room - done);
-        size_t got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base, want);
+    for (; i < n && (int64_t)done < room; i++) {
+        got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base,
+                             nst_min(data[i].len, (size_t)room - done));
         done += got;
-        if (got < want) {
-            t->tx_blocked = true;
+        if (got < data[i].len)
             break;
-        }
     }
+    if (room > 0 && i < n) /* who has written less than all waits without another try */
+        t->tx_blocked = true;
     if (done > 0)
         appended(t, (uint32_t)done, flags);
     return done > 0 ? (int64_t)done : room < 0 ? room : -ENOBUFS;
@@ -202,9 +202,8 @@ static int check_receivable(struct nst_tcb *t)
     return -EAGAIN; /* and before there is a connection (RFC 9293 §3.10.3) */
 }
 
-/* Where in the receive queue the last urgent byte stands (RFC 9293 §3.8.5, RFC 6093); -1 when it is
- * not there (yet). */
-static int64_t urgent_at(const struct nst_tcb *t)
+/* RFC 9293 §3.8.5, RFC 6093 */
+int64_t nst_tcb_urgent_at(const struct nst_tcb *t)
 {
     nst_seq first = nst_seq_sub(t->rcv.nxt, (uint32_t)nst_tcb_unread(t) + t->fin_received);
     int32_t at = t->rcv_urgent ? nst_seq_diff(nst_seq_sub(t->act->rcv_up, 1), first) : -1;
@@ -218,7 +217,7 @@ static void pass_mark(struct nst_tcb *t)
     uint8_t byte;
     const struct nst_slice out = {&byte, 1};
 
-    if (urgent_at(t) != 0)
+    if (nst_tcb_urgent_at(t) != 0)
         return;
     t->rcv_urgent = false;
     if (t->opt.oobinline)
@@ -239,7 +238,7 @@ static bool has_urgent_byte(const struct nst_tcb *t)
  * there is none, -EAGAIN when it is announced but not here. */
 static int64_t recv_urgent(struct nst_tcb *t, const struct nst_slice *data, uint32_t flags)
 {
-    int64_t at = urgent_at(t);
+    int64_t at = nst_tcb_urgent_at(t);
     uint8_t byte = t->act ? (uint8_t)t->act->urgent_byte : 0;
     const struct nst_slice out = {&byte, 1};
 
@@ -278,7 +277,8 @@ int64_t nst_tcb_recv(struct nst_tcb *t, const struct nst_slice *data, size_t n, 
     int ready = check_receivable(t);
     if (ready <= 0)
         return ready;
-    int64_t mark = urgent_at(t); /* a read ends there: so the owner knows where it is (MUST-33) */
+    int64_t mark =
+        nst_tcb_urgent_at(t); /* a read ends there: so the owner knows where it is (MUST-33) */
     size_t done = copy_out(t, data, n, mark > 0 ? (size_t)mark : nst_tcb_unread(t));
     if (!(flags & NST_RECV_PEEK)) {
         nst_recvq_consume(&t->act->recvq, done);
@@ -296,8 +296,12 @@ int nst_tcb_peek(struct nst_tcb *t, struct nst_slice *out, size_t max)
 
 int nst_tcb_consume(struct nst_tcb *t, size_t n)
 {
+    int64_t mark = nst_tcb_urgent_at(t);
+
     if (n > nst_tcb_unread(t))
         return -EINVAL;
+    if (mark >= 0 && (size_t)mark < n)
+        t->rcv_urgent = false;
     if (n > 0)
         nst_recvq_consume(&t->act->recvq, n);
     nst_tcb_consumed(t, n);

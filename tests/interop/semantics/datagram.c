@@ -7,6 +7,8 @@
 
 #include <linux/sockios.h>
 
+#define NOBODYS_PORT 4 /* below all that a stack chooses by itself */
+
 static char data[1 << 17];
 
 static int queued(int fd, unsigned long question)
@@ -140,7 +142,7 @@ static void too_long(void)
 static void refused_told_by_send(void)
 {
     int s = datagram_socket();
-    struct sockaddr_in to = closed_port();
+    struct sockaddr_in to = local(NOBODYS_PORT);
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
@@ -151,7 +153,7 @@ static void refused_told_by_send(void)
 static void refused_told_by_recv(void)
 {
     int s = datagram_socket();
-    struct sockaddr_in to = closed_port();
+    struct sockaddr_in to = local(NOBODYS_PORT);
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
@@ -164,7 +166,7 @@ static void refused_told_by_recv(void)
 static void refused_told_by_read(void)
 {
     int s = datagram_socket();
-    struct sockaddr_in to = closed_port();
+    struct sockaddr_in to = local(NOBODYS_PORT);
 
     TRY(connect(s, ADDR(to)));
     TRY(write(s, "x", 1));
@@ -177,7 +179,7 @@ static void refused_told_by_read(void)
 static void refused_told_by_message(void)
 {
     int s = datagram_socket();
-    struct sockaddr_in to = closed_port(), from;
+    struct sockaddr_in to = local(NOBODYS_PORT), from;
     socklen_t len = sizeof from;
     struct iovec iov = {data, 10};
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -199,7 +201,7 @@ static void refused_told_by_message(void)
 static void refused_queued(void)
 {
     int s = datagram_socket(), one = 1;
-    struct sockaddr_in to = closed_port(), was = {0};
+    struct sockaddr_in to = local(NOBODYS_PORT), was = {0};
     socklen_t len = sizeof was;
 
     TRY(setsockopt(s, IPPROTO_IP, IP_RECVERR, &one, sizeof one));
@@ -221,7 +223,7 @@ static void refused_queued(void)
 static void refused_told_by_option(void)
 {
     int s = datagram_socket();
-    struct sockaddr_in to = closed_port();
+    struct sockaddr_in to = local(NOBODYS_PORT);
 
     TRY(connect(s, ADDR(to)));
     TRY(send(s, "x", 1, 0));
@@ -233,7 +235,7 @@ static void refused_told_by_option(void)
 static void refused_unconnected(void)
 {
     int s = datagram_socket();
-    struct sockaddr_in to = closed_port();
+    struct sockaddr_in to = local(NOBODYS_PORT);
 
     TRY(sendto(s, "x", 1, 0, ADDR(to)));
     await_moment();
@@ -470,6 +472,10 @@ static void plural(void)
     TRY(sendmmsg(s, sent, 2, 0));
     await_passage(s);
     TRY(recvmmsg(d, got, 4, MSG_WAITFORONE, NULL));
+    struct timespec odd = {0, 1000000000}, negative = {-1, 0}, soon = {0, 1000};
+    TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, &odd));
+    TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, &negative));
+    TRY(recvmmsg(d, got, 4, MSG_DONTWAIT, &soon));
 }
 
 /* The time limit of recvmmsg() is looked at after each datagram only. */

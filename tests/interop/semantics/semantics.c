@@ -26,9 +26,8 @@ static const struct {
 
 /* Those that merely wait, for seconds. */
 static const char *const WAITING[] = {
-    "connect/unreachable_host", "connect/timed_out", "connect/disconnect", "stream/urgent",
-    "stream/urgent_inline",
-
+    "connect/unreachable_host",
+    "connect/timed_out",
     "process/closed_meanwhile",
 };
 

@@ -345,6 +345,89 @@ static void urgent_inline(void)
     say("%.3s", data);
 }
 
+/* Each end's first byte, and its last one before the next. */
+static void urgent_alone(void)
+{
+    struct pair p = pair();
+
+    TRY(send(p.a, "!", 1, MSG_OOB));
+    AWAIT(p.b, POLLPRI);
+    TRY(recv(p.b, data, 10, MSG_OOB));
+    say("%c", data[0]);
+    TRY(recv(p.b, data, 10, MSG_DONTWAIT));
+    TRY(send(p.b, "?", 1, MSG_OOB));
+    AWAIT(p.a, POLLPRI);
+    TRY(recv(p.a, data, 10, MSG_OOB));
+    say("%c", data[0]);
+    TRY(send(p.a, "more!", 5, MSG_OOB));
+    AWAIT(p.b, POLLPRI);
+    TRY(recv(p.b, data, 10, 0));
+    say("%.4s", data);
+    TRY(recv(p.b, data, 10, MSG_OOB));
+    say("%c", data[0]);
+    TRY(send(p.a, "plain", 5, 0));
+    TRY(recv(p.b, data, 5, MSG_WAITALL));
+    say("%.5s", data);
+}
+
+static void urgent_then_end(void)
+{
+    struct pair p = pair();
+
+    TRY(send(p.a, "ab!", 3, MSG_OOB));
+    TRY(shutdown(p.a, SHUT_WR));
+    AWAIT(p.b, HALF_ENDED | POLLPRI);
+    TRY(recv(p.b, data, 10, 0));
+    TRY(recv(p.b, data, 10, MSG_OOB));
+    say("%c", data[0]);
+    TRY(recv(p.b, data, 10, 0));
+}
+
+static void urgent_then_reset(void)
+{
+    struct pair p = pair();
+
+    TRY(send(p.a, "!", 1, MSG_OOB));
+    AWAIT(p.b, POLLPRI);
+    linger(p.a, 0);
+    TRY(close(p.a));
+    AWAIT(p.b, BROKEN);
+    TRY(recv(p.b, data, 10, 0));
+}
+
+/* More urgent bytes than anybody reads, in a stream that goes on. */
+static void urgent_amid(void)
+{
+    struct pair p = pair();
+    int one = 1, n = 0, total = 0;
+
+    TRY(setsockopt(p.b, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
+    memset(data, 'x', 1000);
+    for (int i = 0; i < 100; i++)
+        if (send(p.a, data, 1000, i % 3 ? 0 : MSG_OOB) == 1000)
+            n++;
+    SHOW(n);
+    TRY(shutdown(p.a, SHUT_WR));
+    while ((n = recv(p.b, data, sizeof data, 0)) > 0)
+        total += n;
+    SHOW(n);
+    SHOW(total);
+}
+
+static void urgent_inherited(void)
+{
+    int l = listening(), s = stream_socket(), one = 1, b;
+    struct sockaddr_in to = name_of(l);
+
+    TRY(setsockopt(l, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one));
+    TRY(connect(s, ADDR(to)));
+    b = TRY_FD(accept(l, NULL, NULL));
+    TRY(send(s, "!", 1, MSG_OOB));
+    AWAIT(b, POLLPRI);
+    TRY(recv(b, data, 10, MSG_OOB));
+    TRY(recv(b, data, 10, 0));
+}
+
 static void counts(void)
 {
     struct pair p = pair();
@@ -482,6 +565,11 @@ const struct scenario stream_scenarios[] = {
     {"peek_at_end", peek_at_end},
     {"urgent", urgent},
     {"urgent_inline", urgent_inline},
+    {"urgent_alone", urgent_alone},
+    {"urgent_then_end", urgent_then_end},
+    {"urgent_then_reset", urgent_then_reset},
+    {"urgent_amid", urgent_amid},
+    {"urgent_inherited", urgent_inherited},
     {"counts", counts},
     {"vectors", vectors},
     {"addresses", addresses},

@@ -22,7 +22,7 @@ static const char *const addr_states[] = {[NST_ADDR_TENTATIVE] = "tentative",
 
 static void check_ready(struct world *w, const struct nst_event *event)
 {
-    static const char *const names[] = {"in", "out", "err", "hup", "rdhup", "pri"};
+    static const char *const names[] = {"in", "out", "err", "hup", "rdhup", "pri", "syn"};
     const char *name = script_word(w->s);
     uint32_t want = 0;
 

@@ -212,7 +212,8 @@ static inline void fake_nothing(void *ctx, struct nst_ipc_peer *peer)
 
 static inline _Noreturn void fake_run(int ready)
 {
-    static const struct nst_ipc_ops ops = {fake_nothing, fake_call, fake_datagram, fake_nothing};
+    static const struct nst_ipc_ops ops = {fake_nothing, fake_call, fake_datagram, fake_nothing,
+                                           NULL};
     struct nst_ipc_server_config config = {"t", "9.8", (uid_t)-1, &ops, NULL};
     struct nst_ipc_server *server;
     char why[NST_IPC_WHY];

@@ -355,6 +355,12 @@ static void test_bad_files(void **state)
         {"[Matsch]\nName=tun0\n",
          "test.conf:2: unknown section [Matsch]: expected [Match], [Link], [Network], [Address], "
          "[Route], [User] or [Netstack]"},
+        {"[User]\nMessages=0\n",
+         "test.conf:2: Messages=0: expected a number of messages from 1 to 1000000"},
+        {"[User]\nBuffers=1025M\n",
+         "test.conf:2: Buffers=1025M: expected a number of bytes from 0 to 1024M, such as 16M"},
+        {"[User]\nBuffers=1KB\n",
+         "test.conf:2: Buffers=1KB: expected a number of bytes from 0 to 1024M, such as 16M"},
         {"[Match]\nname=tun0\n", "test.conf:2: unknown key name= in [Match]"},
         {"[Link]\nName=tun0\n", "test.conf:2: unknown key Name= in [Link]"},
         {"[Match]\nName=\n", "test.conf:2: Name=: " IFNAME_RULE},
@@ -407,6 +413,28 @@ static void test_lines_that_do_not_fit(void **state)
     write_bytes("[Match]\nName=t\0p7\n", 18);
     assert_int_equal(parse(&config, "--config " FILE_NAME, &fault), -EINVAL);
     assert_string_equal(fault.text, message);
+}
+
+static void test_what_users_may_have(void **state)
+{
+    static const struct {
+        const char *text;
+        uint32_t bytes;
+    } rows[] = {{"0", 0}, {"4095", 4095}, {"3K", 3072}, {"1024M", 1u << 30}};
+    struct nst_up_config config;
+    struct nst_fault fault;
+    char text[128];
+    (void)state;
+
+    for (size_t i = 0; i < NST_ARRAY_LEN(rows); i++) {
+        snprintf(text, sizeof text, "[User]\nName=root\nMessages=17\nBuffers=%s\n", rows[i].text);
+        assert_int_equal(parse_file(&config, text, &fault), 0);
+        assert_int_equal(config.persons[0].messages, 17);
+        assert_int_equal(config.persons[0].buffer_bytes, rows[i].bytes);
+    }
+    assert_int_equal(parse_file(&config, "[User]\nName=root\n", &fault), 0);
+    assert_int_equal(config.persons[0].messages, 20000);
+    assert_int_equal(config.persons[0].buffer_bytes, 16 << 20);
 }
 
 static void test_unreadable_files(void **state)
@@ -577,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_bad_flags),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_lines_that_do_not_fit),
+        cmocka_unit_test(test_what_users_may_have),
         cmocka_unit_test(test_unreadable_files),
         cmocka_unit_test(test_what_does_not_fit_together),
         cmocka_unit_test(test_limits),

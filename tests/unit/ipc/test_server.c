@@ -13,6 +13,9 @@ struct daemon {
     int opened, closed, calls, datagrams;
     struct nst_ipc_peer *last;
     char payload[64];
+    const struct nst_ipc_peer *paced; /* who has to wait after each message, ... */
+    uint64_t wait_ns;                 /* ... and for how long */
+    size_t paced_bytes;
 };
 
 static struct daemon d;
@@ -63,7 +66,16 @@ static void on_closed(void *ctx, struct nst_ipc_peer *peer)
     d.closed++;
 }
 
-static const struct nst_ipc_ops OPS = {on_opened, on_call, on_datagram, on_closed};
+static uint64_t on_pace(void *ctx, struct nst_ipc_peer *peer, size_t len)
+{
+    (void)ctx;
+    if (peer != d.paced)
+        return 0;
+    d.paced_bytes += len;
+    return d.wait_ns;
+}
+
+static const struct nst_ipc_ops OPS = {on_opened, on_call, on_datagram, on_closed, on_pace};
 
 static int start(void **state)
 {
@@ -405,6 +417,50 @@ static void test_flood_does_not_starve(void **state)
     close(honest);
 }
 
+/* A client that floods; the daemon lets it wait so long after each message. */
+static int flooding(uint64_t wait_ns, int *sent)
+{
+    int fd = greeted();
+
+    d.paced = d.last;
+    d.wait_ns = wait_ns;
+    for (*sent = 0; raw_call(fd, 1, "{\"op\":\"late\"}") == 0;)
+        ++*sent;
+    return fd;
+}
+
+static void test_who_has_to_wait_is_not_read(void **state)
+{
+    static const char call[] = "{\"op\":\"late\"}";
+    int sent, honest = greeted(), flooder = flooding(3600 * NST_LOOP_SECOND, &sent);
+    (void)state;
+
+    turn();
+    assert_int_equal(d.calls, 1);
+    assert_int_equal(d.paced_bytes, NST_IPC_HLEN + strlen(call));
+    nst_ipc_error((struct nst_ipc_peer *)(uintptr_t)d.paced, 1, -EPERM, "late");
+    turn(); /* what it is told goes out all the same */
+    assert_int_equal(raw_recv(flooder, NULL, NULL, 0), NST_IPC_ERROR);
+    assert_int_equal(d.calls, 1);
+    assert_served(honest);
+    assert_int_equal(stats().clients, 2);
+    assert_int_equal(stats().malformed, 0);
+    close(flooder);
+    close(honest);
+}
+
+/* Slowed down, not cut: all of it is read in the end. */
+static void test_who_had_to_wait_is_read_again(void **state)
+{
+    int sent, flooder = flooding(1, &sent);
+    (void)state;
+
+    while (d.calls < sent)
+        assert_int_equal(nst_loop_run_once(d.loop, NST_LOOP_SECOND), 0);
+    assert_served(flooder);
+    close(flooder);
+}
+
 static void test_answer_too_long(void **state)
 {
     char text[128];
@@ -501,6 +557,8 @@ int main(void)
         TEST(test_closes_with_answers_waiting),
         TEST(test_frames_are_dropped_and_counted),
         TEST(test_flood_does_not_starve),
+        TEST(test_who_has_to_wait_is_not_read),
+        TEST(test_who_had_to_wait_is_read_again),
         TEST(test_answer_too_long),
         TEST(test_too_many_clients),
         TEST(test_no_descriptors_left),

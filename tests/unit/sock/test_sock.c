@@ -555,6 +555,7 @@ static void test_receive_buffer(void **state)
     for (unsigned i = 0; i < 10; i++)
         datagram(PEER, 1, US, 53, 100);
     assert_in_range(harness_memory(&h), 5000, 10000);
+    assert_int_equal(info(sock).memory_bytes, harness_memory(&h));
     assert_int_equal(info(sock).rx_drops, harness_drops(&h, NST_DROP_sock_rcvbuf));
     assert_int_equal(info(sock).rx_bytes / 100 + info(sock).rx_drops, 10);
     assert_int_equal(nst_close(h.stack, sock), 0);
@@ -665,6 +666,8 @@ static void test_neighbour_does_not_answer(void **state)
     harness_run(&h, 10 * NST_SEC);
     assert_int_equal(h.ntx, 3); /* asked three times */
     assert_int_equal(harness_drops(&h, NST_DROP_neigh_unreachable), 1);
+    assert_true(info(sock).memory_bytes > 0); /* the error has some, too */
+    assert_int_equal(info(sock).memory_bytes, harness_memory(&h));
     assert_int_equal(receive(sock, NST_RECV_ERROR), 5);
     assert_memory_equal(buf, "hello", 5);
     assert_int_equal(msg.error.err, EHOSTUNREACH);

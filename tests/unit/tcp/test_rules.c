@@ -366,6 +366,27 @@ static void test_writable_while_memory_is_scarce(void **state)
     assert_true(told_writable());
 }
 
+/* Nor has one that could write less than all, because others hold the memory, to try again. */
+static void test_writable_after_a_short_write(void **state)
+{
+    static const uint8_t data[65536];
+    (void)state;
+
+    dialogue_open(&d);
+    (void)told_writable();
+    size_t budget = h.stack->pool.budget_bytes;
+    h.stack->pool.budget_bytes = h.stack->pool.used_bytes + 65536;
+    int64_t sent = harness_send(&h, d.sock, NULL, 0, data, sizeof data);
+    assert_true(sent > 0 && sent < (int64_t)sizeof data);
+    assert_true(nst_tcb_send_room(dialogue_tcb(&d)) > 0);
+    harness_pull(&h);
+    assert_false(told_writable());
+    h.stack->pool.budget_bytes = budget;
+    d.ack += 1000;
+    dialogue_say(&d, ACK, 0);
+    assert_true(told_writable());
+}
+
 /* What only a living connection needs is given back with its end, though the owner still reads. */
 static void test_end_frees_queues(void **state)
 {
@@ -395,6 +416,37 @@ static void test_cork_runs_out_once(void **state)
     assert_int_not_equal(nst_tcb_deadline(dialogue_tcb(&d), NST_TCP_DL_CORK), NST_TIME_NEVER);
     harness_run(&h, 200 * NST_MS);
     assert_int_equal(nst_tcb_deadline(dialogue_tcb(&d), NST_TCP_DL_CORK), NST_TIME_NEVER);
+}
+
+static int64_t urgent_at(void)
+{
+    int64_t at = 0;
+
+    assert_int_equal(nst_getopt(h.stack, d.sock, NST_OPT_URGENT, &at), 0);
+    return at;
+}
+
+/* Who reads in place is told where the urgent byte is, until he has passed it. */
+static void test_urgent_in_place(void **state)
+{
+    struct nst_slice slices[4];
+    (void)state;
+
+    dialogue_open(&d);
+    assert_int_equal(urgent_at(), -1);
+    const struct seg s = {
+        .seq = d.seq, .ack = d.ack, .flags = ACK | URG, .wnd = d.wnd, .urg = 4, .len = 10};
+    dialogue_in(&d, &s);
+    assert_int_equal(urgent_at(), 3);
+    assert_int_equal(nst_recv_peek(h.stack, d.sock, slices, 4), 1);
+    assert_int_equal(slices[0].len, 10);
+    assert_int_equal(nst_recv_consume(h.stack, d.sock, 3), 0);
+    assert_int_equal(urgent_at(), 0);
+    assert_true(nst_tcb_readiness(dialogue_tcb(&d)) & NST_READY_PRI);
+    assert_int_equal(nst_recv_consume(h.stack, d.sock, 2), 0);
+    assert_int_equal(urgent_at(), -1);
+    assert_false(nst_tcb_readiness(dialogue_tcb(&d)) & NST_READY_PRI);
+    assert_int_equal(nst_setopt(h.stack, d.sock, NST_OPT_URGENT, 0), -EINVAL);
 }
 
 /* With a user timeout of a day there are more than a counter of eight bits can hold. */
@@ -467,8 +519,10 @@ int main(void)
         T(test_text_for_nobody_is_reset),
         T(test_writable_after_shutdown),
         T(test_writable_while_memory_is_scarce),
+        T(test_writable_after_a_short_write),
         T(test_end_frees_queues),
         T(test_cork_runs_out_once),
+        T(test_urgent_in_place),
         T(test_expiries_do_not_wrap),
         T(test_reordering_window_persists),
         T(test_recovery_is_chosen),
