@@ -1,8 +1,10 @@
 """`netstack up --queues N`: one host to everybody, whichever queue a connection is on."""
 import collections
 import contextlib
+import errno
 import random
 import re
+import select
 import signal
 import socket
 import time
@@ -10,7 +12,7 @@ import time
 import pytest
 
 import netns
-from conftest import finish, script
+from conftest import NETSTACK, finish, script
 from streams import receive, sending
 from test_capture import record, tshark
 
@@ -163,6 +165,89 @@ def test_a_program_that_listens(queues):
                              if s["local"]["port"] == 8000 and s["owner"]], "nothing is left")
     again = queues.start("run", "--", *serve)
     again.wait_for("listens")
+
+
+def test_listeners_that_were_just_closed(queues):
+    """Nobody is told of it: each queue asks when a SYN comes, and refuses."""
+    process = queues.start("run", "--", *script(f"""
+        import signal, socket
+        for sock in [socket.create_server(("", 8000 + i)) for i in range({N})]:
+            sock.close()
+        print("closed")
+        signal.pause()
+        """))
+    process.wait_for("closed")
+    socks = [queues.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(N)]
+    results = {sock.connect_ex((STACK, 8000 + i)) for i, sock in enumerate(socks)}
+    assert results == {errno.ECONNREFUSED}
+    process.stop()
+
+
+def test_urgent_data(queues):
+    process = queues.start("run", "--", *script(f"""
+        import select, socket
+        server = socket.create_server(("", 8000), backlog={N})
+        print("ready")
+        for sock in [server.accept()[0] for _ in range({N})]:
+            select.select([], [], [sock])
+            sock.send(sock.recv(1, socket.MSG_OOB), socket.MSG_OOB)
+            sock.sendall(sock.recv(100))
+        """))
+    process.wait_for("ready")
+    socks = [connect(queues, 8000) for _ in range(N)]
+    for i, sock in enumerate(socks):
+        sock.sendall(b"in line")
+        sock.send(bytes([i]), socket.MSG_OOB)
+    for i, sock in enumerate(socks):
+        select.select([], [], [sock], netns.PATIENCE)
+        assert sock.recv(1, socket.MSG_OOB) == bytes([i])
+        assert b"".join(iter(lambda: sock.recv(100), b"")) == b"in line"
+    finish(process)
+
+
+def test_quota_of_what_waits(host, tmp_path):
+    """It is a user's, on all queues together: what fills it on the one, others wait for on both."""
+    config = tmp_path / "conf"
+    config.write_text("[User]\nName=nobody\nBuffers=96K\n")
+    host.up("--queues", "2", "--config", str(config))
+    server = host.socket(socket.AF_INET, socket.SOCK_STREAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    server.bind((HOST, 5000))
+    server.listen()
+    size, unread = 1 << 20, 20_000
+    process = host.spawn("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", NETSTACK,
+                         "run", "--", *script(f"""
+        import fcntl, socket, struct, termios, threading, time
+        def waits(sock):
+            return struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0]
+        late, other, idle, full = [socket.create_connection(("{HOST}", 5000)) for _ in range(4)]
+        while waits(late) < {unread} or waits(other) < {unread}:
+            time.sleep(0.01)
+        filler = threading.Thread(target=full.sendall, args=(b"x" * {size},))
+        filler.start()
+        idle.recv(1)
+        late.sendall(b"late")
+        other.sendall(b"late")
+        filler.join()
+        full.close()
+        idle.recv(1)
+        """))
+    late, other, idle, full = (server.accept()[0] for _ in range(4))
+    for sock in late, other, idle, full:
+        sock.settimeout(netns.PATIENCE)
+    for sock in late, other:
+        sock.sendall(b"y" * unread)
+
+    def reached():
+        return {c["name"]: c["value"] for c in host.view("stats")["counters"]}["quota.buffers"]
+
+    netns.until(lambda: reached() > 0, "too much waits")
+    assert by_queue(established(host)) == {0: 2, 1: 2}
+    idle.sendall(b"!")
+    assert receive(full)[0] == size
+    assert [sock.recv(100) for sock in (late, other)] == [b"late", b"late"]
+    idle.sendall(b"!")
+    finish(process)
 
 
 def test_bulk_both_ways_at_once(queues):

@@ -214,11 +214,10 @@ static void test_fragments(void **state)
     uint16_t port = 1024;
 
     (void)state;
-    do
-        frame_tcp(&frame, &(struct frame_ip){.id = ++port},
-                  &(struct frame_tcp){.sport = port, .dport = 80, .flags = 0x10, .wnd = 1000}, NULL,
-                  2000);
-    while (spread_of(&frame) == 0);
+    do {
+        const struct frame_tcp tcp = {.sport = ++port, .dport = 80, .flags = 0x10, .wnd = 1000};
+        frame_tcp(&frame, &(struct frame_ip){.id = port}, &tcp, NULL, 2000);
+    } while (spread_of(&frame) == 0);
     for (size_t off = 0; off < frame.len - L4; off += 800) {
         frame_fragment(&part, &frame, off, nst_min(800, frame.len - L4 - off));
         assert_int_equal(spread_of(&part), 0);
