@@ -351,6 +351,7 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
     struct nst_relay *r = NST_CONTAINER(fd, struct nst_relay, end);
 
     (void)loop, (void)budget; /* the send queue is the bound */
+    r->urgent = true;         /* the event that tells may be under way still */
     r->dry &= !(events & ~(unsigned)NST_LOOP_OUT);
     r->no_more |= (events & (NST_LOOP_RDHUP | NST_LOOP_HUP)) != 0;
     r->gone |= (events & NST_LOOP_HUP) != 0;
@@ -364,8 +365,11 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
 
 static void on_retry(struct nst_loop *loop, struct nst_loop_timer *timer)
 {
+    struct nst_relay *r = NST_CONTAINER(timer, struct nst_relay, retry);
+
     (void)loop;
-    carry(NST_CONTAINER(timer, struct nst_relay, retry));
+    r->urgent = true;
+    carry(r);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
