@@ -107,6 +107,7 @@ def test_a_port_that_was_asked_for(queues):
         import socket
         for i in range(8):
             sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("", 6000))
             sock.connect(("{HOST}", 5000 + i))
             assert sock.getsockname() == ("{STACK}", 6000), sock.getsockname()
