@@ -7,6 +7,8 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
+#define OVERRIDE_MAX NST_SEC /* RFC 9293 §3.8.6.2.1: 0.1 to 1 s */
+
 static nst_time *deadline(struct nst_tcb *t, enum nst_tcp_deadline which)
 {
     return which == NST_TCP_DL_WATCH ? &t->watch : &t->act->deadlines[which];
@@ -52,10 +54,13 @@ static bool is_starved(const struct nst_tcb *t)
     return !t->act && t->state >= NST_TCP_ESTABLISHED && is_blocked(t);
 }
 
-/* When the timer is to expire: not later than the owner is willing to wait. */
+/* When the timer is to expire: not later than the owner is willing to wait. Data that a silly
+ * window holds back waits for the override timeout (MUST-38). */
 static nst_time rto_deadline(const struct nst_tcb *t)
 {
-    nst_time at = t->tcps->env->now + nst_rtt_rto(&t->rtt);
+    bool silly = !is_out(t) && t->snd.wnd && !nst_fastopen_shakes(t);
+    nst_time rto = nst_rtt_rto(&t->rtt);
+    nst_time at = t->tcps->env->now + (silly ? nst_min(rto, OVERRIDE_MAX) : rto);
     nst_time limit = t->act->first_unacked + t->opt.user_timeout_ms * NST_MS;
 
     return t->opt.user_timeout_ms ? nst_min(at, limit) : at;
@@ -166,12 +171,13 @@ static bool has_probed_enough(const struct nst_tcb *t)
 
 static void probe(struct nst_tcb *t)
 {
+    if (t->snd.wnd) {
+        t->push_now = true; /* too small a window to be worth it, but it stays so */
+        return;
+    }
     count_expiry(t);
     nst_rtt_backoff(&t->rtt); /* SHLD-29, SHLD-30 */
-    if (t->snd.wnd)
-        t->push_now = true; /* too small a window to be worth it, but it stays so */
-    else
-        t->probe_now = true;
+    t->probe_now = true;
 }
 
 /* A retransmission waited for memory, which is not the network's fault and so no reason to slow
