@@ -7,8 +7,8 @@
  * later ones know their threshold.
  *
  * The window may treble in five rounds of it, and a queue that is shorter than that would overflow.
- * So slow start also ends once the delay has risen by 4 ms more in a round of CSS, where noise would
- * have gone: the RFC's five rounds are for telling the two apart. */
+ * So slow start also ends once the delay has risen by 4 ms more in a round of CSS, where noise
+ * would have gone: the RFC's five rounds are for telling the two apart. */
 #ifndef NST_TCP_HYSTART_H
 #define NST_TCP_HYSTART_H
 
