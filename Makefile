@@ -12,8 +12,8 @@ ROUNDS ?=
 KEEP  ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long sim gcc clang asan msan fuzz coverage format \
-        tidy install clean bench bench-build bench-programs bench-loss bench-memory \
+.PHONY: help build run test test-quick test-long sim gcc clang asan msan tsan fuzz coverage format \
+        tidy install clean bench bench-build bench-programs bench-queues bench-loss bench-memory \
         bench-instructions bench-connections bench-docs setup-build setup-test setup-coverage setup-bench
 
 help: ## Show this list
@@ -52,6 +52,9 @@ bench-build: setup-bench
 bench: bench-build ## Our speed beside the kernel's and other stacks': make bench ROWS="bulk out*" ROUNDS=1
 	@bench/bench.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROWS),--rows "$(ROWS)")
 
+bench-queues: bench-build ## A daemon on two queues, beside one on one (ROWS, ROUNDS)
+	@bench/queues.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROWS),--rows "$(ROWS)")
+
 bench-programs: bench-build ## iperf3, nginx and redis under netstack run, beside the kernel (ROWS, ROUNDS)
 	@bench/programs.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ROWS),--rows "$(ROWS)")
 
@@ -72,8 +75,8 @@ bench-connections: bench-build ## What an exchange costs with 1 to 1,000,000 con
 bench-docs: setup-bench ## Put the results of the last runs into docs/performance.md
 	@bench/publish.py
 
-asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, fuzz
-gcc clang asan msan fuzz: setup-test
+asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, tsan, fuzz
+gcc clang asan msan tsan fuzz: setup-test
 	@tools/preset $@
 	@ninja -C build-$@ --quiet
 

@@ -312,7 +312,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5, help="runs of each cell (5)")
     parser.add_argument("--cells", default="", help="only those that match one of these patterns, "
-                        "as in 'loss=1% bbr/rtt200'")
+                        "as in 'loss=1%% bbr/rtt200'")
     parser.add_argument("--jobs", type=int, default=JOBS,
                         help=f"so many cells are measured at a time ({JOBS})")
     options = parser.parse_args()

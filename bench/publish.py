@@ -130,6 +130,17 @@ def publish_programs(results):
                   [line(row) for row in results["rows"]])]
 
 
+def publish_queues(results):
+    def line(row):
+        two, one = (report.figure(row["peers"][peer]) for peer in ("netstack", "one queue"))
+        return [row["name"], row["unit"], two, one,
+                report.number(report.advantage(row, "one queue"))]
+
+    return [origin(results["machine"]) + " `~`: disturbed.",
+            table(["", "", "two queues", "one queue", "ratio"],
+                  [line(row) for row in results["rows"]])]
+
+
 def publish_connections(results):
     rows, first = results["rows"], results["rows"][0]
 
@@ -148,6 +159,7 @@ def publish_connections(results):
 def main():
     text = DOCUMENT.read_text()
     for name, publish in (("bench", publish_bench), ("programs", publish_programs),
+                          ("queues", publish_queues),
                           ("connections", publish_connections), ("loss", publish_loss)):
         results = report.load(name)
         if not results:

@@ -76,6 +76,14 @@ struct nst_loop_config {
     /* How long to go on polling before going to sleep. Waking from sleep costs some 5 to 50 us;
      * a positive value here trades processor time for that. 0: sleep at once. */
     uint64_t busy_poll_ns;
+
+    /* Called by the loop's thread before each wait for the kernel, and after it, in this order. In
+     * between, and only then, another thread may call all that may be called from inside a
+     * callback, if these two keep the loop from going on meanwhile; nst_loop_wake_send() then makes
+     * it look at what has changed. NULL: no other thread may. */
+    void (*idle)(void *arg);
+    void (*resume)(void *arg);
+    void *arg;
 };
 
 /* Makes a loop in `*out`. `config` may be NULL for the defaults, and is copied.

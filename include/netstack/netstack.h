@@ -121,6 +121,13 @@ struct nst_trace_event {
     const struct nst_pkt *pkt;
 };
 
+/* Several stacks that are one host, each with a queue of the same device, the same addresses and
+ * the same routes: connections are spread over them, see nst_spread_of(). */
+struct nst_spread {
+    uint16_t index, count; /* this one's place, from 0 on, and how many there are; 0: it is alone */
+    uint8_t key[16];       /* the same for all of them, secret, and at random */
+};
+
 /* Switches with a default of off. */
 enum nst_stack_flag {
     NST_STACK_REDIRECTS = 1 << 0,      /* act on ICMP redirects (RFC 1122 §3.2.2.2) */
@@ -137,9 +144,11 @@ struct nst_config {
     /* Called for each step of each packet; may look, must not call back into the stack. */
     void (*trace)(void *ctx, const struct nst_trace_event *event);
     void *trace_ctx;
+    struct nst_spread spread;
 };
 
-/* Makes a stack. The configuration is copied. -EINVAL without an allocator; -ENOMEM. */
+/* Makes a stack. The configuration is copied. -EINVAL without an allocator, or for a place that
+ * there is not; -ENOMEM. */
 int nst_stack_new(struct nst_stack **out, const struct nst_config *config);
 
 /* Ends a stack with all its sockets and links, silently, and gives back all its memory. Packets
@@ -209,6 +218,23 @@ size_t nst_pkt_slices(const struct nst_pkt *pkt, struct nst_slice *out, size_t m
 
 /* Its offload description, to be read on the way out and set on the way in. */
 struct nst_offload *nst_pkt_offload(struct nst_pkt *pkt);
+
+/* ---- Several stacks, one host ------------------------------------------------------------ */
+
+/* What all of them should be given a copy of. */
+#define NST_SPREAD_ALL UINT16_MAX
+
+/* Which of the stacks a frame is for, whichever queue it came by: each TCP connection is one
+ * stack's, by both its ends, and so is what ICMP has to say about it; what others say of
+ * themselves by ARP is for all; the rest - UDP, ICMP, fragments, questions - is for the first. A
+ * stack that is given another's frame treats it as one of nobody's. The frame is only looked at;
+ * the stack may be any of them. */
+uint16_t nst_spread_of(const struct nst_stack *stack, nst_link link, const struct nst_pkt *pkt);
+
+/* Pulls up to `max` frames that are another stack's, which shows only once their fragments have
+ * been put together; to be asked of the first stack after nst_input(). They are the caller's: a
+ * copy of each in a packet of the other stack's is to be given to that one. */
+size_t nst_spread_pull(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts, size_t max);
 
 /* ---- Links, addresses, routes, neighbours ------------------------------------------------ */
 
@@ -406,7 +432,8 @@ int nst_bind(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *
 
 /* Names the far end; an unspecified address undoes it. A stream socket begins to connect:
  * -EINPROGRESS, and NST_READY_OUT or NST_READY_ERR follows. Otherwise -ENETUNREACH, -EADDRNOTAVAIL,
- * -EAFNOSUPPORT, -ENODEV, -EACCES (broadcast without NST_OPT_BROADCAST), -EBADF. */
+ * -EAFNOSUPPORT, -ENODEV, -EACCES (broadcast without NST_OPT_BROADCAST), -EXDEV (of several stacks,
+ * a connection from the port that the socket is bound to would be another's), -EBADF. */
 int nst_connect(struct nst_stack *stack, nst_sock sock, const struct nst_sockaddr *peer);
 
 /* An error that came back for something sent: by ICMP, or from this host itself. */

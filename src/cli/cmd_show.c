@@ -99,6 +99,8 @@ static int print_status(const json_t *answer, bool all)
     ROW(table, "memory", memory_text(line, sizeof line, answer));
     ROW(table, "sockets", decimal(count, answer, "sockets"));
     ROW(table, "clients", decimal(count, answer, "clients"));
+    if (number(answer, "queues") > 1)
+        ROW(table, "queues", decimal(count, answer, "queues"));
     return nst_cli_table_print_take(table, stdout, 0);
 }
 
@@ -143,21 +145,24 @@ static int print_route(const json_t *answer, bool all)
 
 static int print_neigh(const json_t *answer, bool all)
 {
-    struct nst_cli_table *table = nst_cli_table_new("lllll");
+    struct nst_cli_table *table = nst_cli_table_new("llllll");
     const json_t *entry;
     size_t i;
     (void)all;
 
     json_array_foreach(json_object_get(answer, "neighbours"), i, entry)
     {
-        char dev[128], mac[128], age[NST_CLI_FORMAT], confirmed[NST_CLI_FORMAT + 16] = "";
+        char dev[128], mac[128], queue[NST_CLI_FORMAT + 16] = "", age[NST_CLI_FORMAT],
+                                                        confirmed[NST_CLI_FORMAT + 16] = "";
         if (json_is_integer(json_object_get(entry, "confirmed_ms_ago")))
             snprintf(confirmed, sizeof confirmed, "confirmed %s ago",
                      nst_cli_format_age(age, number(entry, "confirmed_ms_ago")));
+        if (json_is_integer(json_object_get(entry, "queue")))
+            snprintf(queue, sizeof queue, "queue %llu", (unsigned long long)number(entry, "queue"));
         ROW(table, nst_cli_member(entry, "address"),
             labelled(dev, sizeof dev, "dev ", nst_cli_member(entry, "link")),
             labelled(mac, sizeof mac, "lladdr ", nst_cli_member(entry, "mac")),
-            nst_cli_member(entry, "state"), confirmed);
+            nst_cli_member(entry, "state"), confirmed, queue);
     }
     return nst_cli_table_print_take(table, stdout, 0);
 }
@@ -275,11 +280,32 @@ static int print_links(const json_t *answer)
     return nst_cli_table_print_take(table, stdout, 2);
 }
 
+static int print_queues(const json_t *answer)
+{
+    struct nst_cli_table *table = nst_cli_table_new("rrrrr");
+    const json_t *queue;
+    size_t i;
+
+    ROW(table, "", "packets in", "packets out", "taken over", "lost");
+    json_array_foreach(json_object_get(answer, "queues"), i, queue)
+    {
+        char index[NST_CLI_FORMAT], in[NST_CLI_FORMAT], out[NST_CLI_FORMAT], taken[NST_CLI_FORMAT],
+            lost[NST_CLI_FORMAT];
+        ROW(table, decimal(index, queue, "queue"), decimal(in, queue, "rx_pkts"),
+            decimal(out, queue, "tx_pkts"), decimal(taken, queue, "taken_over"),
+            decimal(lost, queue, "lost"));
+    }
+    puts("queues");
+    return nst_cli_table_print_take(table, stdout, 2);
+}
+
 static int print_stats(const json_t *answer, bool all)
 {
     char memory[2 * NST_CLI_FORMAT + 8];
     int err = print_links(answer);
 
+    if (!err && json_object_get(answer, "queues"))
+        err = print_queues(answer);
     if (!err)
         err = print_counters(answer, all);
     if (!err)

@@ -276,15 +276,16 @@ static void add_info(struct nst_cli_table *table, const json_t *info)
 
 static int print_sockets(const json_t *list, const struct options *o)
 {
-    struct nst_cli_table *table = nst_cli_table_new("llrrlll");
+    bool queues = json_object_get(json_array_get(list, 0), "queue");
+    struct nst_cli_table *table = nst_cli_table_new(queues ? "llrrlllr" : "llrrlll");
     const json_t *s;
     size_t i;
 
     nst_cli_table_row(table, (const char *const[]){"proto", "state", "recv-q", "send-q", "local",
-                                                   "peer", "owner"});
+                                                   "peer", "owner", "queue"});
     json_array_foreach(list, i, s)
     {
-        char rx[24], tx[24], local[64], peer[64], owner[128];
+        char rx[24], tx[24], queue[24], local[64], peer[64], owner[128];
         const char *const cells[] = {
             nst_cli_member(s, "protocol"),
             nst_cli_member(s, "state"),
@@ -293,6 +294,7 @@ static int print_sockets(const json_t *list, const struct options *o)
             name_text(local, sizeof local, json_object_get(s, "local")),
             name_text(peer, sizeof peer, json_object_get(s, "peer")),
             owner_text(owner, sizeof owner, json_object_get(s, "owner"), o->processes),
+            decimal(queue, s, "queue"),
         };
         nst_cli_table_row(table, cells);
         if (o->info)

@@ -544,7 +544,10 @@ static void after_error(struct nst_client_request *r, int err, const json_t *ans
     if (!err)
         (void)nst_ipc_hex_parse((uint8_t *)&ours, sizeof ours,
                                 json_string_value(json_object_get(answer, "value")));
-    put_int(r, ours ? ours : kernels ? kernels : r->kernels_error);
+    kernels = kernels ? kernels : r->kernels_error;
+    if (r->name.protocol != IPPROTO_TCP && kernels == ECONNRESET) /* raised since we asked */
+        kernels = ECONNREFUSED;
+    put_int(r, ours ? ours : kernels);
 }
 
 static void after_getsockopt(struct nst_client_request *r, int err, const json_t *answer,

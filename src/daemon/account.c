@@ -57,9 +57,14 @@ uint64_t nst_account_charge(struct nst_account *account, uint64_t n, uint64_t no
 
 /* ---- What waits ------------------------------------------------------------------------------ */
 
+static size_t buffered(const struct nst_account *account)
+{
+    return atomic_load_explicit(&account->buffered_bytes, memory_order_relaxed);
+}
+
 bool nst_account_is_full(const struct nst_account *account)
 {
-    return !account->owner && account->buffered_bytes >= account->person->buffer_bytes;
+    return !account->owner && buffered(account) >= account->person->buffer_bytes;
 }
 
 size_t nst_share_room(const struct nst_share *share)
@@ -69,24 +74,31 @@ size_t nst_share_room(const struct nst_share *share)
 
     if (account->owner)
         return SIZE_MAX;
-    if (nst_account_is_full(account))
-        return own;
-    return nst_max(own, account->person->buffer_bytes - account->buffered_bytes);
+    size_t max = account->person->buffer_bytes;
+    return nst_max(own, max - nst_min(buffered(account), max));
 }
 
-void nst_share_set(struct nst_share *share, size_t bytes)
+/* Of several threads, only the one that crosses the line sees it crossed. */
+bool nst_share_set(struct nst_share *share, size_t bytes)
 {
     struct nst_account *account = share->account;
-    bool was_full = nst_account_is_full(account);
+    size_t more = bytes - share->bytes; /* or less: it wraps */
 
-    if (account->owner)
-        return;
-    account->buffered_bytes += bytes - share->bytes;
+    if (account->owner || more == 0)
+        return false;
+    size_t max = account->person->buffer_bytes;
+    size_t before = atomic_fetch_add_explicit(&account->buffered_bytes, more, memory_order_relaxed);
     share->bytes = bytes;
-    if (was_full || !nst_account_is_full(account))
-        return;
+    if (before >= max || before + more < max)
+        return false;
     account->accounts->reached[NST_QUOTA_BUFFERS]++;
-    nst_loop_timer_after(account->accounts->loop, &account->recount, NST_RECOUNT_NS);
+    return true;
+}
+
+void nst_account_recount(struct nst_account *account)
+{
+    if (!account->recount.loop)
+        nst_loop_timer_after(account->accounts->loop, &account->recount, NST_RECOUNT_NS);
 }
 
 /* ---- The rest -------------------------------------------------------------------------------- */
@@ -134,7 +146,7 @@ static struct nst_list *find_place(struct nst_accounts *accounts, uint32_t *numb
 }
 
 static struct nst_account *account_new(struct nst_accounts *accounts,
-                                       const struct nst_up_config *config, uid_t uid,
+                                       const struct nst_up_config *config, uid_t uid, bool owner,
                                        uint64_t now_ns)
 {
     struct nst_account *account = calloc(1, sizeof *account);
@@ -143,6 +155,7 @@ static struct nst_account *account_new(struct nst_accounts *accounts,
         return NULL;
     account->accounts = accounts;
     account->uid = uid;
+    account->owner = owner;
     account->person = nst_policy_of(config, uid);
     account->credit = savings_max(account);
     account->credited_ns = now_ns;
@@ -165,9 +178,8 @@ struct nst_account *nst_account_hold(struct nst_accounts *accounts,
         else if (is_over(account_of(e), now_ns))
             account_free(account_of(e));
     }
-    if (!account && !(account = account_new(accounts, config, uid, now_ns)))
+    if (!account && !(account = account_new(accounts, config, uid, owner, now_ns)))
         return NULL;
-    account->owner = owner;
     account->holds++;
     return account;
 }

@@ -6,9 +6,14 @@
  * What waits in sockets, in either direction, is a number of bytes: past it nothing more is read
  * from the user's programs, and the windows of their connections open no further, except that each
  * socket may always have a little, so that none waits for another for ever. The owner of the
- * instance has no quota. */
+ * instance has no quota.
+ *
+ * The main thread has all of this, but for what waits: that is counted in the threads of all
+ * queues, which may let in together what any one of them was allowed. */
 #ifndef NST_DAEMON_ACCOUNT_H
 #define NST_DAEMON_ACCOUNT_H
+
+#include <stdatomic.h>
 
 #include "core/base/list.h"
 #include "daemon/config.h"
@@ -28,9 +33,9 @@ enum nst_quota {
 
 struct nst_accounts {
     struct nst_loop *loop;
-    nst_loop_timer_fn *sweep, *recount; /* of each, with the account as argument */
-    struct nst_list list;               /* by number */
-    uint64_t reached[NST_QUOTAS];       /* how often each quota was, by any user */
+    nst_loop_timer_fn *sweep, *recount;   /* of each, with the account as argument */
+    struct nst_list list;                 /* by number */
+    _Atomic uint64_t reached[NST_QUOTAS]; /* how often each quota was, by any user */
 };
 
 struct nst_account {
@@ -39,7 +44,7 @@ struct nst_account {
     uid_t uid;
     uint32_t number; /* from 1 on; unique among those that are */
     uint32_t holds;
-    bool owner; /* of the instance: no limits but the instance's */
+    bool owner; /* of the instance: no limits but the instance's; for good */
     const struct nst_up_person *person;
     uint32_t sockets, listeners, connecting;
     uint32_t descriptors; /* the daemon's, for all its sockets */
@@ -48,7 +53,7 @@ struct nst_account {
     struct nst_loop_timer sweep;
     int64_t credit;                /* of messages, in billionths; negative: in debt */
     uint64_t credited_ns;          /* when that was so, nst_loop_clock() */
-    size_t buffered_bytes;         /* by all its sockets */
+    _Atomic size_t buffered_bytes; /* by all its sockets */
     struct nst_loop_timer recount; /* soon, while they are too many */
 };
 
@@ -79,9 +84,12 @@ uint64_t nst_account_charge(struct nst_account *account, uint64_t n, uint64_t no
 /* How many bytes more may wait in the socket that has this share. */
 size_t nst_share_room(const struct nst_share *share);
 
-/* That many wait there now. When it is too much, the account's `recount` is called soon, which is
- * to find out whether that has changed. */
-void nst_share_set(struct nst_share *share, size_t bytes);
+/* That many wait there now. True: with them it has become too much, and the main thread is to be
+ * told by nst_account_recount(). */
+bool nst_share_set(struct nst_share *share, size_t bytes);
+
+/* The account's `recount` is called soon, which is to find out whether there is room again. */
+void nst_account_recount(struct nst_account *account);
 
 /* Whether more waits in the user's sockets than may. */
 bool nst_account_is_full(const struct nst_account *account);

@@ -16,6 +16,7 @@
 #define NST_UP_DNS        3 /* as many as a resolver of libc reads */
 #define NST_UP_PERSONS    32
 #define NST_UP_PORTS      16
+#define NST_UP_QUEUES     16
 
 enum nst_up_log {
     NST_UP_LOG_ERROR,
@@ -91,6 +92,7 @@ struct nst_up_config {
     bool daemon;
     bool sandbox;           /* see sandbox.h */
     uint32_t busy_poll_us;  /* how long to poll before each sleep: latency, for processor time */
+    uint32_t queues;        /* of the device, each with a thread and a stack; at least 1 */
     bool services;          /* offer echo, discard, daytime and chargen */
     const char *congestion; /* TCP's congestion control */
     bool pacing;

@@ -7,8 +7,10 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "core/base/timer.h"
+#include "daemon/exchange.h"
 #include "daemon/lent.h"
 #include "daemon/log.h"
+#include "daemon/thread.h"
 
 #define LIST_MAX 4096 /* entries in an answer */
 #define LISTING  64   /* the surcharge for a list: messages */
@@ -38,10 +40,14 @@ static json_t *json_mac(const struct nst_mac *m)
 
 static json_t *json_memory(const struct nst_daemon *d)
 {
-    size_t used, budget;
+    size_t all_used = 0, all_budget = 0, used, budget;
 
-    nst_memory(d->stack, &used, &budget);
-    return json_pack("{s:I, s:I}", "used", (json_int_t)used, "budget", (json_int_t)budget);
+    for (unsigned i = 0; i < d->nqueues; i++) {
+        nst_memory(d->queues[i].stack, &used, &budget);
+        all_used += used;
+        all_budget += budget;
+    }
+    return json_pack("{s:I, s:I}", "used", (json_int_t)all_used, "budget", (json_int_t)all_budget);
 }
 
 /* ---- The answers ------------------------------------------------------------------------------
@@ -51,10 +57,10 @@ static json_t *device_status(const struct nst_daemon *d)
 {
     struct nst_link_info info;
 
-    nst_link_list(d->stack, &info, 1);
-    return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->device), "kind",
-                     nst_config_kind(d->config.kind), "mtu", (json_int_t)info.config.mtu, "mac",
-                     json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
+    nst_link_list(d->home->stack, &info, 1);
+    return json_pack("{s:s, s:s, s:I, s:o, s:b, s:b}", "name", nst_device_name(d->home->device),
+                     "kind", nst_config_kind(d->config.kind), "mtu", (json_int_t)info.config.mtu,
+                     "mac", json_mac(&info.config.mac), "carrier", !info.config.down, "offload",
                      d->config.offload);
 }
 
@@ -69,14 +75,14 @@ static json_t *call_status(struct nst_daemon *d)
         json_array_append_new(dns, json_addr(&d->config.dns[i]));
     nst_ipc_server_stats(d->server, &clients);
     /* syscall: getpid */
-    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I}", "name",
-                     d->config.name, "version", NST_VERSION, "pid", (int)getpid(), "uptime_s",
-                     (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
+    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I, s:i}",
+                     "name", d->config.name, "version", NST_VERSION, "pid", (int)getpid(),
+                     "uptime_s", (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
                      device_status(d), "addresses", addresses, "gateway",
                      json_addr(&d->config.gateway), "dns", dns, "host_address",
                      json_prefix(&d->config.host), "nat", d->config.nat[0] ? d->config.nat : NULL,
                      "memory", json_memory(d), "sockets", (json_int_t)d->nsockets, "clients",
-                     (json_int_t)clients.clients);
+                     (json_int_t)clients.clients, "queues", (int)d->nqueues);
 }
 
 static json_t *call_addr(struct nst_daemon *d)
@@ -84,14 +90,14 @@ static json_t *call_addr(struct nst_daemon *d)
     static const char *const states[] = {"tentative", "valid", "conflict"};
     static const char *const acds[] = {"off", "announce", "probe"};
     struct nst_addr_info infos[NST_UP_ADDRESSES];
-    size_t n = nst_addr_list(d->stack, infos, NST_UP_ADDRESSES);
+    size_t n = nst_addr_list(d->home->stack, infos, NST_UP_ADDRESSES);
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list,
-                              json_pack("{s:s, s:o, s:s, s:s}", "link", nst_device_name(d->device),
-                                        "address", json_prefix(&infos[i].prefix), "state",
-                                        states[infos[i].state], "acd", acds[infos[i].acd]));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:s}", "link",
+                                              nst_device_name(d->home->device), "address",
+                                              json_prefix(&infos[i].prefix), "state",
+                                              states[infos[i].state], "acd", acds[infos[i].acd]));
     return json_pack("{s:o}", "addresses", list);
 }
 
@@ -99,20 +105,20 @@ static json_t *call_route(struct nst_daemon *d)
 {
     static const char *const origins[] = {"connected", "static", "redirect"};
     struct nst_route *routes = calloc(LIST_MAX, sizeof *routes);
-    size_t n = routes ? nst_min(nst_route_list(d->stack, routes, LIST_MAX), LIST_MAX) : 0;
+    size_t n = routes ? nst_min(nst_route_list(d->home->stack, routes, LIST_MAX), LIST_MAX) : 0;
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:o, s:s, s:I, s:s}", "destination", json_prefix(&routes[i].dst),
-                      "gateway", json_addr(&routes[i].gateway), "link", nst_device_name(d->device),
-                      "metric", (json_int_t)routes[i].metric, "origin", origins[routes[i].origin]));
+            list, json_pack("{s:o, s:o, s:s, s:I, s:s}", "destination", json_prefix(&routes[i].dst),
+                            "gateway", json_addr(&routes[i].gateway), "link",
+                            nst_device_name(d->home->device), "metric",
+                            (json_int_t)routes[i].metric, "origin", origins[routes[i].origin]));
     free(routes);
     return json_pack("{s:o}", "routes", list);
 }
 
-static json_t *neigh_entry(const struct nst_daemon *d, const struct nst_neigh_info *n)
+static json_t *neigh_entry(const struct nst_queue *q, const struct nst_neigh_info *n)
 {
     static const char *const states[] = {"incomplete", "reachable", "stale",    "delay",
                                          "probe",      "failed",    "permanent"};
@@ -120,20 +126,29 @@ static json_t *neigh_entry(const struct nst_daemon *d, const struct nst_neigh_in
                       ? json_integer((json_int_t)((nst_loop_clock() - n->confirmed) / NST_MS))
                       : json_null();
 
-    return json_pack("{s:o, s:s, s:o, s:s, s:o}", "address", json_addr(&n->addr), "link",
-                     nst_device_name(d->device), "mac", json_mac(&n->mac), "state",
-                     states[n->state], "confirmed_ms_ago", ago);
+    return json_pack("{s:o, s:s, s:o, s:s, s:o, s:o*}", "address", json_addr(&n->addr), "link",
+                     nst_device_name(q->device), "mac", json_mac(&n->mac), "state",
+                     states[n->state], "confirmed_ms_ago", ago, "queue", nst_queue_json(q));
 }
 
-static json_t *call_neigh(struct nst_daemon *d)
+static void list_neighbours(const struct nst_queue *q, json_t *list)
 {
-    struct nst_neigh_info *infos = calloc(LIST_MAX, sizeof *infos);
-    size_t n = infos ? nst_min(nst_neigh_list(d->stack, infos, LIST_MAX), LIST_MAX) : 0;
-    json_t *list = json_array();
+    size_t room = LIST_MAX - json_array_size(list);
+    struct nst_neigh_info *infos = calloc(room + 1, sizeof *infos);
+    size_t n = infos ? nst_min(nst_neigh_list(q->stack, infos, room), room) : 0;
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, neigh_entry(d, &infos[i]));
+        json_array_append_new(list, neigh_entry(q, &infos[i]));
     free(infos);
+}
+
+/* Each queue has a cache of its own. */
+static json_t *call_neigh(struct nst_daemon *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < d->nqueues; i++)
+        list_neighbours(&d->queues[i], list);
     return json_pack("{s:o}", "neighbours", list);
 }
 
@@ -143,29 +158,38 @@ static json_t *json_known(uint64_t value)
     return value ? json_integer((json_int_t)value) : json_null();
 }
 
-static json_t *metrics_entry(const struct nst_metrics_info *m)
+static json_t *metrics_entry(const struct nst_queue *q, const struct nst_metrics_info *m)
 {
     uint64_t ago_ms = (nst_loop_clock() - m->measured) / NST_MS;
     json_t *fastopen = json_pack("{s:b, s:o, s:i}", "cookie", m->cookie, "mss", json_known(m->mss),
                                  "failures", m->failures);
 
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "local", json_addr(&m->local),
-                     "peer", json_addr(&m->peer), "measured_ms_ago",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o*}", "local",
+                     json_addr(&m->local), "peer", json_addr(&m->peer), "measured_ms_ago",
                      m->measured ? json_integer((json_int_t)ago_ms) : json_null(), "srtt_us",
                      json_known(m->srtt / NST_US), "rttvar_us", json_known(m->rttvar / NST_US),
                      "ssthresh", json_known(m->ssthresh), "mtu", json_known(m->mtu), "reordered",
-                     m->reordered, "fastopen", fastopen);
+                     m->reordered, "fastopen", fastopen, "queue", nst_queue_json(q));
 }
 
-static json_t *call_metrics(struct nst_daemon *d)
+static void list_metrics(const struct nst_queue *q, json_t *list)
 {
-    struct nst_metrics_info *infos = calloc(LIST_MAX, sizeof *infos);
-    size_t n = infos ? nst_min(nst_metrics_list(d->stack, infos, LIST_MAX), LIST_MAX) : 0;
-    json_t *list = json_array();
+    size_t room = LIST_MAX - json_array_size(list);
+    struct nst_metrics_info *infos = calloc(room + 1, sizeof *infos);
+    size_t n = infos ? nst_min(nst_metrics_list(q->stack, infos, room), room) : 0;
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, metrics_entry(&infos[i]));
+        json_array_append_new(list, metrics_entry(q, &infos[i]));
     free(infos);
+}
+
+/* What each queue's connections have learnt is its own. */
+static json_t *call_metrics(struct nst_daemon *d)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < d->nqueues; i++)
+        list_metrics(&d->queues[i], list);
     return json_pack("{s:o}", "metrics", list);
 }
 
@@ -175,34 +199,71 @@ static void call_flush_metrics(struct nst_daemon *d, struct nst_ipc_peer *peer, 
 {
     const char *text = json_string_value(json_object_get(args, "peer"));
     struct nst_addr addr;
+    size_t n = 0;
 
     if (text && !nst_addr_parse(&addr, text)) {
         nst_ipc_error(peer, id, -EINVAL, "'peer' is no address");
         return;
     }
-    size_t n = nst_metrics_flush(d->stack, text ? &addr : NULL);
+    nst_queues_visit(d);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        n += nst_metrics_flush(d->queues[i].stack, text ? &addr : NULL);
     nst_ipc_reply_take(peer, id, json_pack("{s:I}", "forgotten", (json_int_t)n));
+}
+
+/* A counter of all stacks. */
+static uint64_t sum_of(const struct nst_daemon *d, size_t index)
+{
+    uint64_t sum = 0, value;
+    const char *name;
+
+    for (unsigned i = 0; i < d->nqueues; i++)
+        sum += nst_stat(d->queues[i].stack, index, &name, &value) ? value : 0;
+    return sum;
+}
+
+/* What the queues' devices lost, and what they handed over to each other. */
+struct sums {
+    uint64_t no_memory, refused, overruns, taken, lost;
+};
+
+static void sum_up(const struct nst_daemon *d, struct sums *sums)
+{
+    uint64_t no_memory, refused, taken, lost;
+
+    for (unsigned i = 0; i < d->nqueues; i++) {
+        nst_device_losses(d->queues[i].device, &no_memory, &refused);
+        nst_exchange_stats(&d->queues[i], &taken, &lost);
+        sums->no_memory += no_memory;
+        sums->refused += refused;
+        sums->overruns += nst_device_overruns(d->queues[i].device);
+        sums->taken += taken;
+        sums->lost += lost;
+    }
 }
 
 static json_t *list_counters(const struct nst_daemon *d)
 {
     struct nst_ipc_server_stats ipc;
     json_t *list = json_array();
-    uint64_t value, no_memory, refused;
+    struct sums sums = {0};
     const char *name;
+    uint64_t value;
 
-    for (size_t i = 0; nst_stat(d->stack, i, &name, &value); i++)
-        json_array_append_new(list,
-                              json_pack("{s:s, s:I}", "name", name, "value", (json_int_t)value));
-    nst_device_losses(d->device, &no_memory, &refused);
+    for (size_t i = 0; nst_stat(d->home->stack, i, &name, &value); i++)
+        json_array_append_new(
+            list, json_pack("{s:s, s:I}", "name", name, "value", (json_int_t)sum_of(d, i)));
+    sum_up(d, &sums);
     nst_ipc_server_stats(d->server, &ipc);
     const struct {
         const char *name;
         uint64_t value;
     } own[] = {
-        {"device.lost_without_memory", no_memory},
-        {"device.refused", refused},
-        {"device.overruns", nst_device_overruns(d->device)},
+        {"device.lost_without_memory", sums.no_memory},
+        {"device.refused", sums.refused},
+        {"device.overruns", sums.overruns},
+        {"queues.taken_over", sums.taken},
+        {"queues.lost", sums.lost},
         {"ipc.accepted", ipc.accepted},
         {"ipc.refused", ipc.refused},
         {"ipc.malformed", ipc.malformed},
@@ -221,25 +282,54 @@ static json_t *list_drops(const struct nst_daemon *d)
 {
     json_t *list = json_array();
 
-    for (uint16_t i = 1, n = (uint16_t)nst_drop_count(); i <= n; i++)
+    for (uint16_t i = 1, n = (uint16_t)nst_drop_count(); i <= n; i++) {
+        uint64_t sum = 0;
+        for (unsigned q = 0; q < d->nqueues; q++)
+            sum += nst_drops(d->queues[q].stack, i);
         json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "reason", nst_drop_name(i), "text",
-                                              nst_drop_text(i), "count",
-                                              (json_int_t)nst_drops(d->stack, i)));
+                                              nst_drop_text(i), "count", (json_int_t)sum));
+    }
     return list;
+}
+
+static json_t *link_stats(const char *key, json_t *name, const struct nst_link_info *l)
+{
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", key, name, "rx_pkts",
+                     (json_int_t)l->rx_pkts, "rx_bytes", (json_int_t)l->rx_bytes, "tx_pkts",
+                     (json_int_t)l->tx_pkts, "tx_bytes", (json_int_t)l->tx_bytes, "rx_drops",
+                     (json_int_t)l->rx_drops, "tx_drops", (json_int_t)l->tx_drops);
+}
+
+static json_t *queue_stats(const struct nst_queue *q, const struct nst_link_info *l)
+{
+    json_t *json = link_stats("queue", json_integer(q->index), l);
+    uint64_t taken, lost;
+
+    nst_exchange_stats(q, &taken, &lost);
+    json_object_set_new(json, "taken_over", json_integer((json_int_t)taken));
+    json_object_set_new(json, "lost", json_integer((json_int_t)lost));
+    return json;
 }
 
 static json_t *call_stats(struct nst_daemon *d)
 {
-    struct nst_link_info l;
+    json_t *queues = d->nqueues > 1 ? json_array() : NULL;
+    struct nst_link_info l, sum = {0};
 
-    nst_link_list(d->stack, &l, 1);
-    json_t *link = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "link", l.config.name,
-                             "rx_pkts", (json_int_t)l.rx_pkts, "rx_bytes", (json_int_t)l.rx_bytes,
-                             "tx_pkts", (json_int_t)l.tx_pkts, "tx_bytes", (json_int_t)l.tx_bytes,
-                             "rx_drops", (json_int_t)l.rx_drops, "tx_drops",
-                             (json_int_t)l.tx_drops);
-    return json_pack("{s:o, s:o, s:[o], s:o}", "counters", list_counters(d), "drops", list_drops(d),
-                     "links", link, "memory", json_memory(d));
+    for (unsigned i = 0; i < d->nqueues; i++) {
+        nst_link_list(d->queues[i].stack, &l, 1);
+        if (queues)
+            json_array_append_new(queues, queue_stats(&d->queues[i], &l));
+        sum.rx_pkts += l.rx_pkts;
+        sum.rx_bytes += l.rx_bytes;
+        sum.tx_pkts += l.tx_pkts;
+        sum.tx_bytes += l.tx_bytes;
+        sum.rx_drops += l.rx_drops;
+        sum.tx_drops += l.tx_drops;
+    }
+    return json_pack("{s:o, s:o, s:[o], s:o*, s:o}", "counters", list_counters(d), "drops",
+                     list_drops(d), "links", link_stats("link", json_string(l.config.name), &sum),
+                     "queues", queues, "memory", json_memory(d));
 }
 
 static json_t *call_down(struct nst_daemon *d)
@@ -298,15 +388,18 @@ static void on_call(void *ctx, struct nst_ipc_peer *peer, uint32_t id, const cha
         i++;
     if (account && i < NST_ARRAY_LEN(calls) && calls[i].surcharge)
         (void)nst_account_charge(account, calls[i].surcharge, nst_loop_now(d->loop));
-    if (i == NST_ARRAY_LEN(calls))
+    if (i == NST_ARRAY_LEN(calls)) {
         nst_ipc_error(peer, id, -ENOSYS, "this daemon (%s) knows no such call", NST_VERSION);
-    else if (calls[i].owner_only && !nst_ipc_peer_is_owner(peer))
+    } else if (calls[i].owner_only && !nst_ipc_peer_is_owner(peer)) {
         nst_ipc_error(peer, id, -EPERM,
                       "'%s' is for root and for the user who started the instance", calls[i].op);
-    else if (calls[i].answer)
+    } else if (calls[i].answer) {
+        nst_queues_visit(d);
         nst_ipc_reply_take(peer, id, calls[i].answer(d));
-    else
+    } else {
         calls[i].act(d, peer, id, args);
+    }
+    nst_queues_leave(d);
 }
 
 static void on_opened(void *ctx, struct nst_ipc_peer *peer)
@@ -319,7 +412,7 @@ static void on_closed(void *ctx, struct nst_ipc_peer *peer)
     struct nst_daemon *d = ctx;
     struct nst_session *session = nst_ipc_peer_data(peer);
 
-    nst_capture_forget(d->capture, peer);
+    nst_capture_forget(d, peer);
     if (session) /* with the client, programs may have gone */
         nst_lender_sweep(d->lender, nst_session_account(session));
     nst_session_free(session);

@@ -34,7 +34,8 @@ _Noreturn static void keep(struct nst_daemon *d, int pipe)
     prctl(PR_SET_NAME, "netstack-keeper");
     /* The device must end with the daemon, not with us; and whoever reads what --daemon prints
      * would wait for us as well. */
-    nst_device_close(d->device);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_device_close(d->queues[i].device);
     if (d->config.daemon)
         nst_leave_terminal(d->null_fd);
     while (read(pipe, &byte, 1) < 0 && errno == EINTR)

@@ -23,6 +23,7 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "daemon/log.h"
+#include "daemon/thread.h"
 
 #define LENT_MAX         16384 /* of all users */
 #define DESCRIPTORS_KEPT 512   /* for clients, the device and the rest */
@@ -44,7 +45,8 @@ struct nst_lender {
     uint32_t nidle;
     struct nst_accounts accounts;
     struct nst_loop_timer sweep;
-    int probes[2]; /* for datagrams and streams, bound to nothing; -1: none */
+    int probes[NST_UP_QUEUES]
+              [2]; /* each queue's for datagrams and streams, bound to nothing; -1: none */
     int home_fd;   /* the network namespace that the daemon came from; -1: it never left */
 };
 
@@ -88,10 +90,10 @@ int nst_lent_socket(int type, const struct nst_ipc_sockname *name)
 }
 
 /* Asked for each SYN: so the socket that tries is kept, until it succeeds. */
-bool nst_lent_is_alive(const struct nst_lent *lent)
+bool nst_lent_is_alive(const struct nst_lent *lent, struct nst_queue *q)
 {
     int type = lent->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
-    int *probe = &lent->daemon->lender->probes[type == SOCK_STREAM];
+    int *probe = &q->daemon->lender->probes[q->index][type == SOCK_STREAM];
     struct sockaddr_un addr;
     socklen_t len = nst_lent_program(lent, &addr);
 
@@ -144,7 +146,7 @@ static void examine(struct nst_lent *lent)
     nst_list_push_back(&lender->idle, &lent->idle);
     nst_list_del(&lent->own_idle);
     nst_list_push_back(&lent->account->idle, &lent->own_idle);
-    if (!nst_lent_is_alive(lent))
+    if (!nst_lent_is_alive(lent, lent->daemon->home))
         nst_lent_free(lent);
 }
 
@@ -207,9 +209,11 @@ bool nst_lender_clear_port(struct nst_lent *for_whom, uint16_t port)
     charge(lender, for_whom->account, lender->nidle / SCAN_PER_MESSAGE);
     NST_LIST_FOREACH_SAFE (e, &lender->idle) {
         struct nst_lent *lent = idle_of(e);
-        if (lent == for_whom || lent->protocol != for_whom->protocol || !lent->sock ||
-            nst_info(lender->daemon->stack, lent->sock, &info) != 0 || info.local.port != port ||
-            nst_lent_is_alive(lent))
+        if (lent == for_whom || lent->protocol != for_whom->protocol || !lent->sock)
+            continue;
+        nst_queue_visit(lent->queue);
+        if (nst_info(lent->queue->stack, lent->sock, &info) != 0 || info.local.port != port ||
+            nst_lent_is_alive(lent, lender->daemon->home))
             continue;
         nst_lent_free(lent);
         any = true;
@@ -232,12 +236,14 @@ static void on_recount(struct nst_loop *loop, struct nst_loop_timer *timer)
 {
     struct nst_account *account = timer->arg;
     struct nst_lender *lender = NST_CONTAINER(account->accounts, struct nst_lender, accounts);
+    bool full = nst_account_is_full(account);
 
+    (void)loop;
     for (uint32_t i = 0; i < lender->nslots; i++)
         if (lender->slots[i] && lender->slots[i]->account == account)
             recount(lender->slots[i]);
-    if (nst_account_is_full(account))
-        nst_loop_timer_after(loop, timer, NST_RECOUNT_NS);
+    if (full) /* some waited still when the last of these made room */
+        nst_account_recount(account);
 }
 
 struct nst_account *nst_lender_account(struct nst_lender *lender, const struct nst_ipc_peer *peer)
@@ -348,6 +354,9 @@ int nst_lent_new(struct nst_lent **out, struct nst_daemon *d, struct nst_account
         return -ENOMEM;
     }
     lent->daemon = d;
+    lent->queue = d->home;
+    lent->errand.run = nst_lent_stream_attend;
+    nst_list_init(&lent->errand.node);
     lent->account = lent->share.account = account;
     account->holds++;
     lent->protocol = protocol;
@@ -376,19 +385,23 @@ void nst_lent_free(struct nst_lent *lent)
 {
     struct nst_lender *lender = lent->daemon->lender;
 
+    nst_queue_visit(lent->queue);
+    nst_errand_cancel(&lent->errand);
     if (lent->protocol == IPPROTO_TCP)
         nst_lent_stream_fini(lent);
     else
         nst_lent_dgram_fini(lent);
     if (lent->sock)
-        nst_close(lent->daemon->stack, lent->sock);
+        nst_close(lent->queue->stack, lent->sock);
     nst_lent_watch(lent, false);
     lender->slots[lent->token.id] = NULL;
     lender->count--;
     lent->daemon->nsockets--;
     lent->account->sockets--;
     count_descriptors(lent, 0u - descriptors_for(lent->protocol));
-    nst_share_set(&lent->share, 0);
+    (void)nst_share_set(&lent->share, 0);
+    if (nst_account_is_full(lent->account)) /* its errand may have been to say so */
+        nst_account_recount(lent->account);
     nst_account_release(lent->account);
     free(lent);
 }
@@ -421,7 +434,7 @@ int nst_lent_find(struct nst_lent **out, struct nst_lender *lender, const struct
 int nst_lent_restrict(struct nst_lent *lent)
 {
     const struct nst_account *account = lent->account;
-    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_stack *stack = lent->queue->stack;
     const struct nst_sockaddr only = {.addr = account->person->addr};
     struct nst_sock_info info;
 
@@ -441,7 +454,7 @@ const struct nst_lent *nst_lent_of_cookie(uint64_t cookie)
     const struct nst_handler *h = (const struct nst_handler *)(uintptr_t)cookie;
 
     if (h->ready != nst_lent_stream_ready && h->ready != nst_lent_dgram_ready)
-        return NULL;
+        return nst_lent_of_twin(h);
     return NST_CONTAINER(h, const struct nst_lent, handler);
 }
 
@@ -491,7 +504,8 @@ int nst_lender_new(struct nst_lender **out, struct nst_daemon *d)
     if (!lender)
         return -ENOMEM;
     lender->daemon = d;
-    lender->home_fd = lender->probes[0] = lender->probes[1] = -1;
+    lender->home_fd = -1;
+    memset(lender->probes, -1, sizeof lender->probes);
     lender->descriptors_max = find_descriptors_max();
     lender->sweep = (struct nst_loop_timer){.fn = on_slow_sweep, .arg = lender};
     nst_list_init(&lender->idle);
@@ -512,8 +526,9 @@ void nst_lender_free(struct nst_lender *lender)
     nst_accounts_fini(&lender->accounts);
     nst_loop_timer_stop(&lender->sweep);
     for (size_t i = 0; i < NST_ARRAY_LEN(lender->probes); i++)
-        if (lender->probes[i] >= 0)
-            close(lender->probes[i]);
+        for (size_t j = 0; j < NST_ARRAY_LEN(lender->probes[i]); j++)
+            if (lender->probes[i][j] >= 0)
+                close(lender->probes[i][j]);
     free(lender->slots);
     free(lender);
 }

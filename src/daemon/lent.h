@@ -6,8 +6,12 @@
  * (or the owner): the token alone can be read in /proc/PID/net/unix.
  *
  * lent.c is their table, their accounts, and how the daemon learns that a program has gone;
- * lentcalls.c the calls; lentstream.c TCP; lentdgram.c UDP and ICMP echo; lentopts.c the options.
- */
+ * lentcalls.c the calls; lentstream.c TCP; lentspread.c TCP on several queues; lentdgram.c UDP and
+ * ICMP echo; lentopts.c the options.
+ *
+ * All of it is the main thread's, but for one thing: the relay of a connection on another queue
+ * runs in that queue's thread. So whoever touches a socket visits its queue (thread.h), and what
+ * the stack, or the relay, has to say about one beside its data is an errand. */
 #ifndef NST_DAEMON_LENT_H
 #define NST_DAEMON_LENT_H
 
@@ -39,10 +43,15 @@ struct nst_lent_stream {
     bool told;     /* connected, and a connect() has been told so */
     bool early;    /* its SYN waits for the first data (Fast Open) */
     struct nst_relay relay;
+    bool crowded; /* more waits than the user may have, and the main thread is to hear of it */
+    bool over;    /* the relay ended, as `end` says, and the main thread has not heard of it */
+    int end;
     struct nst_list waiters;
     struct nst_loop_timer timer; /* connecting: until it must be in; listening: to offer again */
     uint64_t delay_ns;           /* listening: between offers */
     struct nst_lent *held;       /* listening: accepted, but the program's queue was full */
+    struct nst_lent_twin *twins; /* listening: on the other queues */
+    unsigned ntwins;
 };
 
 struct nst_lent_dgram {
@@ -59,9 +68,11 @@ struct nst_lent_dgram {
 
 struct nst_lent {
     struct nst_handler handler; /* of its socket */
+    struct nst_errand errand;   /* its queue's thread has something for the main thread */
     struct nst_list idle; /* on the lender's list: nothing will tell of the program's end, ... */
     struct nst_list own_idle; /* ... and on the account's */
     struct nst_daemon *daemon;
+    struct nst_queue *queue;     /* whose stack has its socket */
     struct nst_account *account; /* held */
     struct nst_share share;      /* of what may wait for the account's sockets */
     struct nst_ipc_token token;
@@ -99,8 +110,8 @@ void nst_lent_free(struct nst_lent *lent);
 /* Its program's end can close unnoticed from now on, or can't. */
 void nst_lent_watch(struct nst_lent *lent, bool idle);
 
-/* Asks the kernel whether its program's descriptor is still open. */
-bool nst_lent_is_alive(const struct nst_lent *lent);
+/* Asks the kernel whether its program's descriptor is still open. For the thread of that queue. */
+bool nst_lent_is_alive(const struct nst_lent *lent, struct nst_queue *q);
 
 /* Frees those whose programs have gone and that stand on the port that `for_whom` wants. Whether
  * there was one. */
@@ -169,6 +180,29 @@ void nst_waiter_free(struct nst_waiter *waiter);
 void nst_lent_stream_recount(struct nst_lent *lent);
 
 int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog);
+
+/* Offers the program the connections that wait for the listener `sock` of that queue, in a visit of
+ * the queue. May free it, when the program has gone. */
+void nst_lent_stream_offer(struct nst_lent *lent, struct nst_queue *q, nst_sock sock);
+
+/* What its queue's thread had for the main thread, in a visit. May free it. */
+void nst_lent_stream_attend(struct nst_errand *errand);
+
+/* ---- lentspread.c: with several queues --------------------------------------------------- */
+
+/* As nst_connect() and nst_listen(), wherever it suits. */
+int nst_lent_spread_connect(struct nst_lent *lent, const struct nst_sockaddr *to);
+int nst_lent_spread_listen(struct nst_lent *lent, uint32_t backlog);
+
+/* An option of a listener was set. */
+void nst_lent_spread_options(struct nst_lent *lent);
+
+/* Offers what waits for all twins. False: it was freed, for the program has gone. */
+bool nst_lent_spread_offer(struct nst_lent *lent);
+
+/* The listener whose twin's handler it is; NULL if it is none. */
+struct nst_lent *nst_lent_of_twin(const struct nst_handler *handler);
+void nst_lent_twins_free(struct nst_lent *lent); /* there may be none */
 
 /* ---- lentdgram.c ------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include "daemon/lent.h"
 #include "daemon/log.h"
 #include "daemon/policy.h"
+#include "daemon/thread.h"
 
 #define VALUE_MAX 512
 
@@ -38,11 +39,14 @@ static struct nst_lent *named(struct nst_daemon *d, struct nst_ipc_peer *peer, u
 
     if (!err)
         err = nst_lent_find(&lent, d->lender, peer, &token);
-    if (err)
+    if (err) {
         nst_ipc_error(peer, id, err, "cannot use that socket: %s", strerror(-err));
-    else if (lent->protocol != IPPROTO_TCP)
+        return NULL;
+    }
+    nst_queue_visit(lent->queue);
+    if (lent->protocol != IPPROTO_TCP)
         nst_lent_dgram_catch_up(lent);
-    return err ? NULL : lent;
+    return lent;
 }
 
 static bool parse_name(struct nst_ipc_peer *peer, uint32_t id, const json_t *args,
@@ -67,7 +71,7 @@ static json_t *name_json(const struct nst_lent *lent)
     char local[NST_ADDR_TEXT], peer[NST_ADDR_TEXT];
 
     if (lent->sock)
-        nst_info(lent->daemon->stack, lent->sock, &info);
+        nst_info(lent->queue->stack, lent->sock, &info);
     bool bound = nst_addr_is_set(&info.local.addr), met = nst_addr_is_set(&info.peer.addr);
     return json_pack(
         "{s:s?, s:i, s:s?, s:i}", "address", bound ? nst_addr_print(local, &info.local.addr) : NULL,
@@ -89,7 +93,7 @@ static void answer(struct nst_ipc_peer *peer, uint32_t id, const struct nst_lent
 /* The stack's socket. */
 static int open_sock(struct nst_lent *lent)
 {
-    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_stack *stack = lent->queue->stack;
     bool stream = lent->protocol == IPPROTO_TCP;
     int err = nst_socket(stack, &lent->sock, NST_AF_INET, stream ? NST_SOCK_STREAM : NST_SOCK_DGRAM,
                          lent->protocol, (uintptr_t)&lent->handler);
@@ -157,11 +161,10 @@ void nst_lent_call_open(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_
 /* Binds it; those whose programs have gone make room. */
 static int bind_sock(struct nst_lent *lent, const struct nst_sockaddr *local)
 {
-    struct nst_daemon *d = lent->daemon;
-    int err = nst_bind(d->stack, lent->sock, local);
+    int err = nst_bind(lent->queue->stack, lent->sock, local);
 
     if (err == -EADDRINUSE && nst_lender_clear_port(lent, local->port))
-        err = nst_bind(d->stack, lent->sock, local);
+        err = nst_bind(lent->queue->stack, lent->sock, local);
     return err;
 }
 
@@ -240,7 +243,7 @@ void nst_lent_call_listen(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
     int err = nst_lent_restrict(lent);
     if (!err)
         err = nst_lent_stream_listen(lent, n);
-    if (err == -EADDRINUSE && nst_info(d->stack, lent->sock, &info) == 0 &&
+    if (err == -EADDRINUSE && nst_info(lent->queue->stack, lent->sock, &info) == 0 &&
         nst_lender_clear_port(lent, info.local.port))
         err = nst_lent_stream_listen(lent, n);
     answer(peer, id, lent, err, "listen");
@@ -269,6 +272,8 @@ void nst_lent_call_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint3
     int err = len < 0 ? len
                       : nst_lent_setopt(lent, (int)number(args, "level"),
                                         (int)number(args, "option"), value, (size_t)len);
+    if (!err && lent->protocol == IPPROTO_TCP)
+        nst_lent_spread_options(lent);
     if (err)
         nst_ipc_error(peer, id, err, "cannot set that option: %s", strerror(-err));
     else
@@ -355,8 +360,9 @@ void nst_lent_call_kill(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_
     } else if (!nst_ipc_peer_is_owner(peer) && lent->account->uid != nst_ipc_peer_cred(peer)->uid) {
         nst_ipc_error(peer, id, -EPERM, "that socket is another user's");
     } else {
+        nst_queue_visit(lent->queue);
         if (lent->sock)
-            (void)nst_setopt(d->stack, lent->sock, NST_OPT_LINGER, 0);
+            (void)nst_setopt(lent->queue->stack, lent->sock, NST_OPT_LINGER, 0);
         nst_lent_free(lent);
         nst_ipc_reply_take(peer, id, json_object());
     }

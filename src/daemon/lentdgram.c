@@ -51,7 +51,7 @@ struct nst_held {
 
 static struct nst_stack *stack_of(const struct nst_lent *lent)
 {
-    return lent->daemon->stack;
+    return lent->queue->stack;
 }
 
 /* ---- From the program ------------------------------------------------------------------------ */
@@ -78,7 +78,8 @@ static void count(struct nst_lent *lent)
         do {
             if (nst_info(stack_of(lent), lent->sock, &info) != 0)
                 return;
-            nst_share_set(&lent->share, info.memory_bytes);
+            if (nst_share_set(&lent->share, info.memory_bytes))
+                nst_account_recount(lent->account);
         } while (nst_share_room(&lent->share) == 0 &&
                  nst_recv(stack_of(lent), lent->sock, &msg, NST_RECV_ERROR) >= 0);
     listen_or_not(lent);

@@ -78,7 +78,7 @@ static const struct {
 
 static struct nst_stack *stack_of(const struct nst_lent *lent)
 {
-    return lent->daemon->stack;
+    return lent->queue->stack;
 }
 
 static const struct option *find(int level, int option)
@@ -214,7 +214,7 @@ static int change_membership(struct nst_lent *lent, bool join, const uint8_t *va
         return -ENODEV;
     /* A program that names a link by one of its addresses means the daemon's only one. */
     nst_link link = request.imr_ifindex          ? nst_ipc_link(request.imr_ifindex)
-                    : request.imr_address.s_addr ? lent->daemon->link
+                    : request.imr_address.s_addr ? lent->queue->link
                                                  : 0;
     return join ? nst_join(stack_of(lent), lent->sock, link, &group, NULL)
                 : nst_leave(stack_of(lent), lent->sock, link, &group, NULL);
@@ -240,7 +240,7 @@ static int change_source(struct nst_lent *lent, bool join, const uint8_t *value,
     memcpy(&request, value, sizeof request);
     const struct nst_addr group = addr_of(&request.imr_multiaddr);
     const struct nst_addr source = addr_of(&request.imr_sourceaddr);
-    nst_link link = request.imr_interface.s_addr ? lent->daemon->link : 0;
+    nst_link link = request.imr_interface.s_addr ? lent->queue->link : 0;
     return join ? nst_join(stack_of(lent), lent->sock, link, &group, &source)
                 : nst_leave(stack_of(lent), lent->sock, link, &group, &source);
 }
@@ -275,7 +275,7 @@ static int set_special(struct nst_lent *lent, int level, int option, const uint8
     case IP_DROP_SOURCE_MEMBERSHIP:
         return change_source(lent, option == IP_ADD_SOURCE_MEMBERSHIP, value, len);
     case IP_MULTICAST_IF:
-        return nst_setopt(stack_of(lent), lent->sock, NST_OPT_MULTICAST_LINK, lent->daemon->link);
+        return nst_setopt(stack_of(lent), lent->sock, NST_OPT_MULTICAST_LINK, lent->queue->link);
     case IP_MTU_DISCOVER:
         if (read_byte(value, len, &number) != 0 || number < IP_PMTUDISC_DONT ||
             number > IP_PMTUDISC_OMIT)

@@ -25,6 +25,7 @@
 
 #include "core/base/bytes.h"
 #include "daemon/lent.h"
+#include "daemon/thread.h"
 #include "ipc/packet.h"
 
 #define PATIENCE_NS  (10 * NST_LOOP_SECOND) /* for the library to bring the program's end in */
@@ -34,6 +35,7 @@
 
 static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer);
 static void on_relay_ended(struct nst_relay *relay, int err);
+static void on_relay_crowded(struct nst_relay *relay);
 
 static struct nst_lent *lent_of(struct nst_relay *relay)
 {
@@ -46,6 +48,7 @@ void nst_lent_stream_init(struct nst_lent *lent)
     lent->stream.door = -1;
     lent->stream.relay.fd = -1;
     lent->stream.relay.ended = on_relay_ended;
+    lent->stream.relay.crowded = on_relay_crowded;
     lent->stream.timer = (struct nst_loop_timer){.fn = on_timer, .arg = lent};
     nst_list_init(&lent->stream.waiters);
 }
@@ -60,6 +63,12 @@ static void set_state(struct nst_lent *lent, enum nst_stream_state state)
     lent->account->listeners += state == NST_STREAM_LISTENING;
     lent->stream.state = state;
     nst_lent_watch(lent, lent->stream.relay.fd < 0);
+}
+
+/* With one queue all is on it. */
+static bool is_spread(const struct nst_lent *lent)
+{
+    return lent->daemon->nqueues > 1;
 }
 
 static void close_door(struct nst_lent *lent)
@@ -77,7 +86,7 @@ static void close_door(struct nst_lent *lent)
 /* Ends the connection with a reset, if there is one. */
 static void abort_sock(struct nst_lent *lent)
 {
-    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_stack *stack = lent->queue->stack;
 
     (void)nst_setopt(stack, lent->sock, NST_OPT_LINGER, 0);
     nst_close(stack, lent->sock);
@@ -154,6 +163,7 @@ void nst_lent_stream_await(struct nst_lent *lent, struct nst_ipc_peer *peer, uin
 
 static void fail(struct nst_lent *lent, int err)
 {
+    lent->stream.over = false;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
     if (lent->stream.relay.fd >= 0)
@@ -189,11 +199,11 @@ static void established(struct nst_lent *lent)
 /* Looks whether it is decided, once the program's end is in. */
 static void decide(struct nst_lent *lent)
 {
-    struct nst_stack *stack = lent->daemon->stack;
+    struct nst_stack *stack = lent->queue->stack;
     struct nst_sock_info info;
     int64_t error = 0;
 
-    if (lent->stream.relay.fd < 0 || nst_info(stack, lent->sock, &info) != 0)
+    if (lent->stream.relay.fd < 0 || lent->stream.over || nst_info(stack, lent->sock, &info) != 0)
         return;
     if (info.state >= NST_TCP_ESTABLISHED || (lent->stream.early && info.state == NST_TCP_SYN_SENT))
         established(lent);
@@ -208,7 +218,7 @@ static struct nst_ipc_sockname end_name(const struct nst_lent *lent)
 {
     struct nst_sock_info info = {0};
 
-    nst_info(lent->daemon->stack, lent->sock, &info);
+    nst_info(lent->queue->stack, lent->sock, &info);
     return (struct nst_ipc_sockname){.kind = NST_IPC_NAME_END,
                                      .protocol = lent->protocol,
                                      .token = lent->token,
@@ -245,7 +255,8 @@ int nst_lent_stream_connect(struct nst_lent *lent, const struct nst_sockaddr *to
     }
     if (!account->owner && account->connecting >= account->person->connecting)
         return nst_account_refuse(account, NST_QUOTA_CONNECTING);
-    int err = nst_connect(lent->daemon->stack, lent->sock, to);
+    int err = is_spread(lent) ? nst_lent_spread_connect(lent, to)
+                              : nst_connect(lent->queue->stack, lent->sock, to);
     if (err && err != -EINPROGRESS)
         return err;
     lent->stream.early = err == 0;
@@ -290,7 +301,7 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
     lent->stream.filler = filler;
     close_door(lent);
     nst_loop_timer_stop(&lent->stream.timer);
-    int err = nst_relay_init_take(&lent->stream.relay, lent->daemon, &lent->share, fd);
+    int err = nst_relay_init_take(&lent->stream.relay, lent->queue, &lent->share, fd);
     nst_lent_watch(lent, err != 0);
     if (err)
         fail(lent, err);
@@ -301,11 +312,12 @@ int nst_lent_stream_begin(struct nst_lent *lent, size_t filler)
 
 /* ---- The end --------------------------------------------------------------------------------- */
 
-static void on_relay_ended(struct nst_relay *relay, int err)
+static void end_relay(struct nst_lent *lent, int err)
 {
-    struct nst_lent *lent = lent_of(relay);
+    struct nst_relay *relay = &lent->stream.relay;
     bool told = relay->gone || err == 0 || err == -ECONNRESET;
 
+    lent->stream.over = false;
     nst_relay_fini(relay);
     if (err)
         abort_sock(lent);
@@ -317,6 +329,20 @@ static void on_relay_ended(struct nst_relay *relay, int err)
     set_state(lent, NST_STREAM_FAILED);
 }
 
+static void on_relay_ended(struct nst_relay *relay, int err)
+{
+    struct nst_lent *lent = lent_of(relay);
+
+    if (nst_queue_is_home(lent->queue)) {
+        end_relay(lent, err);
+        return;
+    }
+    nst_relay_halt(relay);
+    lent->stream.over = true;
+    lent->stream.end = err;
+    nst_queue_defer(lent->queue, &lent->errand);
+}
+
 void nst_lent_stream_fini(struct nst_lent *lent)
 {
     struct nst_lent_stream *s = &lent->stream;
@@ -325,9 +351,11 @@ void nst_lent_stream_fini(struct nst_lent *lent)
     nst_loop_timer_stop(&s->timer);
     close_door(lent);
     if (s->held) {
+        nst_queue_visit(s->held->queue);
         abort_sock(s->held);
         nst_lent_free(s->held);
     }
+    nst_lent_twins_free(lent);
     if (s->relay.fd >= 0)
         nst_relay_fini(&s->relay);
     set_state(lent, NST_STREAM_FRESH);
@@ -353,8 +381,9 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
     }
     if (first && has_enough_listeners(lent->account))
         return nst_account_refuse(lent->account, NST_QUOTA_LISTENERS);
-    (void)nst_setopt(lent->daemon->stack, lent->sock, NST_OPT_SYN_EVENTS, 1);
-    int err = nst_listen(lent->daemon->stack, lent->sock, backlog);
+    (void)nst_setopt(lent->queue->stack, lent->sock, NST_OPT_SYN_EVENTS, 1);
+    int err = is_spread(lent) ? nst_lent_spread_listen(lent, backlog)
+                              : nst_listen(lent->queue->stack, lent->sock, backlog);
     if (!err)
         set_state(lent, NST_STREAM_LISTENING);
     return err;
@@ -364,6 +393,7 @@ int nst_lent_stream_listen(struct nst_lent *lent, uint32_t backlog)
  * program has gone; or what else is wrong. */
 static int offer(const struct nst_lent *lent, struct nst_lent *child)
 {
+    nst_queue_visit(child->queue);
     const struct nst_ipc_sockname name = end_name(child);
     struct sockaddr_un addr;
     socklen_t len = nst_lent_program(lent, &addr);
@@ -376,7 +406,7 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
         close(fd);
         return err;
     }
-    int err = nst_relay_init_take(&child->stream.relay, lent->daemon, &child->share, fd);
+    int err = nst_relay_init_take(&child->stream.relay, child->queue, &child->share, fd);
     if (err)
         return err;
     set_state(child, NST_STREAM_CONNECTED);
@@ -385,21 +415,22 @@ static int offer(const struct nst_lent *lent, struct nst_lent *child)
     return 0;
 }
 
-/* The next connection that is finished. -EAGAIN, or another error. */
-static int take_next(struct nst_lent *lent, struct nst_lent **out)
+/* The next connection that is finished, of the listener `sock`. -EAGAIN, or another error. */
+static int take_next(struct nst_lent *lent, struct nst_queue *q, nst_sock sock,
+                     struct nst_lent **out)
 {
-    struct nst_daemon *d = lent->daemon;
     struct nst_lent *child;
-    int err = nst_lent_new(&child, d, lent->account, lent->protocol, lent->pid);
+    int err = nst_lent_new(&child, lent->daemon, lent->account, lent->protocol, lent->pid);
 
     if (err)
         return err;
-    err = nst_accept(d->stack, lent->sock, &child->sock, (uintptr_t)&child->handler);
+    child->queue = q;
+    err = nst_accept(q->stack, sock, &child->sock, (uintptr_t)&child->handler);
     if (err) {
         nst_lent_free(child);
         return err;
     }
-    (void)nst_setopt(d->stack, child->sock, NST_OPT_NODELAY, 1);
+    (void)nst_setopt(child->queue->stack, child->sock, NST_OPT_NODELAY, 1);
     child->remembered = lent->remembered;
     *out = child;
     return 0;
@@ -413,14 +444,14 @@ static void offer_later(struct nst_lent *lent)
     nst_loop_timer_after(lent->daemon->loop, &s->timer, s->delay_ns);
 }
 
-/* Offers connections to the program until there are none, or it takes no more. */
-static void offer_all(struct nst_lent *lent)
+/* Until there are none, or the program takes no more. */
+void nst_lent_stream_offer(struct nst_lent *lent, struct nst_queue *q, nst_sock sock)
 {
     struct nst_lent_stream *s = &lent->stream;
 
     for (unsigned i = 0; i < ACCEPT_BATCH && !nst_account_is_full(lent->account); i++) {
         struct nst_lent *child = s->held;
-        int err = child ? 0 : take_next(lent, &child);
+        int err = child ? 0 : take_next(lent, q, sock, &child);
         if (err == -EAGAIN)
             return;
         s->held = NULL;
@@ -448,15 +479,56 @@ static void on_timer(struct nst_loop *loop, struct nst_loop_timer *timer)
     struct nst_lent *lent = timer->arg;
 
     (void)loop;
-    if (lent->stream.state == NST_STREAM_LISTENING)
-        offer_all(lent);
-    else
+    if (lent->stream.state != NST_STREAM_LISTENING) {
         nst_lent_free(lent); /* the library went while it connected */
+        return;
+    }
+    nst_queues_visit(lent->daemon);
+    if (nst_lent_spread_offer(lent))
+        nst_lent_stream_offer(lent, lent->queue, lent->sock);
+}
+
+/* What is not the relay's. */
+static void attend(struct nst_lent *lent)
+{
+    if (lent->stream.crowded)
+        nst_account_recount(lent->account);
+    lent->stream.crowded = false;
+    if (lent->stream.over)
+        end_relay(lent, lent->stream.end);
+    else if (lent->stream.state == NST_STREAM_CONNECTING)
+        decide(lent);
+    else if (lent->stream.state == NST_STREAM_LISTENING)
+        nst_lent_stream_offer(lent, lent->queue, lent->sock);
+}
+
+void nst_lent_stream_attend(struct nst_errand *errand)
+{
+    attend(NST_CONTAINER(errand, struct nst_lent, errand));
+}
+
+static void on_relay_crowded(struct nst_relay *relay)
+{
+    struct nst_lent *lent = lent_of(relay);
+
+    if (nst_queue_is_home(lent->queue)) {
+        nst_account_recount(lent->account);
+        return;
+    }
+    lent->stream.crowded = true;
+    nst_queue_defer(lent->queue, &lent->errand);
+}
+
+static bool is_carried(const struct nst_lent *lent)
+{
+    return lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0 &&
+           !lent->stream.over;
 }
 
 void nst_lent_stream_recount(struct nst_lent *lent)
 {
-    if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
+    nst_queue_visit(lent->queue);
+    if (is_carried(lent))
         nst_relay_ready(&lent->stream.relay, NST_READY_PRI); /* for all one knows */
 }
 
@@ -464,13 +536,13 @@ void nst_lent_stream_ready(struct nst_handler *handler, uint32_t ready)
 {
     struct nst_lent *lent = NST_CONTAINER(handler, struct nst_lent, handler);
 
-    if (lent->stream.state == NST_STREAM_CONNECTING)
-        decide(lent);
-    else if (lent->stream.state == NST_STREAM_CONNECTED && lent->stream.relay.fd >= 0)
+    if (is_carried(lent))
         nst_relay_ready(&lent->stream.relay, ready);
     else if (lent->stream.state == NST_STREAM_LISTENING && ready & NST_READY_SYN &&
-             !nst_lent_is_alive(lent))
+             !nst_lent_is_alive(lent, lent->queue))
         nst_lent_free(lent); /* which refuses */
-    else if (lent->stream.state == NST_STREAM_LISTENING)
-        offer_all(lent);
+    else if (nst_queue_is_home(lent->queue))
+        attend(lent);
+    else
+        nst_queue_defer(lent->queue, &lent->errand);
 }

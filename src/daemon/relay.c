@@ -53,10 +53,16 @@
 
 static struct nst_stack *stack_of(const struct nst_relay *r)
 {
-    return r->daemon->stack;
+    return r->queue->stack;
 }
 
 /* ---- What waits ------------------------------------------------------------------------------ */
+
+static void set_share(struct nst_relay *r, size_t bytes)
+{
+    if (nst_share_set(r->share, bytes))
+        r->crowded(r);
+}
 
 /* Counts it, and holds the window back while it is too much. */
 static void count(struct nst_relay *r)
@@ -67,7 +73,7 @@ static void count(struct nst_relay *r)
     if (r->share->account->owner || nst_info(stack_of(r), r->sock, &info) != 0)
         return;
     (void)ioctl(r->fd, SIOCOUTQ, &unread);
-    nst_share_set(r->share, info.memory_bytes + (size_t)unread);
+    set_share(r, info.memory_bytes + (size_t)unread);
     bool hold = nst_share_room(r->share) == 0;
     if (hold != r->held)
         (void)nst_setopt(stack_of(r), r->sock, NST_OPT_HOLD, hold);
@@ -99,15 +105,15 @@ static size_t unsent(struct nst_relay *r)
     return (size_t)queued - (r->sentinel ? 1 : 0);
 }
 
-/* Prepares to read the old sentinel and `len` bytes into the room. Returns how many pieces. */
-static size_t make_iov(struct nst_relay *r, struct iovec *iov, const struct nst_slice *room,
-                       size_t nroom, size_t len)
+/* Prepares to read the old sentinel to `used`, and `len` bytes into the room. Returns how many
+ * pieces. */
+static size_t make_iov(struct nst_relay *r, struct iovec *iov, char *used,
+                       const struct nst_slice *room, size_t nroom, size_t len)
 {
-    static char used;
     size_t n = 0;
 
     if (r->sentinel)
-        iov[n++] = (struct iovec){&used, 1};
+        iov[n++] = (struct iovec){used, 1};
     for (size_t i = 0; i < nroom && len > 0; i++) {
         size_t part = nst_min(len, room[i].len);
         iov[n++] = (struct iovec){room[i].base, part};
@@ -139,9 +145,10 @@ static ssize_t take(struct nst_relay *r, const struct nst_slice *room, size_t nr
 {
     struct iovec iov[1 + NST_SEND_SLICES];
     size_t whole = keep ? len - 1 : len;
+    char used;
 
     if (r->sentinel || whole > 0) {
-        size_t n = make_iov(r, iov, room, nroom, whole);
+        size_t n = make_iov(r, iov, &used, room, nroom, whole);
         ssize_t got = nst_ipc_stream_recv(r->fd, iov, n, 0);
         if (got <= 0)
             return got < 0 ? got : -ECONNRESET;
@@ -194,7 +201,7 @@ static int send_on(struct nst_relay *r)
         ssize_t got = send_some(r, waiting, allowed);
         if (got < 0)
             return (int)got;
-        nst_share_set(r->share, r->share->bytes + (size_t)got);
+        set_share(r, r->share->bytes + (size_t)got);
         r->dry = (size_t)got == waiting; /* what has come since it was asked makes an edge */
     }
     r->dry = true; /* until the next edge */
@@ -320,7 +327,7 @@ static void carry(struct nst_relay *r)
     int out = in == -EAGAIN ? send_on(r) : in;
 
     if (out == -ENOBUFS)
-        nst_loop_timer_after(r->daemon->loop, &r->retry, STARVED_NS);
+        nst_loop_timer_after(r->queue->loop, &r->retry, STARVED_NS);
     else if (out != -EAGAIN)
         r->ended(r, out);
     else if (r->fin_sent && (r->eof_given || r->gone))
@@ -344,6 +351,7 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
     struct nst_relay *r = NST_CONTAINER(fd, struct nst_relay, end);
 
     (void)loop, (void)budget; /* the send queue is the bound */
+    r->urgent = true;         /* the event that tells may be under way still */
     r->dry &= !(events & ~(unsigned)NST_LOOP_OUT);
     r->no_more |= (events & (NST_LOOP_RDHUP | NST_LOOP_HUP)) != 0;
     r->gone |= (events & NST_LOOP_HUP) != 0;
@@ -357,24 +365,27 @@ static bool on_end(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned event
 
 static void on_retry(struct nst_loop *loop, struct nst_loop_timer *timer)
 {
+    struct nst_relay *r = NST_CONTAINER(timer, struct nst_relay, retry);
+
     (void)loop;
-    carry(NST_CONTAINER(timer, struct nst_relay, retry));
+    r->urgent = true;
+    carry(r);
 }
 
 /* ---- Life ------------------------------------------------------------------------------------ */
 
-int nst_relay_init_take(struct nst_relay *r, struct nst_daemon *d, struct nst_share *share, int fd)
+int nst_relay_init_take(struct nst_relay *r, struct nst_queue *q, struct nst_share *share, int fd)
 {
     static const int buffer = NST_RELAY_BUFFER, yes = 1;
 
-    r->daemon = d;
+    r->queue = q;
     r->share = share;
     r->fd = fd;
     r->end.fn = on_end;
     r->retry.fn = on_retry;
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     (void)setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
-    int err = nst_loop_fd_add(d->loop, &r->end, fd,
+    int err = nst_loop_fd_add(q->loop, &r->end, fd,
                               NST_LOOP_IN | NST_LOOP_OUT | NST_LOOP_RDHUP | NST_LOOP_EDGE);
     if (err)
         nst_relay_fini(r);
@@ -390,10 +401,15 @@ void nst_relay_start(struct nst_relay *r, nst_sock sock, enum nst_relay_start ho
     carry(r);
 }
 
-void nst_relay_fini(struct nst_relay *r)
+void nst_relay_halt(struct nst_relay *r)
 {
     nst_loop_timer_stop(&r->retry);
     nst_loop_fd_del(&r->end);
+}
+
+void nst_relay_fini(struct nst_relay *r)
+{
+    nst_relay_halt(r);
     nst_ipc_stream_close(r->fd);
     r->fd = -1;
 }

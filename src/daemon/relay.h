@@ -9,7 +9,7 @@
 #define NST_RELAY_BUFFER (256 * 1024)
 
 struct nst_relay {
-    struct nst_daemon *daemon;
+    struct nst_queue *queue;
     struct nst_share *share; /* what waits in both is counted here */
     nst_sock sock;           /* its owner's; 0: not started */
     int fd;                  /* our end */
@@ -26,6 +26,8 @@ struct nst_relay {
     /* Called last: `err` is 0 when both directions have ended in order, else why not (-errno). The
      * owner ends the relay and the connection. */
     void (*ended)(struct nst_relay *relay, int err);
+    /* More waits than the user may have: the owner sees to nst_account_recount(). */
+    void (*crowded)(struct nst_relay *relay);
 };
 
 enum nst_relay_start {
@@ -34,8 +36,8 @@ enum nst_relay_start {
 };
 
 /* Watches `fd`, one end of a stream socket pair, for its other end's close; takes it over, whatever
- * comes of it. `*relay` is zero but for `ended`. 0 or -errno. */
-int nst_relay_init_take(struct nst_relay *relay, struct nst_daemon *d, struct nst_share *share,
+ * comes of it. `*relay` is zero but for what is called. 0 or -errno. */
+int nst_relay_init_take(struct nst_relay *relay, struct nst_queue *q, struct nst_share *share,
                         int fd);
 
 /* Begins to carry; may end it. */
@@ -43,6 +45,9 @@ void nst_relay_start(struct nst_relay *relay, nst_sock sock, enum nst_relay_star
 
 /* The connection has become ready (enum nst_ready); may end it. */
 void nst_relay_ready(struct nst_relay *relay, uint32_t ready);
+
+/* Lets go of the loop: the relay does nothing more until its end. */
+void nst_relay_halt(struct nst_relay *relay);
 
 /* Closes our end: the program sees a reset, unless the relay ended in order. */
 void nst_relay_fini(struct nst_relay *relay);

@@ -13,6 +13,11 @@
  *   this directory, in io/ and in ipc/, are collected by tools/syscalls. What needs a closer look
  *   at its arguments is in `narrow`, what fails instead of ending the process in `refused`.
  *
+ * Rights and Landlock are a thread's own, and a thread has those of the one that started it: so the
+ * threads of further queues are started behind those walls (nst_sandbox_enter()) and before the
+ * last (nst_sandbox_close()), which falls for all of them at once and lets no further one be
+ * started.
+ *
  * Older kernels don't know all of them, and in a container some may be forbidden; those are left
  * out, with a line in the log. Capabilities and the list of calls are not: without them the daemon
  * doesn't start, unless --no-sandbox says that it should. What needs rights at the end is done by
@@ -205,6 +210,8 @@ static int restrict_calls(pid_t child)
     int err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (!err)
         err = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (!err) /* for the threads that there are, too */
+        err = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     if (!err)
         err = add_rules(filter, child);
     if (!err)
@@ -222,10 +229,16 @@ int nst_sandbox_enter(pid_t child, struct nst_fault *fault)
         nst_log(NST_UP_LOG_DEBUG, "sandbox: no private namespaces: %s", strerror(-err));
     if ((err = drop_capabilities()))
         return nst_fault_system(fault, err, "cannot give up the rights that are left");
-    set_limits();
     if ((err = nst_landlock_enter(child != 0)))
         nst_log(NST_UP_LOG_DEBUG, "sandbox: no Landlock: %s", strerror(-err));
-    if ((err = restrict_calls(child)))
+    return 0;
+}
+
+int nst_sandbox_close(pid_t child, struct nst_fault *fault)
+{
+    set_limits();
+    int err = restrict_calls(child);
+    if (err)
         return nst_fault_system(fault, err, "cannot restrict system calls (see --no-sandbox)");
     return 0;
 }

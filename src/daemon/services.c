@@ -48,7 +48,7 @@ struct port {
 #define KINDS 4
 
 struct nst_services {
-    struct nst_daemon *daemon;
+    struct nst_queue *queue;
     struct port tcp[KINDS], udp[KINDS];
     struct nst_list conns;
     uint32_t nconns;
@@ -66,7 +66,7 @@ struct conn {
 
 static struct nst_stack *stack_of(const struct conn *c)
 {
-    return c->services->daemon->stack;
+    return c->services->queue->stack;
 }
 
 /* ---- Pieces -------------------------------------------------------------------------------- */
@@ -233,7 +233,7 @@ static void conn_end(struct conn *c)
     struct nst_services *s = c->services;
     bool were_full = s->nconns == CONNS_MAX;
 
-    nst_close(s->daemon->stack, c->sock);
+    nst_close(s->queue->stack, c->sock);
     nst_list_del(&c->node);
     s->nconns--;
     free(c);
@@ -259,7 +259,7 @@ static bool accept_one(struct port *p)
     if (!c)
         return false;
     *c = (struct conn){.handler.ready = on_conn, .services = s, .kind = p->kind};
-    if (nst_accept(s->daemon->stack, p->sock, &c->sock, (uintptr_t)&c->handler) != 0) {
+    if (nst_accept(s->queue->stack, p->sock, &c->sock, (uintptr_t)&c->handler) != 0) {
         free(c);
         return false;
     }
@@ -294,14 +294,14 @@ static bool is_ours(const struct nst_daemon *d, const struct nst_addr *addr)
 static bool may_answer(const struct port *p, const struct nst_msg *msg)
 {
     return p->kind->answer && msg->peer.port >= PRIVILEGED && nst_addr_is_host(&msg->peer.addr) &&
-           is_ours(p->services->daemon, &msg->local.addr);
+           is_ours(p->services->queue->daemon, &msg->local.addr);
 }
 
 static void on_udp(struct nst_handler *handler, uint32_t ready)
 {
     static uint8_t buf[DATAGRAM_MAX];
     struct port *p = NST_CONTAINER(handler, struct port, handler);
-    struct nst_stack *stack = p->services->daemon->stack;
+    struct nst_stack *stack = p->services->queue->stack;
     struct nst_slice data = {buf, sizeof buf};
     struct nst_msg msg = {.data = &data, .ndata = 1};
     int64_t len;
@@ -325,7 +325,7 @@ static void on_udp(struct nst_handler *handler, uint32_t ready)
 
 static int open_port(struct port *p, enum nst_sock_type type)
 {
-    struct nst_stack *stack = p->services->daemon->stack;
+    struct nst_stack *stack = p->services->queue->stack;
     const struct nst_sockaddr local = {.port = p->kind->port};
     int err = nst_socket(stack, &p->sock, NST_AF_INET, type, 0, (uintptr_t)&p->handler);
 
@@ -346,10 +346,11 @@ static int open_kind(struct nst_services *s, size_t i)
     s->tcp[i] = (struct port){{on_listener}, s, &kinds[i], 0};
     s->udp[i] = (struct port){{on_udp}, s, &kinds[i], 0};
     int err = open_port(&s->tcp[i], NST_SOCK_STREAM);
-    return err ? err : open_port(&s->udp[i], NST_SOCK_DGRAM);
+    /* Datagrams are the first queue's. */
+    return err || s->queue->index > 0 ? err : open_port(&s->udp[i], NST_SOCK_DGRAM);
 }
 
-int nst_services_new(struct nst_services **out, struct nst_daemon *d)
+int nst_services_new(struct nst_services **out, struct nst_queue *q)
 {
     struct nst_services *s = calloc(1, sizeof *s);
     int err = 0;
@@ -357,7 +358,7 @@ int nst_services_new(struct nst_services **out, struct nst_daemon *d)
     if (!s)
         return -ENOMEM;
     tzset(); /* reads a file, which the sandbox would not let gmtime_r() do */
-    s->daemon = d;
+    s->queue = q;
     nst_list_init(&s->conns);
     make_pattern();
     for (size_t i = 0; i < KINDS && !err; i++)
@@ -374,8 +375,8 @@ void nst_services_free(struct nst_services *services)
     if (!services)
         return;
     for (size_t i = 0; i < KINDS; i++) {
-        nst_close(services->daemon->stack, services->tcp[i].sock);
-        nst_close(services->daemon->stack, services->udp[i].sock);
+        nst_close(services->queue->stack, services->tcp[i].sock);
+        nst_close(services->queue->stack, services->udp[i].sock);
     }
     NST_LIST_FOREACH_SAFE (e, &services->conns)
         conn_end(NST_CONTAINER(e, struct conn, node));

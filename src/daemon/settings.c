@@ -196,6 +196,16 @@ static const char *set_queue(struct nst_settings *s, const char *value)
     return NULL;
 }
 
+static const char *set_queues(struct nst_settings *s, const char *value)
+{
+    const char *end;
+
+    if (!parse_number(value, NST_UP_QUEUES, &s->config->queues, &end) || *end ||
+        s->config->queues == 0)
+        return "a number from 1 to 16";
+    return NULL;
+}
+
 static const char *set_busy_poll(struct nst_settings *s, const char *value)
 {
     const char *end;
@@ -640,6 +650,9 @@ const struct nst_setting nst_settings_table[] = {
      .help = "largest IP packet (default: 1500)"},
     {FLAG("queue-length", "PACKETS"), KEY("Link", "TransmitQueueLength"), .set = set_queue,
      .help = "packets the device holds for the stack (default: 1000)"},
+    {FLAG("queues", "N"), KEY("Netstack", "Queues"), .set = set_queues,
+     .help = "queues of the device, each with a thread, over which TCP connections\n"
+             "are spread (default: 1)"},
     {FLAG("address", "ADDR/LEN"), .set = add_address_flag,
      .help = "the stack's address; may be repeated (default: 10.0.0.2/24)"},
     {KEY("Network", "Address"), .set = add_address},

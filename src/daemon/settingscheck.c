@@ -189,6 +189,24 @@ static int check_packet(const struct nst_settings *s, struct nst_fault *fault)
     return 0;
 }
 
+/* Only a device of our own has queues, and an address that is still being probed would have to be
+ * kept out of use in all stacks. */
+static int check_queues(const struct nst_up_config *c, struct nst_fault *fault)
+{
+    if (c->queues == 1)
+        return 0;
+    if (c->kind == NST_DEVICE_PACKET)
+        return nst_fault_set(fault, -EINVAL,
+                             "packet:%s has one queue only: leave out --queues (Queues=)",
+                             c->device);
+    for (size_t i = 0; i < c->naddresses; i++)
+        if (c->addresses[i].acd == NST_ACD_PROBE)
+            return nst_fault_set(fault, -EINVAL,
+                                 "an address can't be probed for on several queues: leave out "
+                                 "--queues (Queues=), or --acd probe");
+    return 0;
+}
+
 static int check_device(const struct nst_up_config *c, struct nst_fault *fault)
 {
     if (c->kind == NST_DEVICE_TUN && c->has_mac)
@@ -214,5 +232,7 @@ int nst_settings_finish(struct nst_settings *s, struct nst_fault *fault)
         r = check_host(s, fault);
     if (r == 0)
         r = check_gateways(s->config, fault);
+    if (r == 0)
+        r = check_queues(s->config, fault);
     return r == 0 ? check_device(s->config, fault) : r;
 }

@@ -69,7 +69,7 @@ static struct session_sock *sock_of(struct nst_list *e)
 static void sock_free(struct session_sock *s)
 {
     if (s->sock)
-        nst_close(s->session->daemon->stack, s->sock);
+        nst_close(s->session->daemon->home->stack, s->sock);
     nst_list_del(&s->node);
     s->session->nsockets--;
     s->session->account->sockets--;
@@ -144,7 +144,7 @@ void nst_session_waits_not(struct nst_session *session, struct nst_waiter *waite
 
 static int open_echo(struct session_sock *s)
 {
-    struct nst_stack *stack = s->session->daemon->stack;
+    struct nst_stack *stack = s->session->daemon->home->stack;
     const struct nst_sockaddr any = {0};
     int err =
         nst_socket(stack, &s->sock, NST_AF_INET, NST_SOCK_DGRAM, ICMP, (uintptr_t)&s->handler);
@@ -158,11 +158,11 @@ static int open_echo(struct session_sock *s)
 static int open_packet(struct session_sock *s, json_int_t ethertype)
 {
     struct nst_daemon *d = s->session->daemon;
-    const struct nst_sockaddr local = {.port = (uint16_t)ethertype, .link = d->link};
-    int err =
-        nst_socket(d->stack, &s->sock, NST_AF_UNSPEC, NST_SOCK_PACKET, 0, (uintptr_t)&s->handler);
+    const struct nst_sockaddr local = {.port = (uint16_t)ethertype, .link = d->home->link};
+    int err = nst_socket(d->home->stack, &s->sock, NST_AF_UNSPEC, NST_SOCK_PACKET, 0,
+                         (uintptr_t)&s->handler);
 
-    return err ? err : nst_bind(d->stack, s->sock, &local);
+    return err ? err : nst_bind(d->home->stack, s->sock, &local);
 }
 
 static json_t *describe(const struct session_sock *s)
@@ -173,8 +173,8 @@ static json_t *describe(const struct session_sock *s)
     if (s->kind != KIND_PACKET)
         return json_pack("{s:I}", "sock", (json_int_t)s->id);
     return json_pack("{s:I, s:s, s:s, s:s}", "sock", (json_int_t)s->id, "link",
-                     nst_device_name(d->device), "mac", nst_mac_print(mac, &d->mac), "address",
-                     nst_addr_print(addr, &d->config.addresses[0].prefix.addr));
+                     nst_device_name(d->home->device), "mac", nst_mac_print(mac, &d->mac),
+                     "address", nst_addr_print(addr, &d->config.addresses[0].prefix.addr));
 }
 
 /* What a client asks for. */
@@ -210,11 +210,12 @@ static bool may_open(struct nst_session *session, uint32_t id, const struct wish
                       "packet sockets are for root and for the user who started the instance");
     else if (packet && d->config.kind == NST_DEVICE_TUN)
         nst_ipc_error(peer, id, -EOPNOTSUPP, "%s is a TUN device, which has no Ethernet and no ARP",
-                      nst_device_name(d->device));
+                      nst_device_name(d->home->device));
     else if (wish->ethertype < 0 || wish->ethertype > UINT16_MAX)
         nst_ipc_error(peer, id, -EINVAL, "an EtherType is a number of 16 bits");
-    else if (wish->link && strcmp(wish->link, nst_device_name(d->device)) != 0)
-        nst_ipc_error(peer, id, -ENODEV, "the instance's device is %s", nst_device_name(d->device));
+    else if (wish->link && strcmp(wish->link, nst_device_name(d->home->device)) != 0)
+        nst_ipc_error(peer, id, -ENODEV, "the instance's device is %s",
+                      nst_device_name(d->home->device));
     else if (session->nsockets >= SOCKETS_MAX)
         nst_ipc_error(peer, id, -EMFILE, "a client may have %d sockets", SOCKETS_MAX);
     else if (!session->account->owner &&
@@ -306,7 +307,7 @@ void nst_session_setopt(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_
                       "there are the options ttl, tos, broadcast, rcvbuf and sndbuf");
         return;
     }
-    int err = nst_setopt(d->stack, s->sock, options[i].opt, value);
+    int err = nst_setopt(d->home->stack, s->sock, options[i].opt, value);
     if (err)
         nst_ipc_error(peer, id, err, "%s may not be %lld", name, (long long)value);
     else
@@ -342,7 +343,7 @@ void nst_session_datagram(void *ctx, struct nst_ipc_peer *peer,
 
     if (!s)
         return;
-    int64_t sent = nst_send(d->stack, s->sock, &msg);
+    int64_t sent = nst_send(d->home->stack, s->sock, &msg);
     if (sent >= 0)
         return;
     struct nst_ipc_datagram report = *datagram;
@@ -384,7 +385,7 @@ static void receive_all(struct session_sock *s, uint32_t flags)
     struct nst_msg msg = {.data = &data, .ndata = 1};
     int64_t len;
 
-    while ((len = nst_recv(s->session->daemon->stack, s->sock, &msg, flags)) >= 0)
+    while ((len = nst_recv(s->session->daemon->home->stack, s->sock, &msg, flags)) >= 0)
         pass_on(s, &msg, (size_t)len, flags & NST_RECV_ERROR);
 }
 

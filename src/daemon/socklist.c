@@ -5,6 +5,11 @@
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
 #include "daemon/lent.h"
+#include "daemon/thread.h"
+
+/* Where in a cursor of the stack's the queue stands, one after the other. */
+#define QUEUE_SHIFT 56
+#define QUEUE_MASK  (UINT64_C(0x7f) << QUEUE_SHIFT)
 
 #define PAGE 64 /* entries in an answer: with all that is told of each, half a message */
 
@@ -158,30 +163,37 @@ static json_t *json_name(const struct nst_sockaddr *name)
                      "port", name->port);
 }
 
-static json_t *entry(const struct nst_daemon *d, const struct nst_sock_info *s, bool with_info)
+static json_t *entry(const struct nst_queue *q, const struct nst_sock_info *s, bool with_info)
 {
-    json_t *json = json_pack("{s:s, s:s?, s:o, s:o, s:I, s:I, s:I, s:o}", "protocol",
-                             protocol_name(s), "state", state_name(s), "local",
-                             json_name(&s->local), "peer", json_name(&s->peer), "rx_bytes",
-                             (json_int_t)s->rx_bytes, "tx_bytes", (json_int_t)s->tx_bytes,
-                             "rx_drops", (json_int_t)s->rx_drops, "owner", json_owner(s->cookie));
+    json_t *json = json_pack(
+        "{s:s, s:s?, s:o, s:o, s:I, s:I, s:I, s:o, s:o*}", "protocol", protocol_name(s), "state",
+        state_name(s), "local", json_name(&s->local), "peer", json_name(&s->peer), "rx_bytes",
+        (json_int_t)s->rx_bytes, "tx_bytes", (json_int_t)s->tx_bytes, "rx_drops",
+        (json_int_t)s->rx_drops, "owner", json_owner(s->cookie), "queue", nst_queue_json(q));
 
     if (with_info && s->type == NST_SOCK_STREAM)
-        json_object_set_new(json, "info", json_info(d->stack, s->sock));
+        json_object_set_new(json, "info", json_info(q->stack, s->sock));
     return json;
 }
 
 void nst_socklist_call(struct nst_daemon *d, struct nst_ipc_peer *peer, uint32_t id,
                        const json_t *args)
 {
-    uint64_t cursor = (uint64_t)json_integer_value(json_object_get(args, "cursor"));
+    uint64_t given = (uint64_t)json_integer_value(json_object_get(args, "cursor"));
+    uint64_t index = (given & QUEUE_MASK) >> QUEUE_SHIFT, cursor = given & ~QUEUE_MASK;
     bool with_info = json_is_true(json_object_get(args, "info"));
     struct nst_sock_info infos[PAGE];
-    size_t n = nst_sock_list(d->stack, &cursor, infos, PAGE);
+    struct nst_queue *q = &d->queues[nst_min(index, d->nqueues - 1)];
     json_t *list = json_array();
 
+    nst_queue_visit(q);
+    size_t n = nst_sock_list(q->stack, &cursor, infos, PAGE);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, entry(d, &infos[i], with_info));
-    json_t *next = n == PAGE ? json_integer((json_int_t)cursor) : json_null();
+        json_array_append_new(list, entry(q, &infos[i], with_info));
+    if (n == PAGE)
+        cursor |= given & QUEUE_MASK;
+    else
+        cursor = index + 1 < d->nqueues ? (index + 1) << QUEUE_SHIFT : 0;
+    json_t *next = cursor ? json_integer((json_int_t)cursor) : json_null();
     nst_ipc_reply_take(peer, id, json_pack("{s:o, s:o}", "sockets", list, "cursor", next));
 }

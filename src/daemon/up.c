@@ -18,9 +18,7 @@
 #include "daemon/lent.h"
 #include "daemon/log.h"
 #include "daemon/sandbox.h"
-#include "netstack/system.h"
-
-/* ---- The stack ------------------------------------------------------------------------------ */
+#include "daemon/thread.h"
 
 /* A locally administered unicast address at random, unless one was given. */
 static void choose_mac(struct nst_daemon *d)
@@ -33,72 +31,31 @@ static void choose_mac(struct nst_daemon *d)
     d->mac.bytes[0] = (uint8_t)((d->mac.bytes[0] & 0xfc) | 0x02);
 }
 
-static int add_routes(struct nst_daemon *d)
-{
-    const struct nst_up_config *c = &d->config;
-    struct nst_route route = {
-        .dst.addr.family = NST_AF_INET, .gateway = c->gateway, .link = d->link};
-    int err = nst_addr_is_set(&c->gateway) ? nst_route_add(d->stack, &route) : 0;
+/* ---- What the host does to the device -------------------------------------------------------- */
 
-    for (size_t i = 0; i < c->nroutes && !err; i++) {
-        const struct nst_up_route *r = &c->routes[i];
-        route = (struct nst_route){
-            .dst = r->dst, .gateway = r->gateway, .link = d->link, .metric = r->metric};
-        err = nst_route_add(d->stack, &route);
-    }
+static int set_mtu(struct nst_daemon *d, uint32_t mtu)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_link_set_mtu(d->queues[i].stack, d->queues[i].link, mtu);
     return err;
 }
 
-static int make_stack(struct nst_daemon *d)
-{
-    const struct nst_up_config *c = &d->config;
-    struct nst_config config = {.trace = nst_capture_trace};
-    struct nst_link_config link = {.medium = c->kind == NST_DEVICE_TUN ? NST_MEDIUM_IP
-                                                                       : NST_MEDIUM_ETHERNET,
-                                   .mtu = c->mtu,
-                                   .offloads = nst_device_offloads(d->device),
-                                   .down = true};
-    int err = nst_capture_new(&d->capture, d);
-
-    if (err)
-        return err;
-    link.mac = d->mac;
-    memcpy(link.name, nst_device_name(d->device), sizeof link.name);
-    config.trace_ctx = d->capture;
-    if ((err = nst_system_config(&config)) || (err = nst_stack_new(&d->stack, &config)) ||
-        (err = nst_link_add(d->stack, &d->link, &link)))
-        return err;
-    if ((err = nst_stack_setopt(d->stack, NST_STACK_TCP_ECN, c->ecn)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_FASTOPEN, c->fastopen)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_MTU_PROBING, c->mtu_probing)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_PACING, c->pacing)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_RECOVERY, c->recovery)) ||
-        (err = nst_stack_setopt(d->stack, NST_STACK_TCP_METRICS, c->metrics)))
-        return err;
-    for (size_t i = 0; i < c->naddresses && !err; i++)
-        err = nst_addr_add(d->stack, d->link, &c->addresses[i].prefix, c->addresses[i].acd);
-    if (!err)
-        err = add_routes(d);
-    if (!err)
-        err = nst_set_congestion(d->stack, 0, c->congestion);
-    return !err && c->services ? nst_services_new(&d->services, d) : err;
-}
-
-/* ---- What the host does to the device -------------------------------------------------------- */
-
 static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
 {
-    const char *name = nst_device_name(d->device);
+    const char *name = nst_device_name(d->home->device);
     bool carrier = e->up && e->carrier;
     struct nst_link_info info;
 
-    nst_link_list(d->stack, &info, 1);
+    nst_queues_visit(d);
+    nst_link_list(d->home->stack, &info, 1);
     if (e->gone) {
-        nst_pump_device_gone(d);
+        nst_pump_device_gone(d->home);
         return;
     }
     if (e->mtu != info.config.mtu) {
-        if (nst_link_set_mtu(d->stack, d->link, e->mtu) == 0)
+        if (set_mtu(d, e->mtu) == 0)
             nst_log(NST_UP_LOG_INFO, "the MTU of %s is %u now", name, e->mtu);
         else
             nst_log(NST_UP_LOG_WARNING, "the MTU of %s, %u, is none that the stack can use", name,
@@ -106,7 +63,8 @@ static void follow(struct nst_daemon *d, const struct nst_netlink_event *e)
     }
     if (carrier == !info.config.down)
         return;
-    nst_link_set_carrier(d->stack, d->link, carrier);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_link_set_carrier(d->queues[i].stack, d->queues[i].link, carrier);
     nst_log(d->carrier_known ? NST_UP_LOG_INFO : NST_UP_LOG_DEBUG, "%s is %s", name,
             carrier ? "up" : "down");
     d->carrier_known = true;
@@ -126,7 +84,7 @@ static bool on_watch(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned eve
 
 static int watch_device(struct nst_daemon *d, struct nst_fault *fault)
 {
-    int index = (int)if_nametoindex(nst_device_name(d->device));
+    int index = (int)if_nametoindex(nst_device_name(d->home->device));
     struct nst_netlink_event now;
     int err = nst_netlink_watch_open(&d->watch, index, fault);
 
@@ -136,7 +94,8 @@ static int watch_device(struct nst_daemon *d, struct nst_fault *fault)
         follow(d, &now);
     d->watch_fd = (struct nst_loop_fd){.fn = on_watch, .arg = d};
     err = nst_loop_fd_add(d->loop, &d->watch_fd, nst_netlink_watch_fd(d->watch), NST_LOOP_IN);
-    return err ? nst_fault_system(fault, err, "cannot watch %s", nst_device_name(d->device)) : 0;
+    return err ? nst_fault_system(fault, err, "cannot watch %s", nst_device_name(d->home->device))
+               : 0;
 }
 
 /* ---- Signals, and the ping of --ping ----------------------------------------------------------
@@ -219,52 +178,6 @@ static void stop_ping(struct nst_daemon *d)
 /* ---- Set-up -----------------------------------------------------------------------------------
  */
 
-static int tell_packet_fault(const char *name, int err, struct nst_fault *fault)
-{
-    switch (err) {
-    case -ENODEV:
-        return nst_fault_set(fault, err, "there is no interface %s", name);
-    case -EINVAL:
-        return nst_fault_set(fault, err, "%s is not an Ethernet interface", name);
-    case -EPERM:
-        return nst_fault_set(fault, err, "a packet socket on %s needs the right CAP_NET_RAW", name);
-    default:
-        return nst_fault_system(fault, err, "cannot open a packet socket on %s", name);
-    }
-}
-
-static int open_device(struct nst_daemon *d, struct nst_fault *fault)
-{
-    struct nst_device_config config = {
-        .kind = d->config.kind, .plain = !d->config.offload, .mac = d->mac};
-    const char *name = d->config.device;
-
-    memcpy(config.name, name, sizeof config.name);
-    int err = nst_device_open(&d->device, &config);
-    if (err && config.kind == NST_DEVICE_PACKET)
-        return tell_packet_fault(name, err, fault);
-    switch (err) {
-    case 0:
-        return 0;
-    case -ENOENT:
-    case -ENODEV:
-        return nst_fault_set(fault, err,
-                             "there is no /dev/net/tun: load the module with 'modprobe tun', or "
-                             "give the container that device");
-    case -EBUSY:
-        return nst_fault_set(fault, err,
-                             "the device %s is in use by another program: choose another with "
-                             "--device",
-                             name);
-    case -EINVAL:
-        return nst_fault_set(fault, err,
-                             "%s exists and is not a %s device: choose another with --device", name,
-                             config.kind == NST_DEVICE_TUN ? "TUN" : "TAP");
-    default:
-        return nst_fault_system(fault, err, "cannot open the device %s", name);
-    }
-}
-
 static int start_server(struct nst_daemon *d, struct nst_fault *fault)
 {
     const char *sudo_uid = getenv("SUDO_UID");
@@ -304,6 +217,43 @@ static void raise_limit(void)
     }
 }
 
+static void init_queues(struct nst_daemon *d)
+{
+    nst_list_init(&d->watchers);
+    d->home = d->queues;
+    d->nqueues = d->config.queues;
+    for (unsigned i = 0; i < d->nqueues; i++) {
+        d->queues[i].daemon = d;
+        d->queues[i].index = i;
+    }
+}
+
+/* All of the device's before the first frame: when their number changes, flows move. */
+static int start_queues(struct nst_daemon *d, struct nst_fault *fault)
+{
+    int err = 0;
+
+    if (getrandom(d->spread_key, sizeof d->spread_key, 0) < 0)
+        abort();
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_open(&d->queues[i], fault);
+    if (err)
+        return err;
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_start(&d->queues[i]);
+    return err ? nst_fault_system(fault, err, "cannot start the stack") : 0;
+}
+
+/* The threads inherit all that the process has given up by now. */
+static int run_queues(struct nst_daemon *d, struct nst_fault *fault)
+{
+    int err = 0;
+
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_run(&d->queues[i]);
+    return err ? nst_fault_system(fault, err, "cannot watch the device") : 0;
+}
+
 /* The name is taken first, so that an instance that runs already is the first thing that is said;
  * the device is opened before anything on the host is changed. */
 static int set_up(struct nst_daemon *d, struct nst_fault *fault)
@@ -320,16 +270,13 @@ static int set_up(struct nst_daemon *d, struct nst_fault *fault)
     if ((err = nst_lender_new(&d->lender, d)))
         return nst_fault_system(fault, err, "cannot lend sockets");
     if ((err = start_server(d, fault)) || (err = nst_nat_sweep(NST_IPC_DIR, fault)) ||
-        (err = open_device(d, fault)))
+        (err = start_queues(d, fault)))
         return err;
-    if ((err = make_stack(d)))
-        return nst_fault_system(fault, err, "cannot start the stack");
-    if ((err = nst_hostnet_up(&d->host, &d->config, nst_device_name(d->device), fault)) ||
-        (err = nst_nat_up(&d->nat, &d->config, nst_device_name(d->device), NST_IPC_DIR, fault)) ||
+    if ((err = nst_hostnet_up(&d->host, &d->config, nst_device_name(d->home->device), fault)) ||
+        (err = nst_nat_up(&d->nat, &d->config, nst_device_name(d->home->device), NST_IPC_DIR,
+                          fault)) ||
         (err = watch_device(d, fault)) || (err = give_up_rights(d, fault)))
         return err;
-    if ((err = nst_pump_start(d)))
-        return nst_fault_system(fault, err, "cannot watch the device");
     return 0;
 }
 
@@ -339,7 +286,8 @@ static void take_down(struct nst_daemon *d)
     struct nst_fault fault;
 
     stop_ping(d);
-    nst_pump_stop(d);
+    for (unsigned i = d->nqueues; i-- > 0;)
+        nst_queue_stop(&d->queues[i]);
     if (!d->keeper) {
         nst_lender_unhide(d->lender);
         if (nst_nat_down(d->nat, &fault) != 0)
@@ -348,13 +296,13 @@ static void take_down(struct nst_daemon *d)
             nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
     }
     nst_netlink_watch_close(d->watch);
-    nst_device_close(d->device);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_device_close(d->queues[i].device);
     nst_keeper_finish(d->keeper);
     nst_ipc_server_free(d->server);
     nst_lender_free(d->lender);
-    nst_services_free(d->services);
-    nst_stack_free(d->stack);
-    nst_capture_free(d->capture);
+    for (unsigned i = 0; i < d->nqueues; i++)
+        nst_queue_free(&d->queues[i]);
     nst_loop_free(d->loop);
 }
 
@@ -368,7 +316,7 @@ static void print_stack(const struct nst_daemon *d)
     bool bare = c->kind == NST_DEVICE_TUN, gateway = nst_addr_is_set(&c->gateway);
     struct nst_link_info link;
 
-    nst_link_list(d->stack, &link, 1);
+    nst_link_list(d->home->stack, &link, 1);
     printf("  stack   %s%s%s, MTU %u%s%s\n", nst_prefix_print(text, &c->addresses[0].prefix),
            bare ? "" : " at ", bare ? "" : nst_mac_print(mac, &d->mac), link.config.mtu,
            gateway ? ", gateway " : "", gateway ? nst_addr_print(addr, &c->gateway) : "");
@@ -377,7 +325,7 @@ static void print_stack(const struct nst_daemon *d)
 static void print_device(const struct nst_daemon *d)
 {
     const struct nst_up_config *c = &d->config;
-    const char *name = nst_device_name(d->device);
+    const char *name = nst_device_name(d->home->device);
     const char *how = c->offload ? "with offloads" : "plain";
     char text[NST_PREFIX_TEXT];
 
@@ -486,8 +434,11 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
         return err;
     if (nst_addr_is_set(&d->config.ping))
         start_ping(d);
-    if (d->config.sandbox && (err = nst_sandbox_enter(d->ping_pid, fault)))
+    if ((d->config.sandbox && (err = nst_sandbox_enter(d->ping_pid, fault))) ||
+        (err = run_queues(d, fault)) ||
+        (d->config.sandbox && (err = nst_sandbox_close(d->ping_pid, fault))))
         return err;
+    nst_queues_leave(d);
     print_banner(d, program);
     print_warnings(d);
     return 0;
@@ -496,9 +447,11 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
 int nst_daemon_main(int argc, char **argv, const char *program)
 {
     static struct nst_daemon d;
+    static char out[BUFSIZ]; /* else libc asks, in the sandbox, what kind of file it writes to */
     struct nst_fault fault = {""};
     int parent = -1, err;
 
+    setvbuf(stdout, out, _IOFBF, sizeof out);
     close_range(3, ~0U, 0); /* whatever we were started with */
     err = nst_config_parse(&d.config, argc, argv, &fault);
 
@@ -513,6 +466,7 @@ int nst_daemon_main(int argc, char **argv, const char *program)
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
         return err == -EINVAL ? 2 : 1;
     }
+    init_queues(&d);
     d.started = nst_loop_clock();
     if (begin(&d, program, &fault) != 0) {
         nst_log(NST_UP_LOG_ERROR, "%s", fault.text);

@@ -46,7 +46,8 @@ int nst_loop_new(struct nst_loop **out, const struct nst_loop_config *config)
     loop->wake_source.fd = loop->signal_source.fd = -1;
     sigemptyset(&loop->watched_signals);
     sigemptyset(&loop->blocked_before);
-    loop->busy_poll_ns = config ? config->busy_poll_ns : 0;
+    if (config)
+        loop->config = *config;
 
     int err = nst_loop_poller_init(&loop->poller);
     if (!err)

@@ -160,20 +160,32 @@ static void rebuild_poller(struct nst_loop *loop)
     loop->poller = fresh;
 }
 
+static int wait_once(struct nst_loop *loop, struct nst_loop_report *reports, uint64_t timeout_ns)
+{
+    const struct nst_loop_config *c = &loop->config;
+
+    if (!c->idle)
+        return nst_loop_poller_wait(&loop->poller, reports, timeout_ns);
+    c->idle(c->arg);
+    int n = nst_loop_poller_wait(&loop->poller, reports, timeout_ns);
+    c->resume(c->arg);
+    return n;
+}
+
 /* Polls without sleeping for as long as the configuration says, then sleeps. */
 static int wait_until(struct nst_loop *loop, struct nst_loop_report *reports, uint64_t until_ns)
 {
     uint64_t now_ns = until_ns ? nst_loop_clock() : 0;
-    uint64_t spin_ns = nst_loop_later(now_ns, loop->busy_poll_ns);
+    uint64_t spin_ns = nst_loop_later(now_ns, loop->config.busy_poll_ns);
 
     for (; now_ns < until_ns && now_ns < spin_ns; now_ns = nst_loop_clock()) {
-        int n = nst_loop_poller_wait(&loop->poller, reports, 0);
+        int n = wait_once(loop, reports, 0);
         if (n != 0)
             return n;
     }
     if (until_ns != NST_LOOP_NEVER)
         until_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-    return nst_loop_poller_wait(&loop->poller, reports, until_ns);
+    return wait_once(loop, reports, until_ns);
 }
 
 int nst_loop_fds_collect(struct nst_loop *loop, uint64_t until_ns)
@@ -190,8 +202,10 @@ int nst_loop_fds_collect(struct nst_loop *loop, uint64_t until_ns)
         else
             stale = true;
     }
-    if (stale)
+    /* One may be of a descriptor that another thread took back meanwhile. */
+    if (stale && (loop->doubted || !loop->config.idle))
         rebuild_poller(loop);
+    loop->doubted = stale;
     return n < 0 ? n : 0;
 }
 

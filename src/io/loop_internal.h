@@ -120,7 +120,9 @@ struct nst_loop {
     struct nst_loop_signal *signals[NSIG];
     sigset_t watched_signals, blocked_before;
 
-    uint64_t now_ns, busy_poll_ns;
+    uint64_t now_ns;
+    struct nst_loop_config config;
+    bool doubted; /* the last wait brought a stale report */
     bool turning, stopped;
     int stop_code;
 };

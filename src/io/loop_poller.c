@@ -23,6 +23,7 @@ static_assert(NST_LOOP_EDGE == EPOLLET, "EDGE");
 
 int nst_loop_poller_init(struct nst_loop_poller *poller)
 {
+    /* syscall: epoll_create1 (somebody closed what is watched) */
     *poller = (struct nst_loop_poller){.fd = epoll_create1(EPOLL_CLOEXEC)};
     return poller->fd < 0 ? -errno : 0;
 }

@@ -226,6 +226,7 @@ bool nst_ipc_frame_send(struct nst_ipc_peer *peer, uint32_t id, const struct nst
     struct nst_slice first[NST_PKT_SLICES];
     struct nst_ipc_frame with_lost = *frame;
 
+    peer->frames_lost += frame->lost;
     with_lost.lost = peer->frames_lost;
     nst_ipc_frame_emit(&with_lost, bytes);
     n = cut(first, slices, n, nst_min(snaplen, NST_IPC_BODY_MAX - NST_IPC_FRAME_HLEN));

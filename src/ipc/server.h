@@ -99,7 +99,8 @@ bool nst_ipc_datagram_send(struct nst_ipc_peer *peer, const struct nst_ipc_datag
                            const struct nst_slice *slices, size_t n);
 
 /* Gives the client a captured frame: the first `snaplen` bytes of its slices, in answer to call
- * `id`. `frame->lost` is filled in here. Returns false when it was dropped. */
+ * `id`. `frame->lost` is how many before it were lost on the way here; the client is told of all
+ * that it has missed. Returns false when it was dropped. */
 bool nst_ipc_frame_send(struct nst_ipc_peer *peer, uint32_t id, const struct nst_ipc_frame *frame,
                         const struct nst_slice *slices, size_t n, size_t snaplen);
 

@@ -74,7 +74,8 @@ int shim_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
     if (nst_client_identify(fd, &name) != 0)
         return nst_run_getsockname(fd, addr, len);
     err = nst_client_sockname(fd, addr, len);
-    return err == -EAGAIN ? (int)syscall(SYS_getsockname, fd, addr, len) : (int)finish(err);
+    return err == -EAGAIN ? (int)NST_RUN_ASK(SYS_getsockname, fd, addr, len, 0, 0)
+                          : (int)finish(err);
 }
 
 int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
@@ -99,7 +100,7 @@ int shim_setsockopt(int fd, int level, int option, const void *value, socklen_t 
 {
     if (is_hint(fd, level, option))
         return (int)finish(nst_client_set_hint(fd, option, value, len));
-    return (int)syscall(SYS_setsockopt, fd, level, option, value, len);
+    return (int)NST_RUN_ASK(SYS_setsockopt, fd, level, option, value, len);
 }
 
 /* Those whose answers are in the name or in the kernel's socket. */
@@ -109,7 +110,7 @@ int shim_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
         return (int)finish(nst_client_get_hint(fd, option, value, len));
     if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
         return nst_run_getsockopt(fd, level, option, value, len);
-    return (int)syscall(SYS_getsockopt, fd, level, option, value, len);
+    return (int)NST_RUN_ASK(SYS_getsockopt, fd, level, option, value, len);
 }
 
 /* ---- accept() ----------------------------------------------------------------------------- */
@@ -210,7 +211,7 @@ static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
     ssize_t n;
 
     if (connects_first(fd, msg, flags) || may_be_for_host(fd, msg)) {
-        WAITING(n, negated(syscall(SYS_sendmsg, fd, msg, flags)));
+        WAITING(n, negated(NST_RUN_ASK(SYS_sendmsg, fd, msg, flags, 0, 0)));
         return n;
     }
     WAITING(n, nst_client_sendmsg(fd, msg, flags));
@@ -225,7 +226,7 @@ static ssize_t receive_one(int fd, struct msghdr *msg, int flags)
     ssize_t n;
 
     if (flags & MSG_ERRQUEUE && nst_client_identify(fd, &name) == 0)
-        return negated(syscall(SYS_recvmsg, fd, msg, flags));
+        return negated(NST_RUN_ASK(SYS_recvmsg, fd, msg, flags, 0, 0));
     WAITING(n, nst_client_recvmsg(fd, msg, flags));
     if (n == -ENOTSOCK)
         WAITING(n, negated(nst_run_recvmsg(fd, msg, flags)));

@@ -112,7 +112,7 @@ void inside_turn(struct inside *in)
 {
     for (int i = 0; i < TURNS; i++)
         assert(nst_loop_run_once(in->d.loop, 0) == 0);
-    nst_stack_check(in->d.stack);
+    nst_stack_check(in->d.home->stack);
 }
 
 void inside_pass(struct inside *in, uint64_t ns)
@@ -146,12 +146,12 @@ static void make_stack(struct inside *in)
     struct nst_prefix prefix;
 
     config.seed[0] = STACK_SEED;
-    assert(nst_capture_new(&in->d.capture, &in->d) == 0);
-    assert(nst_stack_new(&in->d.stack, &config) == 0);
-    assert(nst_link_add(in->d.stack, &in->d.link, &link) == 0);
+    assert(nst_capture_new(&in->d.home->capture, in->d.home) == 0);
+    assert(nst_stack_new(&in->d.home->stack, &config) == 0);
+    assert(nst_link_add(in->d.home->stack, &in->d.home->link, &link) == 0);
     for (size_t i = 0; i < 2; i++) {
         assert(nst_prefix_parse(&prefix, addrs[i]));
-        assert(nst_addr_add(in->d.stack, in->d.link, &prefix, NST_ACD_OFF) == 0);
+        assert(nst_addr_add(in->d.home->stack, in->d.home->link, &prefix, NST_ACD_OFF) == 0);
         in->d.config.addresses[in->d.config.naddresses++].prefix = prefix;
     }
 }
@@ -163,7 +163,7 @@ static void make_device(struct inside *in)
     assert(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
     in->device = (struct nst_device){.kind = NST_DEVICE_TUN, .fd = ends[0], .name = "inside"};
     in->network = ends[1];
-    in->d.device = &in->device;
+    in->d.home->device = &in->device;
 }
 
 /* One for all daemons of the process: each leaves it empty. */
@@ -211,22 +211,27 @@ void inside_start(struct inside *in, const struct nst_up_config *config)
     in->d.config.kind = NST_DEVICE_TUN;
     in->d.started = clock_ns;
     assert(nst_loop_new(&in->d.loop, NULL) == 0);
+    in->d.home = in->d.queues;
+    in->d.nqueues = 1;
+    in->d.home->daemon = &in->d;
+    in->d.home->loop = in->d.loop;
+    nst_list_init(&in->d.watchers);
     assert(nst_lender_new(&in->d.lender, &in->d) == 0);
     make_server(in);
     make_device(in);
     make_stack(in);
-    assert(nst_pump_start(&in->d) == 0);
+    assert(nst_pump_start(in->d.home) == 0);
 }
 
 int inside_stop(struct inside *in)
 {
     inside_fail_in(0);
-    nst_pump_stop(&in->d);
+    nst_pump_stop(in->d.home);
     nst_ipc_server_free(in->d.server);
     nst_lender_free(in->d.lender);
     assert(in->d.nsockets == 0);
-    nst_stack_free(in->d.stack);
-    nst_capture_free(in->d.capture);
+    nst_stack_free(in->d.home->stack);
+    nst_capture_free(in->d.home->capture);
     nst_loop_free(in->d.loop);
     close(in->device.fd);
     close(in->network);

@@ -7,12 +7,13 @@ import subprocess
 
 import pytest
 
+import netns
 from conftest import NETSTACK, SOURCE, finish, script
 from test_capture import record
 from test_life import status_of
 
 
-@pytest.fixture(params=[[], ["--user", "nobody"]], ids=str)
+@pytest.fixture(params=[[], ["--user", "nobody"], ["--queues", "3"]], ids=str)
 def boxed(host, request):
     """A daemon that is up, by its process id."""
     return host.up(*request.param).pid
@@ -25,11 +26,12 @@ def flags_of(pid):
 
 
 def test_no_rights(boxed):
-    status = status_of(boxed)
-    for caps in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        assert int(status[caps], 16) == 0, caps
-    assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == "2"
+    threads = os.listdir(f"/proc/{boxed}/task")
+    for status in [status_of(f"{boxed}/task/{thread}") for thread in threads]:
+        for caps in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            assert int(status[caps], 16) == 0, caps
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2"
 
 
 def test_descriptors_close_on_exec(boxed):
@@ -47,6 +49,12 @@ def test_nothing_is_inherited(host):
     assert daemon.stop() == 0
 
 
+def test_nobody_reads_the_banner(host):
+    daemon = host.spawn("sh", "-c", 'exec "$0" up >/dev/null', NETSTACK)
+    netns.until(lambda: host.netstack("status", check=False).returncode == 0, "it is up")
+    assert daemon.stop() == 0
+
+
 def test_namespaces(host, boxed):
     """An empty root that cannot be written to, and nothing in common with the host but its processes
     and users."""
@@ -54,8 +62,10 @@ def test_namespaces(host, boxed):
     assert os.listdir(root) == []
     with pytest.raises(OSError, match="Read-only file system"):
         os.mkdir(f"{root}/x")
-    for kind in ("mnt", "net", "ipc", "uts"):
-        assert os.readlink(f"/proc/{boxed}/ns/{kind}") != os.readlink(f"/proc/{host.pid}/ns/{kind}")
+    for thread in os.listdir(f"/proc/{boxed}/task"):
+        for kind in ("mnt", "net", "ipc", "uts"):
+            inside = os.readlink(f"/proc/{boxed}/task/{thread}/ns/{kind}")
+            assert inside != os.readlink(f"/proc/{host.pid}/ns/{kind}")
 
 
 def test_limits(boxed):

@@ -349,9 +349,10 @@ void tcp_end_begin(struct tcp_end *e, const struct tcp_plan *plan, uint64_t key)
 void tcp_end_print(const struct tcp_end *e)
 {
     printf("# end %p: sent %" PRIu64 " of %" PRIu64 " received %" PRIu64
-           " moved %.6f finish %d error %d%s%s%s%s%s%s%s\n",
+           " moved %.6f reads at %.6f finish %d error %d%s%s%s%s%s%s%s%s\n",
            (const void *)e, e->sent, total(e), e->received, (double)e->moved / (double)NST_SEC,
-           e->plan.finish, e->error, e->connected ? " connected" : "",
-           e->readable ? " readable" : "", e->writable ? " writable" : "", e->shut ? " shut" : "",
-           e->eof ? " eof" : "", e->closed ? " closed" : "", e->peer ? "" : " alone");
+           (double)e->read_at / (double)NST_SEC, e->plan.finish, e->error,
+           e->connected ? " connected" : "", e->readable ? " readable" : "",
+           e->writable ? " writable" : "", e->shut ? " shut" : "", e->eof ? " eof" : "",
+           e->closed ? " closed" : "", e->peer ? "" : " alone", tcp_end_pauses(e) ? " pauses" : "");
 }

@@ -96,7 +96,10 @@ static int name_ends(struct nst_socks *socks, struct nst_socket *s, const struct
     id->local = /* MUST-43, MUST-44, MUST-45 */
         nst_addr_is_set(&s->local.addr) ? s->local.addr : path.src;
     id->lport = s->local.port ? s->local.port : nst_tcp_port_choose(socks->tcps, id);
-    return id->lport ? 0 : -EADDRNOTAVAIL;
+    if (!id->lport)
+        return -EADDRNOTAVAIL;
+    const struct nst_tcp_spread *spread = &socks->tcps->spread;
+    return path.ours || nst_tcp_spread_of(spread, id) == spread->index ? 0 : -EXDEV;
 }
 
 static int stream_connect(struct nst_socks *socks, struct nst_socket *s,

@@ -169,7 +169,7 @@ void nst_stack_input_ip_take(struct nst_stack *stack, struct nst_iface *iface, s
 
     if (!v.drop && v.fragment) {
         pkt = nst_reassembly_input_take(&stack->ip.reassembly, pkt, &v.header);
-        if (!pkt)
+        if (!pkt || nst_stack_spread_take(stack, iface, pkt))
             return;
     }
     if (!v.drop)

@@ -58,7 +58,13 @@ static int layers_init(struct nst_stack *stack, const struct nst_config *config)
     nst_socks_init(&stack->socks, &stack->pool, &stack->ip, &stack->igmp, &stack->tcps, l->sockets);
     for (unsigned i = 0; i < NST_IFACES_MAX; i++)
         nst_list_init(&stack->ready[i]);
+    nst_list_init(&stack->strays);
     return nst_tcp_init(&stack->tcps, &stack->pool, &stack->ip, 0);
+}
+
+static bool spread_is_sound(const struct nst_spread *s)
+{
+    return s->index < s->count && s->count < NST_SPREAD_ALL;
 }
 
 int nst_stack_new(struct nst_stack **out, const struct nst_config *config)
@@ -66,7 +72,7 @@ int nst_stack_new(struct nst_stack **out, const struct nst_config *config)
     const struct nst_allocator *a = &config->allocator;
     struct nst_stack *stack;
 
-    if (!a->alloc || !a->free)
+    if (!a->alloc || !a->free || (config->spread.count && !spread_is_sound(&config->spread)))
         return -EINVAL;
     if (!(stack = a->alloc(a->ctx, sizeof *stack)))
         return -ENOMEM;
@@ -74,6 +80,7 @@ int nst_stack_new(struct nst_stack **out, const struct nst_config *config)
     env_init(&stack->env, config);
     stack->limits = limits_of(config);
     int err = layers_init(stack, config);
+    stack->tcps.spread = nst_tcp_spread(&config->spread);
     if (err) {
         a->free(a->ctx, stack, sizeof *stack);
         return err;
@@ -89,6 +96,7 @@ void nst_stack_free(struct nst_stack *stack)
     if (!stack)
         return;
     stack->env.trace = NULL;
+    nst_pkt_free_all(&stack->strays);
     nst_socks_fini(&stack->socks);
     nst_tcp_fini(&stack->tcps);
     nst_ip_fini(&stack->ip);

@@ -1,8 +1,8 @@
 /* The stack: the only code that wires the layers together.
  *
  * in.c is the way of a frame from the device to a socket, out.c the way of a packet to the device,
- * stack.c the configuration, api.c the owner's socket calls, info.c what can be seen from outside.
- */
+ * stack.c the configuration, api.c the owner's socket calls, info.c what can be seen from outside,
+ * spread.c which of several stacks a frame is for. */
 #ifndef NST_STACK_STACK_H
 #define NST_STACK_STACK_H
 
@@ -25,6 +25,7 @@ struct nst_stack {
     uint64_t frames;      /* received so far: the number of the last */
     struct nst_pkt *held; /* inside nst_input(): a segment that the next one may be joined to */
     struct nst_list ready[NST_IFACES_MAX]; /* finished frames that wait to be pulled, by link */
+    struct nst_list strays;                /* other stacks' frames, likewise, of all links */
 };
 
 /* Sets the time, runs the timers that are due, and does what they asked for. */
@@ -36,6 +37,11 @@ void nst_stack_drain(struct nst_stack *stack);
 
 /* The way in for a packet that begins with its IP header. */
 void nst_stack_input_ip_take(struct nst_stack *stack, struct nst_iface *iface, struct nst_pkt *pkt);
+
+/* Puts a packet that begins with its IP header aside for nst_spread_pull(), if it is another
+ * stack's. Takes it then, and says so. */
+bool nst_stack_spread_take(struct nst_stack *stack, const struct nst_iface *iface,
+                           struct nst_pkt *pkt);
 
 /* Aborts if the stack contradicts itself. */
 void nst_stack_check(const struct nst_stack *stack);

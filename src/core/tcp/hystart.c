@@ -55,6 +55,8 @@ static void judge(struct nst_hystart *h)
     } else if (h->css_rounds && h->current_us < h->baseline_us) { /* 9406-3 */
         h->baseline_us = NONE;
         h->css_rounds = 0;
+    } else if (h->css_rounds && h->current_us >= (uint64_t)h->baseline_us + MIN_RTT_THRESH_US) {
+        h->css_rounds = CSS_ROUNDS + 1; /* that was no noise: the queue goes on growing */
     }
 }
 

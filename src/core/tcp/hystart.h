@@ -6,8 +6,9 @@
  * otherwise after five rounds congestion avoidance begins. Only the first slow start needs this:
  * later ones know their threshold.
  *
- * The window may treble in five rounds of it: a queue that is shorter than that still overflows,
- * once. At 100 Mb/s and 20 ms, with 250 packets of queue, this is 0.2 MB to be sent again. */
+ * The window may treble in five rounds of it, and a queue that is shorter than that would overflow.
+ * So slow start also ends once the delay has risen by 4 ms more in a round of CSS, where noise
+ * would have gone: the RFC's five rounds are for telling the two apart. */
 #ifndef NST_TCP_HYSTART_H
 #define NST_TCP_HYSTART_H
 

@@ -125,6 +125,8 @@ static bool is_free(struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
     const struct nst_tcp_name want = {.local = {.addr = id->local, .port = id->lport}};
 
+    if (id->pport && nst_tcp_spread_of(&tcps->spread, id) != tcps->spread.index)
+        return false;
     NST_COUNT(tcps->env, tcp_port_tries);
     return !nst_flow_find(tcps, id) && !is_taken(tcps, &want);
 }

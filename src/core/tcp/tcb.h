@@ -403,11 +403,18 @@ struct nst_tcp_config {
     const struct nst_cc_ops *cc;
 };
 
+/* struct nst_spread, ready for use. */
+struct nst_tcp_spread {
+    uint32_t index, count;
+    struct nst_siphash_key key;
+};
+
 struct nst_tcps {
     struct nst_env *env;
     struct nst_pool *pool;
     struct nst_ip *ip;
     struct nst_tcp_config config;
+    struct nst_tcp_spread spread;
     struct nst_siphash_key flow_key, isn_key, ts_key, cookie_key, fastopen_key;
     struct nst_tcp_metrics_table metrics;
     struct nst_flow **buckets;
@@ -492,10 +499,16 @@ void nst_tcp_unbind(struct nst_tcps *tcps, struct nst_tcp_name *n);
 struct nst_tcp_name *nst_tcp_name_find(struct nst_tcps *tcps, uint16_t port, uint64_t owner);
 /* Its socket listens from now on. -EADDRINUSE: another one that has the name does. */
 int nst_tcp_name_listen(struct nst_tcps *tcps, struct nst_tcp_name *n);
-/* A free local port for a connection to `id`'s far end (RFC 6056 §3.3.3); 0 if there is none. */
+/* A free local port for a connection to `id`'s far end (RFC 6056 §3.3.3), and of several stacks one
+ * that makes it this one's; 0 if there is none. */
 uint16_t nst_tcp_port_choose(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* A connection of these ends has gone. */
 void nst_tcp_port_freed(struct nst_tcps *tcps, const struct nst_flow_id *id);
+
+/* ---- spread.c: which of several stacks a connection is for --------------------------------- */
+
+struct nst_tcp_spread nst_tcp_spread(const struct nst_spread *config);
+uint32_t nst_tcp_spread_of(const struct nst_tcp_spread *spread, const struct nst_flow_id *id);
 
 /* ---- input.c ----------------------------------------------------------------------------- */
 

@@ -110,7 +110,7 @@ static void test_the_owner_has_no_quota(void **state)
     (void)state;
 
     assert_int_equal(nst_account_charge(a, UINT64_MAX, START), 0);
-    nst_share_set(&share, 1u << 30);
+    assert_false(nst_share_set(&share, 1u << 30));
     assert_true(nst_share_room(&share) == SIZE_MAX);
     assert_false(nst_account_is_full(a));
 }
@@ -122,27 +122,25 @@ static void test_shares(void **state)
     (void)state;
 
     assert_int_equal(nst_share_room(&one), 100000);
-    nst_share_set(&one, 60000);
+    assert_false(nst_share_set(&one, 60000));
     assert_int_equal(nst_share_room(&one), 40000);
     assert_int_equal(nst_share_room(&other), 40000);
-    nst_share_set(&one, 99999);
+    assert_false(nst_share_set(&one, 99999));
     assert_int_equal(nst_share_room(&one), 1);
     assert_false(nst_account_is_full(a));
-    assert_null(a->recount.loop);
-    nst_share_set(&one, 100000);
+    assert_true(nst_share_set(&one, 100000));
     assert_true(nst_account_is_full(a));
     assert_int_equal(nst_share_room(&one), 0);
     assert_int_equal(nst_share_room(&other), NST_SHARE_MIN); /* none waits for another for ever */
-    nst_share_set(&other, 1000);
+    assert_false(nst_share_set(&other, 1000));               /* was told already */
     assert_int_equal(nst_share_room(&other), NST_SHARE_MIN - 1000);
     assert_int_equal(accounts.reached[NST_QUOTA_BUFFERS], 1); /* once, though it went on */
-    assert_non_null(a->recount.loop);
-    nst_share_set(&one, 0);
+    assert_false(nst_share_set(&one, 0));
     assert_int_equal(nst_share_room(&other), 99000);
-    nst_share_set(&one, 200000);
+    assert_true(nst_share_set(&one, 200000));
     assert_int_equal(accounts.reached[NST_QUOTA_BUFFERS], 2);
-    nst_share_set(&one, 0);
-    nst_share_set(&other, 0);
+    assert_false(nst_share_set(&one, 0));
+    assert_false(nst_share_set(&other, 0));
     assert_int_equal(a->buffered_bytes, 0);
 }
 

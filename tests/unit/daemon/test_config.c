@@ -56,6 +56,8 @@ static const char *describe(const struct nst_up_config *c)
     if (c->has_mac)
         fprintf(out, " mac=%s", nst_mac_print(a, &c->mac));
     fprintf(out, " mtu=%u queue=%u", c->mtu, c->queue_pkts);
+    if (c->queues != 1)
+        fprintf(out, " queues=%u", c->queues);
     if (c->busy_poll_us)
         fprintf(out, " poll=%u", c->busy_poll_us);
     for (size_t i = 0; i < c->naddresses; i++)
@@ -135,6 +137,7 @@ static void test_flags(void **state)
         {"--mtu 65521", DEVICE " mtu=65521 queue=1000" ADDRESS REST},
         {"--mtu 9K", DEVICE " mtu=9216 queue=1000" ADDRESS REST},
         {"--queue-length 1", DEVICE " mtu=1500 queue=1" ADDRESS REST},
+        {"--queues 16", DEVICE LIMITS " queues=16" ADDRESS REST},
         {"--busy-poll 50", DEVICE LIMITS " poll=50" ADDRESS REST},
         {"--address 192.168.7.1/24",
          NET(" 192.168.7.1/24/acd1 host=192.168.7.2/24 via=192.168.7.2")},
@@ -310,6 +313,13 @@ static void test_bad_flags(void **state)
         {"--mtu 18446744073709551716", "--mtu 18446744073709551716: " MTU_RULE},
         {"--busy-poll 1000001",
          "--busy-poll 1000001: expected a number of microseconds from 0 to 1000000"},
+        {"--queues 0", "--queues 0: expected a number from 1 to 16"},
+        {"--queues 17", "--queues 17: expected a number from 1 to 16"},
+        {"--queues 2 --acd probe",
+         "an address can't be probed for on several queues: leave out --queues (Queues=), or --acd "
+         "probe"},
+        {"--queues 2 --device packet:veth0 --address 10.0.0.2/24",
+         "packet:veth0 has one queue only: leave out --queues (Queues=)"},
         {"--queue-length 0", "--queue-length 0: expected a number of packets from 1 to 1000000"},
         {"--address 10.0.0.2", "--address 10.0.0.2: " PREFIX_RULE},
         {"--address 10.0.0.2/33", "--address 10.0.0.2/33: " PREFIX_RULE},

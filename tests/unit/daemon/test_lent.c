@@ -488,7 +488,7 @@ static struct nst_sock_info info_of(uint32_t number)
 {
     struct nst_sock_info info;
 
-    assert_int_equal(nst_info(in.d.stack, lent(number)->sock, &info), 0);
+    assert_int_equal(nst_info(in.d.home->stack, lent(number)->sock, &info), 0);
     return info;
 }
 
@@ -762,7 +762,7 @@ static void test_descriptors_in_the_filler(void **state)
     (void)state;
 
     assert_int_equal(nst_lent_stream_connect(lent(1), &to), -EINPROGRESS);
-    assert_int_equal(nst_info(in.d.stack, lent(1)->sock, &info), 0);
+    assert_int_equal(nst_info(in.d.home->stack, lent(1)->sock, &info), 0);
     end.token = lent(1)->token;
     end.local = info.local;
     socklen_t len = nst_ipc_name_emit(&end, &addr);
@@ -787,7 +787,7 @@ static void test_descriptors_at_the_door(void **state)
     (void)state;
 
     assert_int_equal(nst_lent_stream_connect(lent(0), &to), -EINPROGRESS);
-    assert_int_equal(nst_info(in.d.stack, lent(0)->sock, &info), 0);
+    assert_int_equal(nst_info(in.d.home->stack, lent(0)->sock, &info), 0);
     end.token = lent(0)->token;
     end.local = info.local;
     socklen_t len = nst_ipc_name_emit(&end, &addr);

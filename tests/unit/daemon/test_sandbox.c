@@ -26,7 +26,8 @@ static int in_sandbox(int (*act)(void), pid_t child)
     assert_true(pid >= 0);
     if (pid == 0) {
         close(STDERR_FILENO);
-        _exit(nst_sandbox_enter(child, &fault) == 0 ? act() : 99);
+        _exit(nst_sandbox_enter(child, &fault) == 0 && nst_sandbox_close(child, &fault) == 0 ? act()
+                                                                                             : 99);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status));

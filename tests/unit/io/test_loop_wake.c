@@ -54,6 +54,64 @@ static void test_wake_takes_others_back(void **state)
     turn(*state);
 }
 
+/* ---- Another thread, while the loop waits ---- */
+
+struct guest {
+    struct nst_loop *loop;
+    pthread_mutex_t turn; /* held by the loop but for its waits */
+    struct nst_loop_wake wake;
+    struct nst_loop_timer timer;
+    unsigned waits, wakes, timers;
+};
+
+static void on_idle(void *arg)
+{
+    struct guest *g = arg;
+
+    g->waits++;
+    pthread_mutex_unlock(&g->turn);
+}
+
+static void on_resume(void *arg)
+{
+    struct guest *g = arg;
+
+    pthread_mutex_lock(&g->turn);
+}
+
+static void *start_timer(void *arg)
+{
+    struct guest *g = arg;
+
+    pthread_mutex_lock(&g->turn);
+    nst_loop_timer_after(g->loop, &g->timer, 0);
+    nst_loop_wake_send(&g->wake);
+    pthread_mutex_unlock(&g->turn);
+    return NULL;
+}
+
+static void test_a_thread_in_the_waits(void **state)
+{
+    struct guest g = {.turn = PTHREAD_MUTEX_INITIALIZER};
+    const struct nst_loop_config config = {.idle = on_idle, .resume = on_resume, .arg = &g};
+    pthread_t thread;
+    (void)state;
+
+    assert_int_equal(nst_loop_new(&g.loop, &config), 0);
+    g.wake = (struct nst_loop_wake){.fn = count_wake, .arg = &g.wakes};
+    g.timer = (struct nst_loop_timer){.fn = count_timer, .arg = &g.timers};
+    assert_int_equal(nst_loop_wake_add(g.loop, &g.wake), 0);
+    pthread_mutex_lock(&g.turn);
+    assert_int_equal(pthread_create(&thread, NULL, start_timer, &g), 0);
+    while (g.timers == 0) /* without the wake-up it would sleep for ever */
+        assert_int_equal(nst_loop_run_once(g.loop, NST_LOOP_NEVER), 0);
+    pthread_mutex_unlock(&g.turn);
+    pthread_join(thread, NULL);
+    assert_int_equal(g.timers, 1);
+    assert_true(g.waits > 0);
+    nst_loop_free(g.loop);
+}
+
 static struct nst_loop_wake *handler_wake;
 
 static void send_from_handler(int signo)
@@ -135,10 +193,9 @@ static void test_no_wake_is_lost(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        loop_test(test_sends_are_coalesced),
-        loop_test(test_wake_takes_others_back),
-        loop_test(test_send_from_a_signal_handler),
-        loop_test(test_no_wake_is_lost),
+        loop_test(test_sends_are_coalesced),          loop_test(test_wake_takes_others_back),
+        loop_test(test_send_from_a_signal_handler),   loop_test(test_no_wake_is_lost),
+        cmocka_unit_test(test_a_thread_in_the_waits),
     };
     return cmocka_run_group_tests_name("io/loop_wake", tests, NULL, NULL);
 }

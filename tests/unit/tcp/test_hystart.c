@@ -116,6 +116,20 @@ static void test_five_rounds(void **state)
     assert_int_equal(cc.ssthresh, FLIGHT);
 }
 
+/* A queue that goes on growing needs no five rounds: 4 ms more in a later one, by eight samples. */
+static void test_queue_goes_on_growing(void **state)
+{
+    (void)state;
+
+    round_of(8, MS(40));
+    round_of(8, MS(50));
+    round_of(8, MS(54) - NST_US);
+    round_of(7, MS(60));
+    assert_int_equal(cc.ssthresh, UINT32_MAX);
+    round_of(8, MS(54));
+    assert_int_equal(cc.ssthresh, FLIGHT);
+}
+
 /* Shows 9406-5: only the first slow start; and only where it is wanted. */
 static void test_only_initial(void **state)
 {
@@ -149,6 +163,7 @@ int main(void)
         cmocka_unit_test_setup(test_quarter, setup),
         cmocka_unit_test_setup(test_resumes, setup),
         cmocka_unit_test_setup(test_five_rounds, setup),
+        cmocka_unit_test_setup(test_queue_goes_on_growing, setup),
         cmocka_unit_test_setup(test_only_initial, setup),
         cmocka_unit_test_setup(test_limit, setup),
     };
