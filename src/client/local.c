@@ -127,9 +127,11 @@ int nst_client_accepted(int fd, int listener, struct sockaddr *addr, socklen_t *
     int err = nst_client_identify(fd, &name);
 
     if (err || name.kind != NST_IPC_NAME_END)
-        return -ECONNABORTED;      /* somebody else came in */
-    (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
-    nst_client_inherit(fd, listener);
+        return -ECONNABORTED; /* somebody else came in */
+    if (listener >= 0) {
+        (void)nst_ipc_stream_mark(fd); /* it fails if the connection has ended already */
+        nst_client_inherit(fd, listener);
+    }
     return addr ? put_name(&name.peer, addr, len) : 0;
 }
 

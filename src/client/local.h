@@ -21,8 +21,8 @@ int nst_client_sockname(int fd, struct sockaddr *addr, socklen_t *len);
 
 /* What is to be done with a descriptor that accept() gave, before the program uses it: the sentinel
  * goes in (without it, a reset that comes before the program has sent anything reads as the end of
- * the data), and it gets its listener's hints. Then its peer's name; `addr` may be NULL. 0 or
- * -errno, as accept() would fail. */
+ * the data), and it gets its listener's hints. Both only once: `listener` is -1 when that was done
+ * before. Then its peer's name; `addr` may be NULL. 0 or -errno, as accept() would fail. */
 int nst_client_accepted(int fd, int listener, struct sockaddr *addr, socklen_t *len);
 
 /* Whether it can be a timeout. */

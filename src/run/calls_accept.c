@@ -84,15 +84,16 @@ static int check_listener(const struct nst_run_call *call, int flags)
     return listens ? 0 : -EINVAL;
 }
 
-/* Hands a connection over, which is kept for the next one if that can't be. */
-static void hand_over_take(struct nst_run_call *call, int fd, bool cloexec)
+/* Hands a connection over, which is kept for the next one if that can't be. Whether it was, says
+ * `kept`. */
+static void hand_over_take(struct nst_run_call *call, int fd, bool kept, bool cloexec)
 {
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof addr;
     struct nst_run_supervisor *supervisor = call->supervisor;
     struct nst_ipc_token listener = call->name.token;
     pid_t tid = call->tid;
-    int err = nst_client_accepted(fd, call->fd, (struct sockaddr *)&addr, &len);
+    int err = nst_client_accepted(fd, kept ? -1 : call->fd, (struct sockaddr *)&addr, &len);
 
     if (!err && call->args[1])
         err = nst_run_call_put_name(call, call->args[1], call->args[2], &addr, len);
@@ -115,10 +116,11 @@ void nst_run_accept(struct nst_run_call *call)
         return;
     }
     int fd = nst_run_kept(call->supervisor, &call->name.token);
-    if (fd < 0)
+    bool kept = fd >= 0;
+    if (!kept)
         fd = accept_now(call->fd, (flags & SOCK_NONBLOCK) | SOCK_CLOEXEC, nonblocking);
     if (fd >= 0)
-        hand_over_take(call, fd, flags & SOCK_CLOEXEC);
+        hand_over_take(call, fd, kept, flags & SOCK_CLOEXEC);
     else if (fd == -EAGAIN && !nonblocking)
         nst_run_call_wait(call, NST_LOOP_IN, nst_run_accept, -EAGAIN);
     else

@@ -179,6 +179,31 @@ def test_killed_at_any_point(stack, program):
     finish(process)
 
 
+def test_signals_while_accepting(stack, program):
+    """A connection that a signal takes back from accept() is the next one's, and brings nothing along."""
+    process = program(*script("""
+        import signal, socket
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        s = socket.create_server(("", 5000), backlog=50)
+        print("ready", flush=True)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        for _ in range(300):
+            c, _ = s.accept()
+            c.sendall(b"whole")
+            c.close()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    """))
+    process.wait_for("ready")
+    for _ in range(300):
+        with stack.socket() as far:
+            far.connect((STACK, 5000))
+            got = b""
+            while (data := far.recv(100)):
+                got += data
+            assert got == b"whole"
+    finish(process)
+
+
 def test_stopped_with_a_full_window(stack, program):
     """It costs nobody else anything, and goes on where it stood, in both directions."""
     process = program(*script("""
