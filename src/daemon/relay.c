@@ -40,8 +40,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <linux/sockios.h>
-
 #include "core/base/bytes.h"
 #include "core/base/list.h"
 #include "ipc/packet.h"

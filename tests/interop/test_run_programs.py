@@ -383,14 +383,20 @@ def test_openssl(stack, program, big_file, certificate, tmp_path):
     server.wait()
 
 
-def test_ssh(stack, program, tmp_path):
-    """sshd on the stack, the host's ssh and scp to it; and ssh on the stack to the host's sshd."""
+def ssh_keys(stack, directory):
+    """Makes what an sshd needs: the keys `host` and `user`, and the file of keys that may log in."""
     stack.run("mkdir", "-p", "/run/sshd")
     for name in "host", "user":
-        stack.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name)
-    keys = tmp_path / "keys"
-    keys.write_text((tmp_path / "user.pub").read_text())
+        stack.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", directory / name)
+    keys = directory / "keys"
+    keys.write_text((directory / "user.pub").read_text())
     keys.chmod(0o600)
+    return keys
+
+
+def test_ssh(stack, program, tmp_path):
+    """sshd on the stack, the host's ssh and scp to it; and ssh on the stack to the host's sshd."""
+    keys = ssh_keys(stack, tmp_path)
     sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", "2222", "-h",
             str(tmp_path / "host"), "-o", f"AuthorizedKeysFile={keys}", "-o", "StrictModes=no",
             "-o", "UsePAM=no", "-o", "Subsystem=sftp internal-sftp", "-o", "PermitRootLogin=yes"]
@@ -413,12 +419,7 @@ def test_ssh(stack, program, tmp_path):
 
 def test_ssh_shared(stack, program, tmp_path):
     """One connection for several sessions and for forwarding, either way and as a SOCKS proxy."""
-    stack.run("mkdir", "-p", "/run/sshd")
-    for name in "host", "user":
-        stack.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name)
-    keys = tmp_path / "keys"
-    keys.write_text((tmp_path / "user.pub").read_text())
-    keys.chmod(0o600)
+    keys = ssh_keys(stack, tmp_path)
     sshd = stack.spawn("/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", "2222", "-h",
                        str(tmp_path / "host"), "-o", f"AuthorizedKeysFile={keys}", "-o",
                        "StrictModes=no", "-o", "UsePAM=no", "-o", "PermitRootLogin=yes",
