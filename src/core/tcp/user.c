@@ -123,11 +123,11 @@ static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
 int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags)
 {
     int64_t room = check_room(t, UINT32_MAX);
-    size_t done = 0, got = 0, i = 0;
+    size_t done = 0, i = 0;
 
     for (; i < n && (int64_t)done < room; i++) {
-        got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base,
-                             nst_min(data[i].len, (size_t)room - done));
+        size_t got = nst_sendq_push(&t->act->sendq, t->tcps->pool, data[i].base,
+                                    nst_min(data[i].len, (size_t)room - done));
         done += got;
         if (got < data[i].len)
             break;
@@ -277,8 +277,8 @@ int64_t nst_tcb_recv(struct nst_tcb *t, const struct nst_slice *data, size_t n, 
     int ready = check_receivable(t);
     if (ready <= 0)
         return ready;
-    int64_t mark =
-        nst_tcb_urgent_at(t); /* a read ends there: so the owner knows where it is (MUST-33) */
+    /* A read ends there: so the owner knows where it is (MUST-33). */
+    int64_t mark = nst_tcb_urgent_at(t);
     size_t done = copy_out(t, data, n, mark > 0 ? (size_t)mark : nst_tcb_unread(t));
     if (!(flags & NST_RECV_PEEK)) {
         nst_recvq_consume(&t->act->recvq, done);
