@@ -86,7 +86,8 @@ struct bbr {
     enum ack_phase ack_phase;
     uint32_t pacing_gain, cwnd_gain;
     bool round_start, loss_round_start, idle_restart, full_bw_now, full_bw_reached;
-    bool bw_probe_samples, steady_round, loss_in_round, too_high, probe_rtt_round_done;
+    bool pacing_begun, bw_probe_samples, steady_round, loss_in_round, too_high,
+        probe_rtt_round_done;
 
     uint64_t next_round_delivered, loss_round_delivered;
     uint64_t max_bw[2]; /* of the last cycle, and of this one */
@@ -741,10 +742,22 @@ static void set_cwnd(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sampl
 
 /* ---- The table --------------------------------------------------------------------------- */
 
+/* As if a round trip took a millisecond, until one is measured: a handshake that lost a segment
+ * measures none. */
+static void init_pacing_rate(struct nst_cc *cc, struct bbr *b)
+{
+    nst_time srtt = cc->srtt ? cc->srtt : NST_MS;
+
+    b->pacing_begun = cc->srtt != 0;
+    cc->pacing_rate = nst_cc_initial_window(cc->mss) * NST_SEC / srtt * STARTUP_PACING_GAIN / 256;
+}
+
 static void control(struct nst_cc *cc, const struct nst_cc_sample *s)
 {
     struct bbr *b = model_of(cc);
 
+    if (!b->pacing_begun && cc->srtt)
+        init_pacing_rate(cc, b);
     update_latest_delivery_signals(b, s);
     update_congestion_signals(cc, b, s);
     update_ack_aggregation(cc, b, s);
@@ -782,7 +795,6 @@ static void rest(struct nst_cc *cc)
 static void init(struct nst_cc *cc)
 {
     struct bbr *b = model_of(cc);
-    nst_time srtt = cc->srtt ? cc->srtt : NST_MS;
 
     b->random = cc->nxt.v | 1; /* nobody can predict it (RFC 6528) */
     b->min_rtt = b->probe_rtt_min_delay = cc->srtt;
@@ -790,11 +802,9 @@ static void init(struct nst_cc *cc)
     b->inflight_long = INFINITE;
     reset_short_term_model(b);
     enter_startup(b);
-    if (cc->kept[0]) {
+    init_pacing_rate(cc, b);
+    if (cc->kept[0])
         resume(cc, b);
-        return;
-    }
-    cc->pacing_rate = nst_cc_initial_window(cc->mss) * NST_SEC / srtt * STARTUP_PACING_GAIN / 256;
 }
 
 /* The lost part of the flight that took it beyond what is bearable: up to there it was good. */

@@ -94,7 +94,8 @@ static void go_on_until(uint32_t gain)
     }
 }
 
-/* Shows bbr-1: 2.77 times the initial window a round trip, or a millisecond before there is one. */
+/* Shows bbr-1: 2.77 times the initial window a round trip, or a millisecond until one is measured.
+ */
 static void test_initial_rate(void **state)
 {
     (void)state;
@@ -102,6 +103,9 @@ static void test_initial_rate(void **state)
     assert_int_equal(cc.pacing_rate, 14600ull * 50 * STARTUP / 256);
     begin(0);
     assert_int_equal(cc.pacing_rate, 14600ull * 1000 * STARTUP / 256);
+    cc.srtt = RTT;
+    trip(BW / 100, RTT, 0, true);
+    assert_int_equal(cc.pacing_rate, 14600ull * 50 * STARTUP / 256);
 }
 
 /* Shows bbr-2, bbr-3: STARTUP goes on while the rate grows by a quarter, and for three rounds. */
