@@ -23,8 +23,10 @@
  * Three rules follow:
  *
  *     - more than 2 % is lost: besides what is lost by chance, and beyond what numbers vary by;
+ *       STARTUP does not end for a small flight that was less than the path holds;
  *     - the short-term bounds are for rounds that have lost too much, not for each that lost: else
- *       every loss costs the rate what was lost, until the next probing;
+ *       every loss costs the rate what was lost, until the next probing. Nor are they for DRAIN,
+ *       which hears of what STARTUP lost, and delivers a third of what the path can;
  *     - recovery begins with the packets that are out for losses that were too many, else with the
  *       window that there is: where a flight seldom comes through whole, one recovery follows the
  *       other, and the window would never grow. (Without SACK nobody knows how many they were.)
@@ -96,6 +98,7 @@ struct bbr {
     uint32_t inflight_short, inflight_long, inflight_latest;
     uint32_t full_bw_count, losses_in_round;
     uint64_t lost_in_round, loss_round_begun; /* bytes; delivered when the round began */
+    struct nst_chance_count learnt;           /* what `chance` knows of it */
     struct nst_chance chance;
 
     nst_time min_rtt, min_rtt_stamp; /* 0: none yet */
@@ -240,6 +243,7 @@ static void begin_loss_round(struct bbr *b, const struct nst_cc_sample *s)
     b->loss_in_round = false;
     b->lost_in_round = 0;
     b->loss_round_begun = s->delivered;
+    b->learnt = (struct nst_chance_count){.sent = 0};
 }
 
 static void reset_congestion_signals(struct bbr *b, const struct nst_cc_sample *s)
@@ -292,12 +296,13 @@ static bool is_sample_too_high(const struct nst_cc *cc, const struct bbr *b,
     return is_inflight_too_high(cc, b, s->lost, s->tx_in_flight, s->delivered - s->prior_delivered);
 }
 
-/* Not while losses are provoked. */
+/* Not while losses are provoked, nor where STARTUP has provoked them. */
 static void adapt_short_term_model(struct nst_cc *cc, struct bbr *b, uint64_t sent)
 {
-    bool probing = b->state == STARTUP || b->state == PROBE_REFILL || b->state == PROBE_UP;
+    bool provoked = b->state == STARTUP || b->state == DRAIN || b->state == PROBE_REFILL ||
+                    b->state == PROBE_UP;
 
-    if (probing || !b->loss_in_round ||
+    if (provoked || !b->loss_in_round ||
         !nst_chance_exceeded(&b->chance, cc->mss, sent, b->lost_in_round, LOSS_PERCENT))
         return;
     if (b->bw_short == UINT64_MAX)
@@ -307,6 +312,14 @@ static void adapt_short_term_model(struct nst_cc *cc, struct bbr *b, uint64_t se
     b->bw_short = nst_max(b->bw_latest, b->bw_short * BETA_PERCENT / 100);
     b->inflight_short =
         nst_max32(b->inflight_latest, (uint32_t)((uint64_t)b->inflight_short * BETA_PERCENT / 100));
+}
+
+/* Each round by itself, however many of them a judgement takes: on a short path the next probing
+ * comes sooner. */
+static void learn_from_round(const struct nst_cc *cc, struct bbr *b, uint64_t sent)
+{
+    nst_chance_learn(&b->chance, cc->mss, sent - b->learnt.sent, b->lost_in_round - b->learnt.lost);
+    b->learnt = (struct nst_chance_count){.sent = sent, .lost = b->lost_in_round};
 }
 
 /* Once a round trip, or as many as it takes to tell losses from chance. */
@@ -321,10 +334,10 @@ static void update_congestion_signals(struct nst_cc *cc, struct bbr *b,
     if (!b->loss_round_start)
         return;
     nst_chance_round(&b->chance, b->min_rtt);
+    if (steady)
+        learn_from_round(cc, b, sent);
     if (steady && !nst_chance_can_judge(&b->chance, cc->mss, sent))
         return;
-    if (steady)
-        nst_chance_learn(&b->chance, cc->mss, sent, b->lost_in_round);
     adapt_short_term_model(cc, b, sent);
     begin_loss_round(b, s);
 }
@@ -389,18 +402,23 @@ static void check_full_bw_reached(struct bbr *b, const struct nst_cc_sample *s)
     b->full_bw_reached |= b->full_bw_now;
 }
 
-/* A whole round trip of fast recovery has lost too much, in six places at least. */
+/* A whole round trip of fast recovery has lost too much, in six places at least. A flight that is
+ * small, and less than the path holds, can't tell: where the receiver's window holds the sender
+ * back, little more is out in the end than what is lost. */
 static void check_startup_high_loss(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
+    uint32_t bdp = bdp_multiple(cc, b, max_bw(b), GAIN(100));
+    bool telling = s->tx_in_flight >= bdp ||
+                   nst_chance_can_judge(&b->chance, cc->mss, s->tx_in_flight);
     bool high = b->loss_round_start && s->recovery && b->losses_in_round >= STARTUP_FULL_LOSSES &&
-                is_sample_too_high(cc, b, s);
+                telling && is_sample_too_high(cc, b, s);
 
     if (b->loss_round_start)
         b->losses_in_round = 0;
     if (!high || b->full_bw_reached)
         return;
     b->full_bw_reached = true;
-    b->inflight_long = nst_max32(bdp_multiple(cc, b, max_bw(b), GAIN(100)), b->inflight_latest);
+    b->inflight_long = nst_max32(bdp, b->inflight_latest);
 }
 
 static void check_startup_done(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
