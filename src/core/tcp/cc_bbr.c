@@ -389,7 +389,7 @@ static void reset_full_bw(struct bbr *b, uint64_t bw)
     b->full_bw_now = false;
 }
 
-/* The rate has grown by less than a quarter in each of three rounds. */
+/* The rate has grown by less than a quarter in each of three rounds (bbr-3). */
 static void check_full_bw_reached(struct bbr *b, const struct nst_cc_sample *s)
 {
     if (b->full_bw_now || !b->round_start || s->app_limited)
@@ -520,7 +520,7 @@ static void probe_inflight_long_upward(struct nst_cc *cc, struct bbr *b,
         raise_inflight_long_slope(cc, b);
 }
 
-/* Losses show that probing went too far: once a cycle. */
+/* Losses show that probing went too far: once a cycle (bbr-7). */
 static void handle_inflight_too_high(struct nst_cc *cc, struct bbr *b,
                                      const struct nst_cc_sample *s)
 {
@@ -580,6 +580,7 @@ static bool is_time_to_go_down(const struct nst_cc *cc, struct bbr *b,
     return b->full_bw_now;
 }
 
+/* bbr-5 */
 static void update_cycle_phase(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
     if (!b->full_bw_reached || !s->has_data)
@@ -608,6 +609,7 @@ static void update_cycle_phase(struct nst_cc *cc, struct bbr *b, const struct ns
     }
 }
 
+/* bbr-4 */
 static void check_drain_done(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
     if (b->state == DRAIN && s->in_flight <= target_in_flight(cc, b, GAIN(100)))
@@ -676,6 +678,7 @@ static bool update_min_rtt(struct nst_cc *cc, struct bbr *b, const struct nst_cc
     return expired;
 }
 
+/* bbr-8 */
 static void check_probe_rtt(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s,
                             bool expired)
 {
@@ -696,6 +699,7 @@ static void check_probe_rtt(struct nst_cc *cc, struct bbr *b, const struct nst_c
 
 /* ---- The outputs ------------------------------------------------------------------------- */
 
+/* bbr-2 */
 static void set_pacing_rate_with_gain(struct nst_cc *cc, const struct bbr *b, uint32_t gain)
 {
     uint64_t bw = nst_min(b->bw, UINT64_MAX >> 20);
@@ -705,7 +709,7 @@ static void set_pacing_rate_with_gain(struct nst_cc *cc, const struct bbr *b, ui
         cc->pacing_rate = rate;
 }
 
-/* For one round trip of a recovery from congestion as much goes as arrives. */
+/* For one round trip of a recovery from congestion as much goes as arrives (bbr-9). */
 static void modulate_cwnd_for_recovery(struct nst_cc *cc, struct bbr *b,
                                        const struct nst_cc_sample *s)
 {
@@ -734,6 +738,7 @@ static void bound_cwnd_for_model(struct nst_cc *cc, const struct bbr *b)
         cc->cwnd = nst_min32(cc->cwnd, probe_rtt_cwnd(cc, b));
 }
 
+/* bbr-6 */
 static uint32_t max_inflight(const struct nst_cc *cc, const struct bbr *b)
 {
     uint32_t inflight = bdp_multiple(cc, b, b->bw, b->cwnd_gain);
@@ -761,7 +766,7 @@ static void set_cwnd(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sampl
 /* ---- The table --------------------------------------------------------------------------- */
 
 /* As if a round trip took a millisecond, until one is measured: a handshake that lost a segment
- * measures none. */
+ * measures none (bbr-1). */
 static void init_pacing_rate(struct nst_cc *cc, struct bbr *b)
 {
     nst_time srtt = cc->srtt ? cc->srtt : NST_MS;
@@ -898,6 +903,7 @@ static void undo(struct nst_cc *cc)
     restore_cwnd(cc, b);
 }
 
+/* bbr-10 */
 static void restart(struct nst_cc *cc, nst_time idle)
 {
     struct bbr *b = model_of(cc);
