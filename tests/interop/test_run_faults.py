@@ -4,6 +4,7 @@ reached, the user is somebody else.
 $NETSTACK_RUN_CYCLES says how many processes are killed in the midst of their work (300).
 """
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
@@ -275,6 +276,30 @@ def test_program_out_of_descriptors(stack, program):
         socket.socket()
     """)))
     no_sockets(stack)
+
+
+def test_supervisor_is_slow_to_close(stack, program, tmp_path):
+    """What a call was about is the program's alone once that call has returned: who closes a listener
+    then has closed it."""
+    process = program(*script("""
+        import signal, socket
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        print("ready")
+        signal.sigwait([signal.SIGUSR1])
+        socket.create_server(("", 8000)).close()
+        print("closed")
+        signal.pause()
+    """))
+    process.wait_for("ready")
+    tracer = stack.spawn("strace", "-o", tmp_path / "trace", "-e", "inject=close:delay_enter=200000",
+                         "-p", supervisor_of(stack))
+    tracer.wait_for("attached", "err")
+    process.send(signal.SIGUSR1)
+    process.wait_for("closed")
+    with stack.socket() as client:
+        assert client.connect_ex((STACK, 8000)) == errno.ECONNREFUSED
+    tracer.stop(signal.SIGINT)
+    process.stop()
 
 
 @pytest.mark.parametrize("whose", ["daemon", "supervisor"])
