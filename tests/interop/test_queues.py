@@ -186,8 +186,7 @@ def test_a_program_that_listens(queues):
 
 
 def test_listeners_that_were_just_closed(queues):
-    """Nobody is told of it: each queue asks when a SYN comes, and refuses. While another asks for the
-    same listener, it looks alive; so a few may come about, and are reset."""
+    """Nobody is told of it: each queue asks when a SYN comes, and refuses."""
     process = queues.start("run", "--", *script(f"""
         import signal, socket
         for sock in [socket.create_server(("", 8000 + i)) for i in range({N})]:
@@ -200,6 +199,30 @@ def test_listeners_that_were_just_closed(queues):
     results = [sock.connect_ex((STACK, 8000 + i)) for i, sock in enumerate(socks)]
     assert results == [errno.ECONNREFUSED] * N
     process.stop()
+
+
+def test_listener_that_all_ask_for(host, tmp_path):
+    """While one thread finds out that a program has gone, it is nowhere taken for being there."""
+    daemon = up(host)
+    process = host.start("run", "--", *script("""
+        import signal, socket
+        server = socket.create_server(("", 8000), backlog=64)
+        print("listens")
+        signal.pause()
+        """))
+    process.wait_for("listens")
+    tracer = host.spawn("strace", "-f", "-o", tmp_path / "trace", "-e",
+                        "inject=bind:delay_exit=200000", "-p", daemon.pid)
+    tracer.wait_for("attached", "err")
+    process.stop(signal.SIGKILL)
+    socks = [host.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(8)]
+    for sock in socks:
+        sock.setblocking(False)
+        assert sock.connect_ex((STACK, 8000)) == errno.EINPROGRESS
+    for sock in socks:
+        assert select.select([], [sock], [], netns.PATIENCE)[1]
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    tracer.stop(signal.SIGINT)
 
 
 def test_urgent_data(queues):
