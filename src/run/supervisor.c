@@ -220,6 +220,27 @@ static void sweep_soon(struct nst_run_supervisor *s)
         nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
 }
 
+static bool awaits(const struct nst_run_call *call, const struct nst_ipc_token *listener)
+{
+    return call->resume == nst_run_accept &&
+           memcmp(&call->name.token, listener, sizeof *listener) == 0;
+}
+
+/* Of others who wait for the listener the first has what was kept; the kernel won't tell them. */
+static void offer_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
+{
+    NST_LIST_FOREACH_SAFE (e, &s->lines[listener->id % BUCKETS]) {
+        struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, in_line);
+        if (!awaits(call, listener))
+            continue;
+        if (nst_run_call_stands(call)) {
+            call->resume(call);
+            return;
+        }
+        call_free(call);
+    }
+}
+
 void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener,
                        pid_t tid, int fd)
 {
@@ -233,6 +254,7 @@ void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token 
         close(forget_kept(s, 0));
     s->kept[s->nkept++] = (struct kept){*listener, process, fd};
     sweep_soon(s);
+    offer_kept(s, listener);
 }
 
 int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
