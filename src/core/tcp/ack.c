@@ -181,11 +181,11 @@ static void tune_sndbuf(struct nst_tcb *t)
     const struct nst_tcp_config *c = &t->tcps->config;
     uint64_t wanted = 2 * (uint64_t)t->act->cc.cwnd + t->act->board.sacked;
 
-    wanted = nst_min(wanted, sndbuf_bound(t));
-    if (t->opt.sndbuf_fixed || t->opt.sndbuf >= wanted)
+    if (t->opt.sndbuf_fixed || t->opt.sndbuf >= wanted ||
+        t->tcps->pool->used_bytes >= t->tcps->pool->budget_bytes / 4 * 3)
         return;
-    if (t->tcps->pool->used_bytes < t->tcps->pool->budget_bytes / 4 * 3)
-        t->opt.sndbuf = (uint32_t)nst_min(wanted, c->sndbuf_max);
+    wanted = nst_min(nst_min(wanted, c->sndbuf_max), sndbuf_bound(t));
+    t->opt.sndbuf = nst_max32(t->opt.sndbuf, (uint32_t)wanted);
 }
 
 /* What was SACKed is at the front, and still not acknowledged: its receiver has given it up. Unless
