@@ -55,6 +55,13 @@ const char *nst_device_name(const struct nst_device *device);
 /* What the device takes over on the way out: enum nst_link_offload, for struct nst_link_config. */
 uint32_t nst_device_offloads(const struct nst_device *device);
 
+/* Has the kernel put each TCP segment into the queue of the stack that it is for, as
+ * nst_spread_of() says, and all else into the first. The queues are open, in the order of their
+ * stacks; `device` is any of them, and `index` of no account. NULL: as before. -EPERM without the
+ * right CAP_BPF in the first user namespace; -ENOTTY (a packet socket), -EINVAL or another negative
+ * errno value when the kernel can't. */
+int nst_device_steer(struct nst_device *device, const struct nst_spread *spread);
+
 /* Reads frames, at most `max`, into new packets of `stack`, which become the caller's. Returns how
  * many; 0 when there are none; -EBADFD when the interface is gone (of a packet socket only
  * nst_device_write() tells that); another negative errno value if the first read failed. A frame

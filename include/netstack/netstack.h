@@ -585,9 +585,9 @@ enum nst_opt {
     NST_OPT_URGENT, /* a stream's bytes that stand before the urgent one; -1: there is none, or not
                        here yet; only to be read */
     NST_OPT_SYN_EVENTS, /* a listener-to-be: NST_READY_SYN tells of SYNs before they are answered,
-                           which nst_output() does; so a listener that is closed then refuses. What
-                           begins with Fast Open's data, or is answered with a SYN cookie, doesn't
-                           wait  [0] */
+                           which nst_output() does; so a listener that is closed then refuses, or
+                           leaves them to another that takes them. What begins with Fast Open's
+                           data, or is answered with a SYN cookie, doesn't wait  [0] */
 };
 
 /* Packetisation-layer path MTU discovery (RFC 4821), as in Linux's tcp_mtu_probing. */

@@ -99,8 +99,11 @@ static int print_status(const json_t *answer, bool all)
     ROW(table, "memory", memory_text(line, sizeof line, answer));
     ROW(table, "sockets", decimal(count, answer, "sockets"));
     ROW(table, "clients", decimal(count, answer, "clients"));
-    if (number(answer, "queues") > 1)
-        ROW(table, "queues", decimal(count, answer, "queues"));
+    if (number(answer, "queues") > 1) {
+        snprintf(line, sizeof line, "%s, %s", decimal(count, answer, "queues"),
+                 truth(answer, "steered") ? "steered by the kernel" : "not steered by the kernel");
+        ROW(table, "queues", line);
+    }
     return nst_cli_table_print_take(table, stdout, 0);
 }
 

@@ -75,14 +75,14 @@ static json_t *call_status(struct nst_daemon *d)
         json_array_append_new(dns, json_addr(&d->config.dns[i]));
     nst_ipc_server_stats(d->server, &clients);
     /* syscall: getpid */
-    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I, s:i}",
+    return json_pack("{s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:s?, s:o, s:I, s:I, s:i, s:b}",
                      "name", d->config.name, "version", NST_VERSION, "pid", (int)getpid(),
                      "uptime_s", (json_int_t)((nst_loop_clock() - d->started) / NST_SEC), "device",
                      device_status(d), "addresses", addresses, "gateway",
                      json_addr(&d->config.gateway), "dns", dns, "host_address",
                      json_prefix(&d->config.host), "nat", d->config.nat[0] ? d->config.nat : NULL,
                      "memory", json_memory(d), "sockets", (json_int_t)d->nsockets, "clients",
-                     (json_int_t)clients.clients, "queues", (int)d->nqueues);
+                     (json_int_t)clients.clients, "queues", (int)d->nqueues, "steered", d->steered);
 }
 
 static json_t *call_addr(struct nst_daemon *d)

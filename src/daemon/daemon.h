@@ -73,6 +73,7 @@ struct nst_daemon {
     unsigned nqueues;
     struct nst_queue *home; /* the first: its loop is the main thread's, and all that is not spread
                                over the queues is there */
+    bool steered;           /* the kernel knows which queue a connection is on */
     unsigned visits;        /* how many queues are being visited, see thread.h */
     unsigned next_queue;    /* for the next connection that a program begins */
     uint8_t spread_key[16];

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,8 @@ struct nst_lender {
     uint32_t nidle;
     struct nst_accounts accounts;
     struct nst_loop_timer sweep;
+    pthread_mutex_t
+        asking; /* whether a program is there; to two who ask at once it would seem so */
     int probes[NST_UP_QUEUES]
               [2]; /* each queue's for datagrams and streams, bound to nothing; -1: none */
     int home_fd;   /* the network namespace that the daemon came from; -1: it never left */
@@ -89,8 +92,8 @@ int nst_lent_socket(int type, const struct nst_ipc_sockname *name)
     return err;
 }
 
-/* Asked for each SYN: so the socket that tries is kept, until it succeeds. */
-bool nst_lent_is_alive(const struct nst_lent *lent, struct nst_queue *q)
+/* The socket that tries is kept, until it succeeds. */
+static bool is_name_free(const struct nst_lent *lent, struct nst_queue *q)
 {
     int type = lent->protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
     int *probe = &q->daemon->lender->probes[q->index][type == SOCK_STREAM];
@@ -100,10 +103,20 @@ bool nst_lent_is_alive(const struct nst_lent *lent, struct nst_queue *q)
     if (*probe < 0)
         *probe = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     if (*probe < 0 || bind(*probe, (const struct sockaddr *)&addr, len) != 0)
-        return true; /* EADDRINUSE; or no descriptor left to ask with */
+        return false; /* EADDRINUSE; or no descriptor left to ask with */
     close(*probe);
     *probe = -1;
-    return false;
+    return true;
+}
+
+bool nst_lent_is_alive(const struct nst_lent *lent, struct nst_queue *q)
+{
+    struct nst_lender *lender = q->daemon->lender;
+
+    pthread_mutex_lock(&lender->asking);
+    bool alive = !is_name_free(lent, q);
+    pthread_mutex_unlock(&lender->asking);
+    return alive;
 }
 
 /* ---- Who has gone ---------------------------------------------------------------------------- */
@@ -506,6 +519,7 @@ int nst_lender_new(struct nst_lender **out, struct nst_daemon *d)
     lender->daemon = d;
     lender->home_fd = -1;
     memset(lender->probes, -1, sizeof lender->probes);
+    pthread_mutex_init(&lender->asking, NULL);
     lender->descriptors_max = find_descriptors_max();
     lender->sweep = (struct nst_loop_timer){.fn = on_slow_sweep, .arg = lender};
     nst_list_init(&lender->idle);
@@ -529,6 +543,7 @@ void nst_lender_free(struct nst_lender *lender)
         for (size_t j = 0; j < NST_ARRAY_LEN(lender->probes[i]); j++)
             if (lender->probes[i][j] >= 0)
                 close(lender->probes[i][j]);
+    pthread_mutex_destroy(&lender->asking);
     free(lender->slots);
     free(lender);
 }

@@ -27,6 +27,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -140,8 +141,9 @@ static const struct {
     unsigned arg;
     uint64_t value;
 } narrow[] = {
-    {"socket", 0, AF_UNIX},   {"ioctl", 1, FIONREAD}, {"ioctl", 1, SIOCOUTQ},
-    {"ioctl", 1, SIOCATMARK}, {"fcntl", 1, F_GETFD},  {"fcntl", 1, F_DUPFD_CLOEXEC},
+    {"socket", 0, AF_UNIX},           {"ioctl", 1, FIONREAD}, {"ioctl", 1, SIOCOUTQ},
+    {"ioctl", 1, SIOCATMARK},         {"fcntl", 1, F_GETFD},  {"fcntl", 1, F_DUPFD_CLOEXEC},
+    {"ioctl", 1, TUNSETSTEERINGEBPF},
 };
 
 /* Of no use in here, and tried only at the end: the keeper does what they are for. */

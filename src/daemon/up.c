@@ -228,6 +228,19 @@ static void init_queues(struct nst_daemon *d)
     }
 }
 
+/* Without that, what comes in by another queue than its own is handed over, which is slower. */
+static void steer(struct nst_daemon *d)
+{
+    struct nst_spread spread = {.count = (uint16_t)d->nqueues};
+
+    memcpy(spread.key, d->spread_key, sizeof spread.key);
+    int err = nst_device_steer(d->home->device, &spread);
+    d->steered = err == 0;
+    if (err)
+        nst_log(NST_UP_LOG_INFO, "the kernel does not steer connections to their queues: %s",
+                strerror(-err));
+}
+
 /* All of the device's before the first frame: when their number changes, flows move. */
 static int start_queues(struct nst_daemon *d, struct nst_fault *fault)
 {
@@ -239,6 +252,8 @@ static int start_queues(struct nst_daemon *d, struct nst_fault *fault)
         err = nst_queue_open(&d->queues[i], fault);
     if (err)
         return err;
+    if (d->nqueues > 1)
+        steer(d);
     for (unsigned i = 0; i < d->nqueues && !err; i++)
         err = nst_queue_start(&d->queues[i]);
     return err ? nst_fault_system(fault, err, "cannot start the stack") : 0;
@@ -296,6 +311,8 @@ static void take_down(struct nst_daemon *d)
             nst_log(NST_UP_LOG_ERROR, "%s", fault.text);
     }
     nst_netlink_watch_close(d->watch);
+    if (d->steered) /* the device may have been here before, and stay */
+        (void)nst_device_steer(d->home->device, NULL);
     for (unsigned i = 0; i < d->nqueues; i++)
         nst_device_close(d->queues[i].device);
     nst_keeper_finish(d->keeper);

@@ -23,6 +23,9 @@ struct nst_device {
 int nst_device_open_tun(struct nst_device *d, const struct nst_device_config *config);
 int nst_device_open_packet(struct nst_device *d, const struct nst_device_config *config);
 
+/* nst_device_steer(), by a program that is loaded; -1: by none. */
+int nst_device_tun_steer(const struct nst_device *d, int program);
+
 /* What the packet socket's buffer had no room for since the last time. */
 uint64_t nst_device_packet_overruns(const struct nst_device *d);
 

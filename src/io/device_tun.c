@@ -39,6 +39,12 @@ static int set_offloads(int fd)
     return -errno;
 }
 
+int nst_device_tun_steer(const struct nst_device *d, int program)
+{
+    /* syscall: ioctl */
+    return ioctl(d->fd, TUNSETSTEERINGEBPF, &program) == 0 ? 0 : -errno;
+}
+
 static int attach(struct nst_device *d, const struct nst_device_config *config)
 {
     int kind = config->kind == NST_DEVICE_TUN ? IFF_TUN : IFF_TAP;
@@ -51,7 +57,9 @@ static int attach(struct nst_device *d, const struct nst_device_config *config)
     if (ioctl(d->fd, TUNSETIFF, &request) != 0)
         return -errno;
     memcpy(d->name, request.ifr_name, sizeof d->name);
-    /* An interface that was here before may have kept those of its last owner. */
+    /* An interface that was here before may have kept what its last owner set. */
+    if (config->multi_queue)
+        (void)nst_device_tun_steer(d, -1); /* which older kernels don't know */
     if (config->plain)
         return ioctl(d->fd, TUNSETOFFLOAD, 0UL) == 0 ? 0 : -errno;
     d->header = true;

@@ -106,17 +106,28 @@ static void leave_line(struct nst_run_call *call)
 
 /* ---- A call's life ------------------------------------------------------------------------ */
 
-static void call_free(struct nst_run_call *call)
+static void close_duplicate(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Before the program goes on: what it closes then shall have no other end that is open here. */
+static void let_go(struct nst_run_call *call)
 {
     leave_line(call);
+    close_duplicate(&call->fd);
+    close_duplicate(&call->host_fd);
+}
+
+static void call_free(struct nst_run_call *call)
+{
+    let_go(call);
     nst_client_cancel(&call->request);
     nst_loop_timer_stop(&call->timeout);
     nst_list_del(&call->node);
     nst_list_del(&call->by_tid);
-    if (call->fd >= 0)
-        close(call->fd);
-    if (call->host_fd >= 0)
-        close(call->host_fd);
     free(call);
 }
 
@@ -124,6 +135,13 @@ static void answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp
 {
     /* It fails when the call has gone (ENOENT), and then nobody waits for it. */
     (void)ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp);
+}
+
+static void answer_take(struct nst_run_call *call, struct seccomp_notif_resp *resp)
+{
+    let_go(call);
+    answer(call->supervisor, resp);
+    call_free(call);
 }
 
 void nst_run_call_return(struct nst_run_call *call, int64_t result)
@@ -134,16 +152,14 @@ void nst_run_call_return(struct nst_run_call *call, int64_t result)
         resp.error = (int32_t)result;
     else
         resp.val = result;
-    answer(call->supervisor, &resp);
-    call_free(call);
+    answer_take(call, &resp);
 }
 
 void nst_run_call_continue(struct nst_run_call *call)
 {
     struct seccomp_notif_resp resp = {.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
-    answer(call->supervisor, &resp);
-    call_free(call);
+    answer_take(call, &resp);
 }
 
 int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
@@ -155,6 +171,7 @@ int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
         .newfd_flags = cloexec ? O_CLOEXEC : 0,
     };
 
+    let_go(call);
     if (ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
         int err = -errno;
         nst_run_call_return(call, err);
@@ -203,6 +220,27 @@ static void sweep_soon(struct nst_run_supervisor *s)
         nst_loop_timer_after(s->loop, &s->sweep, SWEEP_NS);
 }
 
+static bool awaits(const struct nst_run_call *call, const struct nst_ipc_token *listener)
+{
+    return call->resume == nst_run_accept &&
+           memcmp(&call->name.token, listener, sizeof *listener) == 0;
+}
+
+/* Of others who wait for the listener the first has what was kept; the kernel won't tell them. */
+static void offer_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)
+{
+    NST_LIST_FOREACH_SAFE (e, &s->lines[listener->id % BUCKETS]) {
+        struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, in_line);
+        if (!awaits(call, listener))
+            continue;
+        if (nst_run_call_stands(call)) {
+            call->resume(call);
+            return;
+        }
+        call_free(call);
+    }
+}
+
 void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token *listener,
                        pid_t tid, int fd)
 {
@@ -216,6 +254,7 @@ void nst_run_keep_take(struct nst_run_supervisor *s, const struct nst_ipc_token 
         close(forget_kept(s, 0));
     s->kept[s->nkept++] = (struct kept){*listener, process, fd};
     sweep_soon(s);
+    offer_kept(s, listener);
 }
 
 int nst_run_kept(struct nst_run_supervisor *s, const struct nst_ipc_token *listener)

@@ -4,11 +4,13 @@ reached, the user is somebody else.
 $NETSTACK_RUN_CYCLES says how many processes are killed in the midst of their work (300).
 """
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
 import resource
 import signal
+import time
 
 import pytest
 
@@ -275,6 +277,72 @@ def test_program_out_of_descriptors(stack, program):
         socket.socket()
     """)))
     no_sockets(stack)
+
+
+def test_supervisor_is_slow_to_close(stack, program, tmp_path):
+    """What a call was about is the program's alone once that call has returned: who closes a listener
+    then has closed it."""
+    process = program(*script("""
+        import signal, socket
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        print("ready")
+        signal.sigwait([signal.SIGUSR1])
+        socket.create_server(("", 8000)).close()
+        print("closed")
+        signal.pause()
+    """))
+    process.wait_for("ready")
+    tracer = stack.spawn("strace", "-o", tmp_path / "trace", "-e", "inject=close:delay_enter=200000",
+                         "-p", supervisor_of(stack))
+    tracer.wait_for("attached", "err")
+    process.send(signal.SIGUSR1)
+    process.wait_for("closed")
+    with stack.socket() as client:
+        assert client.connect_ex((STACK, 8000)) == errno.ECONNREFUSED
+    tracer.stop(signal.SIGINT)
+    process.stop()
+
+
+def test_signal_while_a_connection_is_handed_over(stack, tmp_path):
+    """Who has called accept() gives it up when the supervisor has taken a connection for him: another
+    who waits for one gets it."""
+    process = stack.start("run", "--no-shim", "--", *script("""
+        import os, pathlib, signal, socket, time
+        class Enough(Exception):
+            pass
+        def enough(*_):
+            raise Enough
+        server = socket.create_server(("", 5000))
+        first = os.getpid()
+        if os.fork() == 0:
+            # it is in accept4(), which has this number on x86-64
+            while not pathlib.Path(f"/proc/{first}/syscall").read_text().startswith("288 "):
+                time.sleep(0.01)
+            print("second waits")
+            server.accept()[0].sendall(b"from the second")
+        else:
+            signal.signal(signal.SIGUSR1, enough)
+            print("first is", first)
+            try:
+                server.accept()
+            except Enough:
+                print("gave up")
+            os.wait()
+    """))
+    first = int(process.wait_for(r"first is (\d+)")[1])
+    process.wait_for("second waits")
+    tracer = stack.spawn("strace", "-o", tmp_path / "trace", "-e", "inject=accept4:delay_exit=800000",
+                         "-p", supervisor_of(stack))
+    tracer.wait_for("attached", "err")
+    with stack.socket() as client:
+        client.settimeout(netns.PATIENCE)
+        client.connect((STACK, 5000))
+        time.sleep(0.3)  # in accept4(); what is sent too early or too late shows nothing
+        os.kill(first, signal.SIGUSR1)
+        assert client.recv(100) == b"from the second"
+    process.wait_for("gave up")
+    tracer.stop(signal.SIGINT)
+    finish(process)
 
 
 @pytest.mark.parametrize("whose", ["daemon", "supervisor"])

@@ -37,10 +37,10 @@ uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t
 {
     const uint8_t *p = data;
     struct state s = {
-        .v0 = key->k0 ^ 0x736f6d6570736575,
-        .v1 = key->k1 ^ 0x646f72616e646f6d,
-        .v2 = key->k0 ^ 0x6c7967656e657261,
-        .v3 = key->k1 ^ 0x7465646279746573,
+        .v0 = key->k0 ^ NST_SIPHASH_V0,
+        .v1 = key->k1 ^ NST_SIPHASH_V1,
+        .v2 = key->k0 ^ NST_SIPHASH_V2,
+        .v3 = key->k1 ^ NST_SIPHASH_V3,
     };
     size_t left = len;
 

@@ -10,6 +10,12 @@ struct nst_siphash_key {
     uint64_t k0, k1;
 };
 
+/* What a key is xored with to begin. */
+#define NST_SIPHASH_V0 UINT64_C(0x736f6d6570736575)
+#define NST_SIPHASH_V1 UINT64_C(0x646f72616e646f6d)
+#define NST_SIPHASH_V2 UINT64_C(0x6c7967656e657261)
+#define NST_SIPHASH_V3 UINT64_C(0x7465646279746573)
+
 /* The 64-bit hash of `len` bytes at `data` under `key`. */
 uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t len);
 

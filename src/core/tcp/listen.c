@@ -72,24 +72,6 @@ void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l)
     nst_list_push_back(port_bucket(tcps, l->local.port), &l->place);
 }
 
-/* Half-open and unaccepted connections are reset. */
-void nst_tcp_unlisten(struct nst_tcp_listener *l)
-{
-    while (!nst_list_empty(&l->reqs)) {
-        struct nst_tcp_req *req = NST_CONTAINER(l->reqs.next, struct nst_tcp_req, place);
-        nst_req_reset(req);
-        nst_req_free(req);
-    }
-    while (!nst_list_empty(&l->accept)) {
-        struct nst_tcb *t = nst_tcp_accept(l);
-        nst_tcb_abort(t, ECONNRESET);
-    }
-    nst_fastopen_unlisten(l);
-    nst_list_del(&l->place);
-    nst_list_del(&l->changed_node);
-    nst_list_del(&l->asking);
-}
-
 void nst_listener_changed(struct nst_tcp_listener *l)
 {
     if (!nst_list_linked(&l->changed_node))
@@ -250,6 +232,23 @@ static bool is_held(const struct nst_tcp_listener *l)
     return l->opt.syn_events || nst_list_linked(&l->asking);
 }
 
+static bool has_enough_reqs(const struct nst_tcp_listener *l)
+{
+    return l->nreqs >= nst_min32(l->tcps->config.max_reqs, nst_max32(l->backlog, 16));
+}
+
+/* The newest of the listener's. */
+static void req_join(struct nst_tcp_req *req, struct nst_tcp_listener *l)
+{
+    req->listener = l;
+    nst_list_push_back(&l->reqs, &req->place);
+    l->nreqs++;
+    if (is_held(l))
+        ask(req);
+    else
+        req_answer(req);
+}
+
 static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, const struct offer *o)
 {
     struct nst_tcps *tcps = l->tcps;
@@ -258,7 +257,6 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
     if (!req)
         return false;
     *req = (struct nst_tcp_req){.flow.id = *id,
-                                .listener = l,
                                 .iss = o->iss,
                                 .irs = o->irs,
                                 .ts_recent = o->ts_recent,
@@ -275,13 +273,8 @@ static bool req_new(struct nst_tcp_listener *l, const struct nst_flow_id *id, co
         return false;
     }
     nst_timer_init(&req->timer, NST_TIMER_TCP_REQ);
-    nst_list_push_back(&l->reqs, &req->place);
-    l->nreqs++;
     nst_timer_arm(&tcps->env->wheel, &req->timer, tcps->env->now + req_wait(req));
-    if (is_held(l))
-        ask(req);
-    else
-        req_answer(req);
+    req_join(req, l);
     return true;
 }
 
@@ -313,6 +306,49 @@ void nst_req_timeout(struct nst_tcp_req *req)
     nst_timer_arm(&tcps->env->wheel, &req->timer, tcps->env->now + req_wait(req));
     if (!req->asked && (!req->acked || req->listener->naccept <= req->listener->backlog))
         req_answer(req);
+}
+
+/* ---- The end of a listener ----------------------------------------------------------------- */
+
+/* One that was not answered yet is as if it came now: another listener's, if there is one. Where
+ * that has no room the peer's next SYN will be judged by its rules. */
+static void req_pass_on(struct nst_tcp_req *req)
+{
+    struct nst_tcp_listener *from = req->listener;
+    struct nst_tcp_listener *to = nst_listener_find(from->tcps, &req->flow.id, from->local.link);
+
+    if (!to)
+        nst_req_reset(req);
+    if (!to || to->naccept > to->backlog || has_enough_reqs(to)) {
+        nst_req_free(req);
+        return;
+    }
+    nst_list_del(&req->place);
+    from->nreqs--;
+    req->asked = false;
+    req_join(req, to);
+}
+
+/* What was answered is reset, and so are unaccepted connections. */
+void nst_tcp_unlisten(struct nst_tcp_listener *l)
+{
+    nst_list_del(&l->place);
+    while (!nst_list_empty(&l->reqs)) {
+        struct nst_tcp_req *req = NST_CONTAINER(l->reqs.next, struct nst_tcp_req, place);
+        if (req->asked) {
+            req_pass_on(req);
+            continue;
+        }
+        nst_req_reset(req);
+        nst_req_free(req);
+    }
+    while (!nst_list_empty(&l->accept)) {
+        struct nst_tcb *t = nst_tcp_accept(l);
+        nst_tcb_abort(t, ECONNRESET);
+    }
+    nst_fastopen_unlisten(l);
+    nst_list_del(&l->changed_node);
+    nst_list_del(&l->asking);
 }
 
 /* ---- The connection ---------------------------------------------------------------------- */
@@ -510,14 +546,13 @@ static enum nst_drop input_syn(struct nst_tcp_listener *l, const struct nst_flow
     enum nst_drop drop = NST_DROP_NONE;
     struct nst_tcps *tcps = l->tcps;
     struct offer o = offer_of(l, seg);
-    bool full = l->nreqs >= nst_min32(tcps->config.max_reqs, nst_max32(l->backlog, 16));
 
     if (l->naccept > l->backlog)
         return NST_DROP_tcp_accept_queue;
     o.iss = choose_iss(tcps, id, seg);
     if (nst_fastopen_accepts(l, id, seg, &o.answer) && open_fast(l, id, &o, seg, &drop))
         return drop;
-    if (!full && req_new(l, id, &o))
+    if (!has_enough_reqs(l) && req_new(l, id, &o))
         return NST_DROP_NONE;
     if (!tcps->config.cookies)
         return NST_DROP_tcp_syn_queue;

@@ -909,6 +909,7 @@ void nst_tcb_fin_wait(struct nst_tcb *t);
 /* The window scale that we offer: for the largest receive buffer that there may be. */
 uint8_t nst_tcp_wscale(const struct nst_tcps *tcps);
 void nst_tcp_listen(struct nst_tcps *tcps, struct nst_tcp_listener *l);
+/* Resets what it has, but for SYNs that are not answered yet and that another one takes. */
 void nst_tcp_unlisten(struct nst_tcp_listener *l);
 /* Answers the SYNs that were left for listeners' owners to hear of. */
 void nst_tcp_answer(struct nst_tcps *tcps);
