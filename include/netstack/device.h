@@ -55,12 +55,12 @@ const char *nst_device_name(const struct nst_device *device);
 /* What the device takes over on the way out: enum nst_link_offload, for struct nst_link_config. */
 uint32_t nst_device_offloads(const struct nst_device *device);
 
-/* Has the kernel put each TCP segment into the queue of the stack that it is for, as
- * nst_spread_of() says, and all else into the first. The queues are open, in the order of their
- * stacks; `device` is any of them, and `index` of no account. NULL: as before. -EPERM without the
- * right CAP_BPF in the first user namespace; -ENOTTY (a packet socket), -EINVAL or another negative
- * errno value when the kernel can't. */
-int nst_device_steer(struct nst_device *device, const struct nst_spread *spread);
+/* Has a BPF program, a descriptor of the type BPF_PROG_TYPE_SOCKET_FILTER, choose the queue of each
+ * frame of an interface with several: its result is their number in the order of opening, modulo
+ * how many there are. The interface keeps the program; the descriptor stays the caller's. -1: the
+ * kernel chooses again. -ENOTTY of a packet socket; another negative errno value when the kernel
+ * can't. */
+int nst_device_steer(struct nst_device *device, int program);
 
 /* Reads frames, at most `max`, into new packets of `stack`, which become the caller's. Returns how
  * many; 0 when there are none; -EBADFD when the interface is gone (of a packet socket only

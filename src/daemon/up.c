@@ -18,6 +18,7 @@
 #include "daemon/lent.h"
 #include "daemon/log.h"
 #include "daemon/sandbox.h"
+#include "daemon/steer.h"
 #include "daemon/thread.h"
 
 /* A locally administered unicast address at random, unless one was given. */
@@ -232,9 +233,10 @@ static void init_queues(struct nst_daemon *d)
 static void steer(struct nst_daemon *d)
 {
     struct nst_spread spread = {.count = (uint16_t)d->nqueues};
+    enum nst_medium medium = d->config.kind == NST_DEVICE_TUN ? NST_MEDIUM_IP : NST_MEDIUM_ETHERNET;
 
     memcpy(spread.key, d->spread_key, sizeof spread.key);
-    int err = nst_device_steer(d->home->device, &spread);
+    int err = nst_steer(d->home->device, &spread, medium);
     d->steered = err == 0;
     if (err)
         nst_log(NST_UP_LOG_INFO, "the kernel does not steer connections to their queues: %s",
@@ -312,7 +314,7 @@ static void take_down(struct nst_daemon *d)
     }
     nst_netlink_watch_close(d->watch);
     if (d->steered) /* the device may have been here before, and stay */
-        (void)nst_device_steer(d->home->device, NULL);
+        (void)nst_device_steer(d->home->device, -1);
     for (unsigned i = 0; i < d->nqueues; i++)
         nst_device_close(d->queues[i].device);
     nst_keeper_finish(d->keeper);

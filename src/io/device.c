@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "core/base/bytes.h"
-#include "io/steer.h"
 
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* since Linux 6.2 */
@@ -75,20 +74,9 @@ uint32_t nst_device_offloads(const struct nst_device *device)
     return device->offloads;
 }
 
-int nst_device_steer(struct nst_device *device, const struct nst_spread *spread)
+int nst_device_steer(struct nst_device *device, int program)
 {
-    struct bpf_insn program[NST_STEER_MAX];
-    enum nst_medium medium = device->kind == NST_DEVICE_TUN ? NST_MEDIUM_IP : NST_MEDIUM_ETHERNET;
-
-    if (device->kind == NST_DEVICE_PACKET)
-        return -ENOTTY;
-    if (!spread)
-        return nst_device_tun_steer(device, -1);
-    int fd = nst_steer_load(program, nst_steer_program(program, spread, medium));
-    int err = fd < 0 ? fd : nst_device_tun_steer(device, fd);
-    if (fd >= 0)
-        close(fd);
-    return err;
+    return device->kind == NST_DEVICE_PACKET ? -ENOTTY : nst_device_tun_steer(device, program);
 }
 
 void nst_device_losses(const struct nst_device *device, uint64_t *no_memory, uint64_t *refused)

@@ -5,12 +5,12 @@
  * return 0, which is the first stack's number, and so does all that is not TCP. What the program
  * does not know, as fragments and ICMP errors, nst_spread_of() finds its way for afterwards; so
  * nothing but speed depends on it. */
-#include "io/steer.h"
+#include "daemon/steer.h"
 
-#include <errno.h>
+#include <bpf/bpf.h>
+#include <netstack/device.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/bytes.h"
@@ -205,16 +205,14 @@ size_t nst_steer_program(struct bpf_insn out[NST_STEER_MAX], const struct nst_sp
     return (size_t)(w.next - out);
 }
 
-int nst_steer_load(const struct bpf_insn *program, size_t len)
+int nst_steer(struct nst_device *device, const struct nst_spread *spread, enum nst_medium medium)
 {
-    static const char license[] = "MIT";
-    union bpf_attr attr;
+    struct bpf_insn program[NST_STEER_MAX];
+    size_t len = nst_steer_program(program, spread, medium);
+    int fd = bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "netstack", "MIT", program, len, NULL);
+    int err = fd < 0 ? fd : nst_device_steer(device, fd);
 
-    memset(&attr, 0, sizeof attr);
-    attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-    attr.insns = (uintptr_t)program;
-    attr.insn_cnt = (uint32_t)len;
-    attr.license = (uintptr_t)license;
-    long fd = syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr);
-    return fd < 0 ? -errno : (int)fd;
+    if (fd >= 0)
+        close(fd);
+    return err;
 }

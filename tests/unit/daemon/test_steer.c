@@ -2,7 +2,7 @@
 #include "core/base/bytes.h"
 #include "core/stack/stack.h"
 #include "core/wire/eth.h"
-#include "io/steer.h"
+#include "daemon/steer.h"
 
 #include "../core.h"
 #include "../frame.h"

@@ -1,11 +1,13 @@
 /* A program for the kernel that steers frames to queues as nst_spread_of() says. */
-#ifndef NST_IO_STEER_H
-#define NST_IO_STEER_H
+#ifndef NST_DAEMON_STEER_H
+#define NST_DAEMON_STEER_H
 
 #include <linux/bpf.h>
 #include <stddef.h>
 
 #include "netstack/netstack.h"
+
+struct nst_device;
 
 #define NST_STEER_MAX 640 /* instructions of a program, at most */
 
@@ -15,8 +17,10 @@
 size_t nst_steer_program(struct bpf_insn out[NST_STEER_MAX], const struct nst_spread *spread,
                          enum nst_medium medium);
 
-/* Loads the program: a descriptor, or -EPERM without the right CAP_BPF in the first user namespace,
- * or another negative errno value. */
-int nst_steer_load(const struct bpf_insn *program, size_t len);
+/* Has the kernel put each TCP segment into the queue of the stack that it is for, and all else into
+ * the first. The queues are open, in the order of their stacks; `device` is any of them, and
+ * `index` of no account. -EPERM without the right CAP_BPF in the first user namespace, or another
+ * negative errno value. */
+int nst_steer(struct nst_device *device, const struct nst_spread *spread, enum nst_medium medium);
 
 #endif
