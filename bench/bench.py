@@ -8,12 +8,14 @@ client's namespace, or, for the kernel, at the other end of a veth pair. A run t
 other work or its host disturbed is repeated, and marked if it stays so. README.md explains the rows.
 """
 import argparse
+import contextlib
 import dataclasses
 import fnmatch
 import itertools
 import pathlib
 import statistics
 import sys
+import time
 
 import report
 import testbed
@@ -22,6 +24,7 @@ from testbed import CLIENT, SERVER, NotAvailable
 DEVICE = "bench0"
 SPIN_US = 200
 IDLE = 10000
+LOT, FORGOTTEN = 9000, 12  # connections; seconds until they count as idle
 STOLEN, BUSY = 0.02, 0.10  # shares of the machine's time past which a run is spoilt
 REPEATS = 3                # of a spoilt run
 FRESH = 0x0A098000         # 10.9.128.0: addresses of the client for connections that come and go
@@ -220,19 +223,23 @@ def slab_bytes():
 
 
 def memory(bench, server, row):
-    """Bytes that one of many idle connections costs. The kernel has both ends of its own."""
+    """Bytes that one more connection costs when as many others have long been idle: what those use
+    no longer is there for others to use. The kernel has both ends of its own."""
     def used():
         return server.rss_bytes() if bench.peer.tap else slab_bytes() / 2
-    before = used()
-    client = bench.client(row, "hold", "--conns", str(IDLE))
-    try:
-        opened = client.json()["open"]
-        value = (used() - before) / max(opened, 1)
-    finally:
-        client.close()
-    if opened < IDLE:
-        raise NotAvailable(f"{opened} connections of {IDLE}")
-    return {"bytes": value, "stolen": 0}
+
+    def hold():
+        client = clients.enter_context(
+            contextlib.closing(bench.client(row, "hold", "--conns", str(LOT))))
+        if (opened := client.json()["open"]) < LOT:
+            raise NotAvailable(f"{opened} connections of {LOT}")
+
+    with contextlib.ExitStack() as clients:
+        hold()
+        time.sleep(FORGOTTEN)
+        before = used()
+        hold()
+        return {"bytes": (used() - before) / LOT, "stolen": 0}
 
 
 def with_idle(bench, row, seconds):

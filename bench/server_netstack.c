@@ -276,7 +276,7 @@ static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned ev
         server_fail("device", -n);
     if (n > 0)
         nst_input(stack, link_id, pkts, (size_t)n, nst_loop_now(loop));
-    return n == BATCH;
+    return n > 0;
 }
 
 static uint64_t on_prepare(struct nst_loop *loop, struct nst_loop_prepare *prepare)

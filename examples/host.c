@@ -30,7 +30,7 @@ static bool on_readable(struct nst_loop *l, struct nst_loop_fd *fd, unsigned eve
         nst_loop_stop(l, 1);
     else
         nst_input(host_stack, link_id, pkts, (size_t)n, nst_loop_now(l));
-    return n == BATCH;
+    return n > 0;
 }
 
 /* Before sleeping: events go to the program, and what the stack has to say to the device. */

@@ -31,7 +31,7 @@ static bool on_readable(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned 
         nst_loop_stop(loop, 1);
     else
         nst_input(stack, link_id, pkts, (size_t)n, nst_loop_now(loop));
-    return n == BATCH;
+    return n > 0;
 }
 
 /* Before sleeping: what the stack has to say goes to the device. */

@@ -87,7 +87,7 @@ static bool on_readable(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned 
         nst_loop_stop(loop, 1);
     else
         nst_input(q->stack, q->link, pkts, (size_t)n, nst_loop_now(loop));
-    return n == BATCH;
+    return n > 0;
 }
 
 static uint64_t on_prepare(struct nst_loop *loop, struct nst_loop_prepare *prepare)

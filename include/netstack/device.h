@@ -55,10 +55,14 @@ const char *nst_device_name(const struct nst_device *device);
 /* What the device takes over on the way out: enum nst_link_offload, for struct nst_link_config. */
 uint32_t nst_device_offloads(const struct nst_device *device);
 
-/* Reads up to `max` frames into new packets of `stack`, which become the caller's, until there are
- * none. Returns how many; -EBADFD when the interface is gone (of a packet socket only
+/* Reads frames, at most `max`, into new packets of `stack`, which become the caller's. Returns how
+ * many; 0 when there are none; -EBADFD when the interface is gone (of a packet socket only
  * nst_device_write() tells that); another negative errno value if the first read failed. A frame
- * for which the stack has no memory is read and lost, and counted. */
+ * for which the stack has no memory is read and lost, and counted.
+ *
+ * To find that there are no more costs as much as to read one. So where few come at a time, it
+ * returns after as many as came last, without looking further: deal with them, write what is to be
+ * said, and read again; wait for the device after 0. (A callback of nst_loop_fd returns n > 0.) */
 int nst_device_read(struct nst_device *device, struct nst_stack *stack, struct nst_pkt **pkts,
                     size_t max);
 

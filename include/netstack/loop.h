@@ -35,7 +35,9 @@
  * The loop runs in *turns*: call the prepare functions; sleep; then call every timer that is due,
  * every file descriptor that is ready, and every task that is posted, each of them once. What
  * becomes due meanwhile waits for the next turn. So each kind gets its share of each turn, and a
- * source that never has enough can slow the others down by its budget, but can't starve them.
+ * source that never has enough can slow the others down by its budget, but can't starve them. While
+ * there is one that has work left, its turns follow each other without asking the kernel which
+ * descriptors are ready, signals and wake-ups among them; but every NST_LOOP_ASK_NS it is asked.
  *
  * A loop belongs to the thread that uses it. Only nst_loop_wake_send() may be called from
  * elsewhere.
@@ -61,6 +63,7 @@ extern "C" {
 #define NST_LOOP_MSEC   UINT64_C(1000000)    /* one millisecond, in ns */
 #define NST_LOOP_SECOND UINT64_C(1000000000) /* one second, in ns */
 #define NST_LOOP_BUDGET 64u                  /* an fd's budget unless it states its own */
+#define NST_LOOP_ASK_NS UINT64_C(50000)      /* how long fds that become ready wait for busy ones */
 
 struct nst_loop;
 struct signalfd_siginfo; /* from <sys/signalfd.h> */

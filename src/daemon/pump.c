@@ -62,7 +62,7 @@ static bool on_device(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned ev
     if (q->inbox)
         nst_exchange_strays(q);
     nst_capture_flush(q->capture);
-    return (size_t)n == max;
+    return n > 0;
 }
 
 static void tell_conflict(const struct nst_event *e)

@@ -21,6 +21,9 @@
 /* The largest IP packet with its Ethernet header and a VLAN tag. */
 #define FRAME_MAX (65535 + 18)
 
+#define FEW        8 /* frames at once of which a vain look for more is a good part */
+#define LOOK_AGAIN 8 /* a batch in so many, however well the others were foreseen */
+
 _Static_assert(sizeof(struct nst_slice) == sizeof(struct iovec) &&
                    offsetof(struct nst_slice, base) == offsetof(struct iovec, iov_base) &&
                    offsetof(struct nst_slice, len) == offsetof(struct iovec, iov_len),
@@ -200,22 +203,43 @@ static int read_frame(struct nst_device *d, struct nst_stack *stack, struct nst_
     return 1;
 }
 
+/* ---- Batches ---------------------------------------------------------------------------------
+ * A request that is answered brings the next one, often while the answer is being written. To look
+ * for a second frame after each would be one system call in three. So the device expects what came
+ * last, if that was few, and looks for more now and then only. Of many, it is a small part. */
+
+static size_t batch_limit(const struct nst_device *d, size_t max)
+{
+    return d->few ? nst_min(d->few, max) : max;
+}
+
+static void batch_read(struct nst_device *d, size_t n, bool emptied)
+{
+    if (emptied && n > 0)
+        d->few = n <= FEW ? n : 0;
+    else if (!emptied && ++d->unlooked == LOOK_AGAIN)
+        d->few = 0;
+    if (emptied || !d->few)
+        d->unlooked = 0;
+}
+
 int nst_device_read(struct nst_device *device, struct nst_stack *stack, struct nst_pkt **pkts,
                     size_t max)
 {
-    size_t n = 0;
+    size_t limit = batch_limit(device, max), n = 0;
+    bool emptied = false;
 
     /* A frame that is lost counts against the batch too, so that a flood can't hold the caller. */
-    for (size_t tries = 0; tries < max; tries++) {
+    for (size_t tries = 0; tries < limit && !emptied; tries++) {
         int got = read_frame(device, stack, &pkts[n]);
         if (got == -EINTR)
             continue;
-        if (got == -EAGAIN)
-            break;
-        if (got < 0)
+        emptied = got == -EAGAIN;
+        if (got < 0 && !emptied)
             return n ? (int)n : got;
-        n += (size_t)got;
+        n += got > 0;
     }
+    batch_read(device, n, emptied);
     return (int)n;
 }
 

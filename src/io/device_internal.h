@@ -10,6 +10,8 @@ struct nst_device {
     bool header; /* each frame stands behind a virtio-net header */
     uint32_t offloads;
     char name[NST_LINK_NAME_MAX];
+    size_t few;        /* frames that came last before there were no more; 0: many */
+    unsigned unlooked; /* reads since then that stopped after so many */
     uint64_t no_memory, refused, overruns;
 };
 

@@ -5,7 +5,9 @@
  *     prepare    ask each prepare function how long the loop may sleep
  *     collect    sleep, but no longer than until the earliest deadline, and not at all if a source
  *                is on the ready list or a task is posted; move what the kernel reports to the
- *                ready list
+ *                ready list. If a source is there already, the kernel is asked every
+ *                NST_LOOP_ASK_NS only: a device that had a frame while the last one was answered
+ *                is read again without a system call between
  *     timers     call those that are due
  *     fds        call those on the ready list; signals and wake-ups arrive here too, as fds
  *     tasks      call those that are posted
@@ -121,6 +123,19 @@ static uint64_t sleep_until(const struct nst_loop *loop, uint64_t until_ns)
     return until_ns;
 }
 
+/* Puts what the kernel reports on the ready list, unless that has sources whose work is left and
+ * the kernel was asked just now; then sets the time of the turn. */
+static int collect(struct nst_loop *loop, uint64_t until_ns)
+{
+    loop->now_ns = nst_loop_clock();
+    if (!nst_loop_list_empty(&loop->ready) && loop->now_ns < loop->ask_ns)
+        return 0;
+    int err = nst_loop_fds_collect(loop, until_ns);
+    loop->now_ns = nst_loop_clock();
+    loop->ask_ns = loop->now_ns + NST_LOOP_ASK_NS;
+    return err;
+}
+
 int nst_loop_run_once(struct nst_loop *loop, uint64_t timeout_ns)
 {
     if (loop->turning)
@@ -130,10 +145,8 @@ int nst_loop_run_once(struct nst_loop *loop, uint64_t timeout_ns)
 
     uint64_t limit_ns = nst_loop_later(loop->now_ns, timeout_ns);
     uint64_t until_ns = prepare(loop);
-    int err =
-        nst_loop_fds_collect(loop, sleep_until(loop, until_ns < limit_ns ? until_ns : limit_ns));
+    int err = collect(loop, sleep_until(loop, until_ns < limit_ns ? until_ns : limit_ns));
     if (!err) {
-        loop->now_ns = nst_loop_clock();
         nst_loop_timers_run(loop);
         nst_loop_fds_run(loop);
         run_tasks(loop);

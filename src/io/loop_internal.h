@@ -121,6 +121,7 @@ struct nst_loop {
     sigset_t watched_signals, blocked_before;
 
     uint64_t now_ns;
+    uint64_t ask_ns; /* when the kernel is to be asked again, even if there is work left */
     struct nst_loop_config config;
     bool doubted; /* the last wait brought a stale report */
     bool turning, stopped;

@@ -56,7 +56,7 @@ static bool on_frames(struct nst_loop *loop, struct nst_loop_fd *fd, unsigned ev
     nst_input(stack, link_id, pkts, (size_t)n, nst_loop_now(loop));
     if (nst_events(stack, ready, BATCH) > 0)
         echo();
-    return n == BATCH;
+    return n > 0;
 }
 
 static void on_leave(struct nst_loop *loop, struct nst_loop_signal *s,

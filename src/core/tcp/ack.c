@@ -4,6 +4,8 @@
 
 #define RENEGING_PATIENCE (10 * NST_MS)
 #define ADVICE_EVERY      (2 * NST_SEC)
+#define SHORT_RTT         (20 * NST_MS) /* what a host and its scheduling explain */
+#define SHORT_SNDBUF      (512 * 1024)
 
 /* 5961-4, 5961-5, MAY-12: an ACK older than anything the peer can still mean, or for what was never
  * sent. */
@@ -161,6 +163,17 @@ static void tell_writable(struct nst_tcb *t)
     }
 }
 
+/* What keeps a path busy is what it holds without a queue, rate times least round trip; four times
+ * that leaves room for its varying. Where round trips are short, more would only wait in memory,
+ * and be copied from there after it has left the processor's cache. They show no queue of a network
+ * then; in one that does, who holds less of the queue gets less of the path. */
+static uint64_t sndbuf_bound(const struct nst_tcb *t)
+{
+    if (t->rtt.srtt >= SHORT_RTT)
+        return UINT64_MAX;
+    return nst_max(SHORT_SNDBUF, 4 * t->act->rate.bytes_per_sec * nst_rtt_min(&t->rtt) / NST_SEC);
+}
+
 /* Room for two windows, so that the owner can keep one full while the other is out; and for what
  * has arrived behind a hole, which takes no window but stays until the hole is filled. */
 static void tune_sndbuf(struct nst_tcb *t)
@@ -168,10 +181,11 @@ static void tune_sndbuf(struct nst_tcb *t)
     const struct nst_tcp_config *c = &t->tcps->config;
     uint64_t wanted = 2 * (uint64_t)t->act->cc.cwnd + t->act->board.sacked;
 
-    if (t->opt.sndbuf_fixed || t->opt.sndbuf >= wanted)
+    if (t->opt.sndbuf_fixed || t->opt.sndbuf >= wanted ||
+        t->tcps->pool->used_bytes >= t->tcps->pool->budget_bytes / 4 * 3)
         return;
-    if (t->tcps->pool->used_bytes < t->tcps->pool->budget_bytes / 4 * 3)
-        t->opt.sndbuf = (uint32_t)nst_min(wanted, c->sndbuf_max);
+    wanted = nst_min(nst_min(wanted, c->sndbuf_max), sndbuf_bound(t));
+    t->opt.sndbuf = nst_max32(t->opt.sndbuf, (uint32_t)wanted);
 }
 
 /* What was SACKed is at the front, and still not acknowledged: its receiver has given it up. Unless

@@ -488,12 +488,35 @@ static void flood_wake(struct nst_loop *loop, struct nst_loop_wake *wake)
     nst_loop_wake_send(wake);
 }
 
-/* One source of each kind that never has enough, next to a pipe that is merely readable. In each
- * turn each of them has its share: one call, or in the signal's case at most a budget of them. */
+static void count_ask(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void ignore_answer(void *arg)
+{
+    (void)arg;
+}
+
+/* A loop that counts how often it asks the kernel. */
+static struct nst_loop *new_counting_loop(unsigned *asks)
+{
+    const struct nst_loop_config config = {.idle = count_ask, .resume = ignore_answer, .arg = asks};
+    struct nst_loop *loop = NULL;
+
+    assert_int_equal(nst_loop_new(&loop, &config), 0);
+    return loop;
+}
+
+/* One source of each kind that never has enough, next to a pipe that is merely readable. Each of
+ * them has its share, one call, or in the signal's case at most a budget of them: in each turn
+ * those that the loop knows to be ready, in each turn in which it asks the kernel the others. */
 static void test_a_flood_starves_nobody(void **state)
 {
-    enum { TURNS = 100 };
+    enum { ASKS = 100 };
+    unsigned turns = 0, asks = 0;
     unsigned flood = 0, quiet = 0, timers = 0, tasks = 0, signals = 0, wakes = 0;
+    struct nst_loop *loop = new_counting_loop(&asks);
     struct nst_loop_fd flooding = {.fn = flood_fd, .arg = &flood};
     struct nst_loop_fd other = {.fn = count_fd, .arg = &quiet};
     struct nst_loop_timer timer = {.fn = flood_timer, .arg = &timers};
@@ -501,39 +524,75 @@ static void test_a_flood_starves_nobody(void **state)
     struct nst_loop_signal signal = {.fn = flood_signal, .arg = &signals};
     struct nst_loop_wake wake = {.fn = flood_wake, .arg = &wakes};
     int fds[2][2];
+    (void)state;
 
     for (int i = 0; i < 2; i++) {
         open_pipe(fds[i]);
         fill_pipe(fds[i]);
     }
-    assert_int_equal(nst_loop_fd_add(*state, &flooding, fds[0][0], NST_LOOP_IN), 0);
-    assert_int_equal(nst_loop_fd_add(*state, &other, fds[1][0], NST_LOOP_IN), 0);
-    assert_int_equal(nst_loop_signal_add(*state, &signal, SIGUSR1), 0);
-    assert_int_equal(nst_loop_wake_add(*state, &wake), 0);
-    nst_loop_timer_start(*state, &timer, 0);
-    nst_loop_task_post(*state, &task);
+    assert_int_equal(nst_loop_fd_add(loop, &flooding, fds[0][0], NST_LOOP_IN), 0);
+    assert_int_equal(nst_loop_fd_add(loop, &other, fds[1][0], NST_LOOP_IN), 0);
+    assert_int_equal(nst_loop_signal_add(loop, &signal, SIGUSR1), 0);
+    assert_int_equal(nst_loop_wake_add(loop, &wake), 0);
+    nst_loop_timer_start(loop, &timer, 0);
+    nst_loop_task_post(loop, &task);
     raise(SIGUSR1);
     nst_loop_wake_send(&wake);
 
-    for (int i = 0; i < TURNS; i++)
-        turn(*state);
-    assert_int_equal(flood, TURNS);
-    assert_int_equal(quiet, TURNS);
-    assert_int_equal(timers, TURNS);
-    assert_int_equal(tasks, TURNS);
-    assert_int_equal(wakes, TURNS);
-    assert_in_range(signals, TURNS, TURNS * NST_LOOP_BUDGET);
+    for (; asks < ASKS; turns++)
+        turn(loop);
+    assert_int_equal(flood, turns);
+    assert_int_equal(timers, turns);
+    assert_int_equal(tasks, turns);
+    assert_int_equal(quiet, ASKS);
+    assert_int_equal(wakes, ASKS);
+    assert_in_range(signals, ASKS, ASKS * NST_LOOP_BUDGET);
 
     signal.fn = ignore_signal;
-    turn(*state);
-    nst_loop_signal_del(&signal);
     nst_loop_fd_del(&flooding);
+    turn(loop);
+    nst_loop_signal_del(&signal);
     nst_loop_fd_del(&other);
     nst_loop_wake_del(&wake);
     nst_loop_timer_stop(&timer);
     nst_loop_task_cancel(&task);
+    nst_loop_free(loop);
     close_pipe(fds[0]);
     close_pipe(fds[1]);
+}
+
+/* While a source has work left the kernel is asked at the times that are promised, and only then.
+ */
+static void test_work_left_saves_questions(void **state)
+{
+    enum { ASKS = 20 };
+    unsigned calls = 0, asks = 0;
+    struct nst_loop *loop = new_counting_loop(&asks);
+    struct nst_loop_fd busy = {.fn = flood_fd, .arg = &calls};
+    uint64_t asked_ns = 0;
+    int fds[2];
+    (void)state;
+
+    open_pipe(fds);
+    fill_pipe(fds);
+    assert_int_equal(nst_loop_fd_add(loop, &busy, fds[0], NST_LOOP_IN), 0);
+    while (asks < ASKS) {
+        unsigned before = asks;
+        turn(loop);
+        uint64_t since_ns = loop->now_ns - asked_ns;
+        assert_int_equal(asks - before, asked_ns == 0 || since_ns >= NST_LOOP_ASK_NS);
+        if (asks > before)
+            asked_ns = loop->now_ns;
+    }
+    busy.fn = count_fd; /* has enough at last */
+    turn(loop);
+    unsigned before = asks;
+    turn(loop);
+    assert_int_equal(asks, before + 1);
+    assert_true(calls > ASKS);
+    nst_loop_fd_del(&busy);
+    nst_loop_free(loop);
+    close_pipe(fds);
 }
 
 /* ---- The end ---- */
@@ -601,7 +660,8 @@ int main(void)
         loop_test(test_prepare_bounds_the_sleep),
         loop_test(test_prepare_functions_take_each_other_back),
         loop_test(test_stop_in_prepare_forgoes_the_sleep),
-        loop_test(test_a_flood_starves_nobody),
+        cmocka_unit_test(test_a_flood_starves_nobody),
+        cmocka_unit_test(test_work_left_saves_questions),
         cmocka_unit_test(test_free_takes_everything_back),
     };
     return cmocka_run_group_tests_name("io/loop", tests, NULL, NULL);
