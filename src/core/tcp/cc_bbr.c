@@ -23,8 +23,10 @@
  * Three rules follow:
  *
  *     - more than 2 % is lost: besides what is lost by chance, and beyond what numbers vary by;
+ *       STARTUP does not end for a small flight that was less than the path holds;
  *     - the short-term bounds are for rounds that have lost too much, not for each that lost: else
- *       every loss costs the rate what was lost, until the next probing;
+ *       every loss costs the rate what was lost, until the next probing. Nor are they for DRAIN,
+ *       which hears of what STARTUP lost, and delivers a third of what the path can;
  *     - recovery begins with the packets that are out for losses that were too many, else with the
  *       window that there is: where a flight seldom comes through whole, one recovery follows the
  *       other, and the window would never grow. (Without SACK nobody knows how many they were.)
@@ -86,7 +88,8 @@ struct bbr {
     enum ack_phase ack_phase;
     uint32_t pacing_gain, cwnd_gain;
     bool round_start, loss_round_start, idle_restart, full_bw_now, full_bw_reached;
-    bool bw_probe_samples, steady_round, loss_in_round, too_high, probe_rtt_round_done;
+    bool pacing_begun, bw_probe_samples, steady_round, loss_in_round, too_high,
+        probe_rtt_round_done;
 
     uint64_t next_round_delivered, loss_round_delivered;
     uint64_t max_bw[2]; /* of the last cycle, and of this one */
@@ -95,6 +98,7 @@ struct bbr {
     uint32_t inflight_short, inflight_long, inflight_latest;
     uint32_t full_bw_count, losses_in_round;
     uint64_t lost_in_round, loss_round_begun; /* bytes; delivered when the round began */
+    struct nst_chance_count learnt;           /* what `chance` knows of it */
     struct nst_chance chance;
 
     nst_time min_rtt, min_rtt_stamp; /* 0: none yet */
@@ -239,6 +243,7 @@ static void begin_loss_round(struct bbr *b, const struct nst_cc_sample *s)
     b->loss_in_round = false;
     b->lost_in_round = 0;
     b->loss_round_begun = s->delivered;
+    b->learnt = (struct nst_chance_count){.sent = 0};
 }
 
 static void reset_congestion_signals(struct bbr *b, const struct nst_cc_sample *s)
@@ -291,12 +296,13 @@ static bool is_sample_too_high(const struct nst_cc *cc, const struct bbr *b,
     return is_inflight_too_high(cc, b, s->lost, s->tx_in_flight, s->delivered - s->prior_delivered);
 }
 
-/* Not while losses are provoked. */
+/* Not while losses are provoked, nor where STARTUP has provoked them. */
 static void adapt_short_term_model(struct nst_cc *cc, struct bbr *b, uint64_t sent)
 {
-    bool probing = b->state == STARTUP || b->state == PROBE_REFILL || b->state == PROBE_UP;
+    bool provoked = b->state == STARTUP || b->state == DRAIN || b->state == PROBE_REFILL ||
+                    b->state == PROBE_UP;
 
-    if (probing || !b->loss_in_round ||
+    if (provoked || !b->loss_in_round ||
         !nst_chance_exceeded(&b->chance, cc->mss, sent, b->lost_in_round, LOSS_PERCENT))
         return;
     if (b->bw_short == UINT64_MAX)
@@ -306,6 +312,14 @@ static void adapt_short_term_model(struct nst_cc *cc, struct bbr *b, uint64_t se
     b->bw_short = nst_max(b->bw_latest, b->bw_short * BETA_PERCENT / 100);
     b->inflight_short =
         nst_max32(b->inflight_latest, (uint32_t)((uint64_t)b->inflight_short * BETA_PERCENT / 100));
+}
+
+/* Each round by itself, however many of them a judgement takes: on a short path the next probing
+ * comes sooner. */
+static void learn_from_round(const struct nst_cc *cc, struct bbr *b, uint64_t sent)
+{
+    nst_chance_learn(&b->chance, cc->mss, sent - b->learnt.sent, b->lost_in_round - b->learnt.lost);
+    b->learnt = (struct nst_chance_count){.sent = sent, .lost = b->lost_in_round};
 }
 
 /* Once a round trip, or as many as it takes to tell losses from chance. */
@@ -320,10 +334,10 @@ static void update_congestion_signals(struct nst_cc *cc, struct bbr *b,
     if (!b->loss_round_start)
         return;
     nst_chance_round(&b->chance, b->min_rtt);
+    if (steady)
+        learn_from_round(cc, b, sent);
     if (steady && !nst_chance_can_judge(&b->chance, cc->mss, sent))
         return;
-    if (steady)
-        nst_chance_learn(&b->chance, cc->mss, sent, b->lost_in_round);
     adapt_short_term_model(cc, b, sent);
     begin_loss_round(b, s);
 }
@@ -375,7 +389,7 @@ static void reset_full_bw(struct bbr *b, uint64_t bw)
     b->full_bw_now = false;
 }
 
-/* The rate has grown by less than a quarter in each of three rounds. */
+/* The rate has grown by less than a quarter in each of three rounds (bbr-3). */
 static void check_full_bw_reached(struct bbr *b, const struct nst_cc_sample *s)
 {
     if (b->full_bw_now || !b->round_start || s->app_limited)
@@ -388,18 +402,23 @@ static void check_full_bw_reached(struct bbr *b, const struct nst_cc_sample *s)
     b->full_bw_reached |= b->full_bw_now;
 }
 
-/* A whole round trip of fast recovery has lost too much, in six places at least. */
+/* A whole round trip of fast recovery has lost too much, in six places at least. A flight that is
+ * small, and less than the path holds, can't tell: where the receiver's window holds the sender
+ * back, little more is out in the end than what is lost. */
 static void check_startup_high_loss(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
+    uint32_t bdp = bdp_multiple(cc, b, max_bw(b), GAIN(100));
+    bool telling = s->tx_in_flight >= bdp ||
+                   nst_chance_can_judge(&b->chance, cc->mss, s->tx_in_flight);
     bool high = b->loss_round_start && s->recovery && b->losses_in_round >= STARTUP_FULL_LOSSES &&
-                is_sample_too_high(cc, b, s);
+                telling && is_sample_too_high(cc, b, s);
 
     if (b->loss_round_start)
         b->losses_in_round = 0;
     if (!high || b->full_bw_reached)
         return;
     b->full_bw_reached = true;
-    b->inflight_long = nst_max32(bdp_multiple(cc, b, max_bw(b), GAIN(100)), b->inflight_latest);
+    b->inflight_long = nst_max32(bdp, b->inflight_latest);
 }
 
 static void check_startup_done(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
@@ -501,7 +520,7 @@ static void probe_inflight_long_upward(struct nst_cc *cc, struct bbr *b,
         raise_inflight_long_slope(cc, b);
 }
 
-/* Losses show that probing went too far: once a cycle. */
+/* Losses show that probing went too far: once a cycle (bbr-7). */
 static void handle_inflight_too_high(struct nst_cc *cc, struct bbr *b,
                                      const struct nst_cc_sample *s)
 {
@@ -561,6 +580,7 @@ static bool is_time_to_go_down(const struct nst_cc *cc, struct bbr *b,
     return b->full_bw_now;
 }
 
+/* bbr-5 */
 static void update_cycle_phase(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
     if (!b->full_bw_reached || !s->has_data)
@@ -589,6 +609,7 @@ static void update_cycle_phase(struct nst_cc *cc, struct bbr *b, const struct ns
     }
 }
 
+/* bbr-4 */
 static void check_drain_done(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
     if (b->state == DRAIN && s->in_flight <= target_in_flight(cc, b, GAIN(100)))
@@ -657,6 +678,7 @@ static bool update_min_rtt(struct nst_cc *cc, struct bbr *b, const struct nst_cc
     return expired;
 }
 
+/* bbr-8 */
 static void check_probe_rtt(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s,
                             bool expired)
 {
@@ -677,6 +699,7 @@ static void check_probe_rtt(struct nst_cc *cc, struct bbr *b, const struct nst_c
 
 /* ---- The outputs ------------------------------------------------------------------------- */
 
+/* bbr-2 */
 static void set_pacing_rate_with_gain(struct nst_cc *cc, const struct bbr *b, uint32_t gain)
 {
     uint64_t bw = nst_min(b->bw, UINT64_MAX >> 20);
@@ -686,7 +709,7 @@ static void set_pacing_rate_with_gain(struct nst_cc *cc, const struct bbr *b, ui
         cc->pacing_rate = rate;
 }
 
-/* For one round trip of a recovery from congestion as much goes as arrives. */
+/* For one round trip of a recovery from congestion as much goes as arrives (bbr-9). */
 static void modulate_cwnd_for_recovery(struct nst_cc *cc, struct bbr *b,
                                        const struct nst_cc_sample *s)
 {
@@ -715,6 +738,7 @@ static void bound_cwnd_for_model(struct nst_cc *cc, const struct bbr *b)
         cc->cwnd = nst_min32(cc->cwnd, probe_rtt_cwnd(cc, b));
 }
 
+/* bbr-6 */
 static uint32_t max_inflight(const struct nst_cc *cc, const struct bbr *b)
 {
     uint32_t inflight = bdp_multiple(cc, b, b->bw, b->cwnd_gain);
@@ -741,10 +765,22 @@ static void set_cwnd(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sampl
 
 /* ---- The table --------------------------------------------------------------------------- */
 
+/* As if a round trip took a millisecond, until one is measured: a handshake that lost a segment
+ * measures none (bbr-1). */
+static void init_pacing_rate(struct nst_cc *cc, struct bbr *b)
+{
+    nst_time srtt = cc->srtt ? cc->srtt : NST_MS;
+
+    b->pacing_begun = cc->srtt != 0;
+    cc->pacing_rate = nst_cc_initial_window(cc->mss) * NST_SEC / srtt * STARTUP_PACING_GAIN / 256;
+}
+
 static void control(struct nst_cc *cc, const struct nst_cc_sample *s)
 {
     struct bbr *b = model_of(cc);
 
+    if (!b->pacing_begun && cc->srtt)
+        init_pacing_rate(cc, b);
     update_latest_delivery_signals(b, s);
     update_congestion_signals(cc, b, s);
     update_ack_aggregation(cc, b, s);
@@ -782,7 +818,6 @@ static void rest(struct nst_cc *cc)
 static void init(struct nst_cc *cc)
 {
     struct bbr *b = model_of(cc);
-    nst_time srtt = cc->srtt ? cc->srtt : NST_MS;
 
     b->random = cc->nxt.v | 1; /* nobody can predict it (RFC 6528) */
     b->min_rtt = b->probe_rtt_min_delay = cc->srtt;
@@ -790,11 +825,9 @@ static void init(struct nst_cc *cc)
     b->inflight_long = INFINITE;
     reset_short_term_model(b);
     enter_startup(b);
-    if (cc->kept[0]) {
+    init_pacing_rate(cc, b);
+    if (cc->kept[0])
         resume(cc, b);
-        return;
-    }
-    cc->pacing_rate = nst_cc_initial_window(cc->mss) * NST_SEC / srtt * STARTUP_PACING_GAIN / 256;
 }
 
 /* The lost part of the flight that took it beyond what is bearable: up to there it was good. */
@@ -870,6 +903,7 @@ static void undo(struct nst_cc *cc)
     restore_cwnd(cc, b);
 }
 
+/* bbr-10 */
 static void restart(struct nst_cc *cc, nst_time idle)
 {
     struct bbr *b = model_of(cc);

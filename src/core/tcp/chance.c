@@ -51,7 +51,8 @@ void nst_chance_learn(struct nst_chance *c, uint32_t mss, uint64_t sent, uint64_
         return;
     uint32_t share = (uint32_t)nst_min(n->lost * NST_CHANCE_ONE / n->sent, CHANCE_MAX);
     *n = (struct nst_chance_count){.sent = 0};
-    add_share(c, c->queue ? nst_min32(share, least_share(c)) : share);
+    if (!c->queue || share < least_share(c))
+        add_share(c, share);
 }
 
 uint32_t nst_chance_share(const struct nst_chance *c)

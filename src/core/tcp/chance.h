@@ -10,12 +10,12 @@
  *       half a millisecond, of the least that there is. Fewer than eight of them tell nothing.
  *
  * 512 segments of such rounds make a share; the lesser of the last two is the chance, a tenth at
- * most. Rounds with a queue can lower it, never raise it. Before the first share is there, up to a
- * tenth is taken for chance where there is no queue, and nothing where there is one.
+ * most. Rounds with a queue can lower it, never raise it nor begin it. Before the first share is
+ * there, up to a tenth is taken for chance where there is no queue, and nothing where there is one.
  *
  * What that costs: a queue that is too short to be seen looks like chance. Flows that share one
  * bear more of each other's losses than they should: in tests/sim/fairness.txt 16 flows lose 22 %
- * instead of 4 % where there is room for five packets, 0.6 ms; with room for 16 nothing changes.
+ * instead of 4 % where there is room for five packets, 0.6 ms; with room for 16 they lose 5.5 %.
  * The bound of a tenth keeps that from growing.
  *
  * Numbers of losses vary by the square root of what one expects. A judgement takes that into
@@ -48,8 +48,8 @@ void nst_chance_sample(struct nst_chance *c, nst_time rtt);
 /* A round is over; `min_rtt` is that of the path without a queue. */
 void nst_chance_round(struct nst_chance *c, nst_time min_rtt);
 
-/* What came of a round, or several, in which nothing was provoked: of `sent` bytes in segments of
- * `mss`, `lost` were lost. Belongs behind nst_chance_round(). */
+/* What came of a round in which nothing was provoked: of `sent` bytes in segments of `mss`, `lost`
+ * were lost. Belongs behind nst_chance_round(). */
 void nst_chance_learn(struct nst_chance *c, uint32_t mss, uint64_t sent, uint64_t lost);
 
 /* The share that is taken for chance now. */

@@ -94,7 +94,8 @@ static void go_on_until(uint32_t gain)
     }
 }
 
-/* Shows bbr-1: 2.77 times the initial window a round trip, or a millisecond before there is one. */
+/* Shows bbr-1: 2.77 times the initial window a round trip, or a millisecond until one is measured.
+ */
 static void test_initial_rate(void **state)
 {
     (void)state;
@@ -102,6 +103,9 @@ static void test_initial_rate(void **state)
     assert_int_equal(cc.pacing_rate, 14600ull * 50 * STARTUP / 256);
     begin(0);
     assert_int_equal(cc.pacing_rate, 14600ull * 1000 * STARTUP / 256);
+    cc.srtt = RTT;
+    trip(BW / 100, RTT, 0, true);
+    assert_int_equal(cc.pacing_rate, 14600ull * 50 * STARTUP / 256);
 }
 
 /* Shows bbr-2, bbr-3: STARTUP goes on while the rate grows by a quarter, and for three rounds. */
@@ -142,6 +146,50 @@ static void test_drain(void **state)
     trip(BW, RTT, BDP + 10 * MSS, false);
     assert_int_equal(cc.pacing_rate, PACED(DRAIN));
     trip(BW, RTT, BDP, false); /* and so does DOWN, which is over at once */
+    assert_int_equal(cc.pacing_rate, PACED(CRUISE));
+}
+
+/* A round of fast recovery in which `n` of `sent` segments were lost, in eight places. */
+static void recovery_round(unsigned n, unsigned sent)
+{
+    const struct nst_cc_loss loss = {.bytes = MSS, .tx_in_flight = sent * MSS, .lost = MSS};
+    const struct nst_cc_sample s = {.delivered = delivered + (sent - n) * MSS,
+                                    .prior_delivered = delivered,
+                                    .lost = n * MSS,
+                                    .tx_in_flight = sent * MSS,
+                                    .in_flight = 2 * BDP,
+                                    .has_data = true,
+                                    .recovery = true};
+
+    for (unsigned i = 0; i < 8; i++)
+        cc.ops->lost(&cc, &loss);
+    cc.ops->control(&cc, &s);
+    delivered = s.delivered;
+}
+
+/* STARTUP ends when a round has lost too much; a small flight can't show that. */
+static void test_startup_losses(void **state)
+{
+    (void)state;
+
+    trip(BW, RTT, BDP, false);
+    recovery_round(10, 30);
+    assert_int_equal(cc.pacing_rate, PACED(STARTUP));
+    recovery_round(100, 300);
+    assert_int_equal(cc.pacing_rate, PACED(DRAIN));
+}
+
+/* Losses that are told in DRAIN are STARTUP's: they don't bound the rate. */
+static void test_drain_losses(void **state)
+{
+    (void)state;
+
+    fill_pipe();
+    trip(BW / 3, RTT, BDP + 10 * MSS, false);
+    lose(60);
+    trip(BW / 3, RTT, BDP + 10 * MSS, false);
+    assert_int_equal(cc.pacing_rate, PACED(DRAIN));
+    trip(BW, RTT, BDP, false);
     assert_int_equal(cc.pacing_rate, PACED(CRUISE));
 }
 
@@ -205,6 +253,22 @@ static void test_chance(void **state)
     assert_int_equal(cc.pacing_rate, PACED(UP));
     lose(20);
     trip(BW, RTT, 110 * MSS, false);
+    assert_int_equal(cc.pacing_rate, PACED(DOWN));
+}
+
+/* Also where a cycle is so short that it can't be judged: this path has lost nothing by chance. */
+static void test_chance_of_short_path(void **state)
+{
+    nst_time rtt = RTT / 20;
+    (void)state;
+
+    begin(rtt);
+    for (unsigned i = 0; i < 300 || cc.pacing_rate != PACED(UP); i++) {
+        assert_true(i < 400);
+        trip(BW, rtt, BDP / 20, false);
+    }
+    lose(5);
+    trip(BW, rtt, 110 * MSS, false);
     assert_int_equal(cc.pacing_rate, PACED(DOWN));
 }
 
@@ -363,10 +427,13 @@ int main(void)
         cmocka_unit_test_setup(test_startup, setup),
         cmocka_unit_test_setup(test_startup_app_limited, setup),
         cmocka_unit_test_setup(test_drain, setup),
+        cmocka_unit_test_setup(test_startup_losses, setup),
+        cmocka_unit_test_setup(test_drain_losses, setup),
         cmocka_unit_test_setup(test_cycle, setup),
         cmocka_unit_test_setup(test_cwnd, setup),
         cmocka_unit_test_setup(test_too_high, setup),
         cmocka_unit_test_setup(test_chance, setup),
+        cmocka_unit_test_setup(test_chance_of_short_path, setup),
         cmocka_unit_test_setup(test_late_loss, setup),
         cmocka_unit_test_setup(test_probe_rtt, setup),
         cmocka_unit_test_setup(test_recovery, setup),

@@ -122,6 +122,16 @@ static void test_queue(void **state)
     assert_int_equal(nst_chance_share(&chance), NST_CHANCE_ONE / 64);
 }
 
+/* Nor do they tell how much is chance before rounds without a queue did. */
+static void test_queue_first(void **state)
+{
+    (void)state;
+
+    round_of(QUEUED, LEARNT, 32);
+    round_of(EMPTY, LEARNT, 16);
+    assert_int_equal(nst_chance_share(&chance), NST_CHANCE_ONE / 32);
+}
+
 /* Without chance, two of a hundred and the root of two are bearable. */
 static void test_exceeded(void **state)
 {
@@ -166,6 +176,7 @@ int main(void)
         cmocka_unit_test_setup(test_share, setup),
         cmocka_unit_test_setup(test_bound, setup),
         cmocka_unit_test_setup(test_queue, setup),
+        cmocka_unit_test_setup(test_queue_first, setup),
         cmocka_unit_test_setup(test_exceeded, setup),
         cmocka_unit_test_setup(test_exceeded_by_chance, setup),
         cmocka_unit_test_setup(test_can_judge, setup),
