@@ -47,6 +47,9 @@ struct scenario {
 };
 
 static const struct scenario scenarios[] = {
+    {"cubic", .cubic = 1},
+    {"rtt 80, cubic", .cubic = 1, .rtt_ms = 80},
+    {"rtt 200, cubic", .cubic = 1, .rtt_ms = 200},
     {"cubic x 2", .cubic = 2},
     {"cubic x 4", .cubic = 4},
     {"cubic x 16", .cubic = 16},

@@ -6,9 +6,17 @@
  * otherwise after five rounds congestion avoidance begins. Only the first slow start needs this:
  * later ones know their threshold.
  *
- * The window may treble in five rounds of it, and a queue that is shorter than that would overflow.
- * So slow start also ends once the delay has risen by 4 ms more in a round of CSS, where noise
- * would have gone: the RFC's five rounds are for telling the two apart. */
+ * All that a round's least RTT tells is how the path was when its first segments left, one round
+ * before the last of them are acknowledged; meanwhile the window has doubled. Where a queue holds
+ * less than twice what the path does, it would overflow before the RFC notices, or in the five
+ * rounds, in which the window may treble. So the latest samples count as well:
+ *
+ * - While the last eight are all 4 ms longer than the least of the round before, a window that is
+ *   paced doesn't grow. Pacing at twice the window's rate makes no queue before the window is half
+ *   of what the path holds, and by the time its delay is known the window has doubled. If it was
+ *   noise, growth goes on with the next sample that is less.
+ * - Once the last eight are longer by 4 ms than it took for CSS to begin, slow start ends: the five
+ *   rounds are for telling noise from a queue. */
 #ifndef NST_TCP_HYSTART_H
 #define NST_TCP_HYSTART_H
 
@@ -18,8 +26,10 @@
 struct nst_hystart {
     nst_seq window_end;
     uint32_t current_us, last_us, baseline_us; /* the rounds' least RTTs; UINT32_MAX: none */
-    uint8_t samples;                           /* of this round, up to N_RTT_SAMPLE */
-    uint8_t css_rounds;                        /* begun in CSS; 0: in slow start */
+    uint32_t late_us;   /* a sample is late from here on; UINT32_MAX: none is */
+    uint8_t late;       /* samples in a row that are, up to N_RTT_SAMPLE */
+    uint8_t samples;    /* of this round, up to N_RTT_SAMPLE */
+    uint8_t css_rounds; /* begun in CSS; 0: in slow start */
     bool begun;
 };
 

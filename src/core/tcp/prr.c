@@ -30,12 +30,16 @@ static uint32_t in_proportion(const struct nst_tcp_prr *p, uint32_t ssthresh)
     return due > p->out ? (uint32_t)nst_min(due - p->out, UINT32_MAX / 4) : 0;
 }
 
-/* PRR-CRB, and PRR-SSRB where it is safe (6937-3, 6937-4). */
-static uint32_t replacing(const struct nst_tcb *t, uint32_t pipe, uint32_t news, bool safe)
+/* PRR-CRB, and PRR-SSRB where it is safe (6937-3, 6937-4). Acknowledgements that come together are
+ * all taken before anything goes, so what each of them grants is kept until it is sent. */
+static uint32_t replacing(struct nst_tcb *t, uint32_t pipe, uint32_t news, bool safe)
 {
-    uint32_t count = nst_max32(less(t->act->prr.delivered, t->act->prr.out), news);
+    struct nst_tcp_prr *p = &t->act->prr;
+    uint32_t extra = safe ? t->snd_mss : 0;
 
-    return nst_min32(count + (safe ? t->snd_mss : 0), t->act->cc.ssthresh - pipe);
+    p->granted += extra;
+    uint32_t unsent = less(p->delivered + p->granted, p->out);
+    return nst_min32(nst_max32(unsent, news + extra), t->act->cc.ssthresh - pipe);
 }
 
 void nst_prr_acked(struct nst_tcb *t, uint32_t news, bool safe)

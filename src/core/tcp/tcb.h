@@ -131,6 +131,7 @@ struct nst_tcp_prr {
     uint32_t recover_fs; /* in flight when it began */
     uint32_t delivered;  /* since */
     uint32_t out;        /* sent since */
+    uint32_t granted;    /* beyond what was delivered, where that was safe */
 };
 
 /* The last reduction of the window, in case that it turns out to have been wrong (undo.c). */

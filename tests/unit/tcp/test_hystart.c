@@ -39,11 +39,24 @@ static uint32_t round_of(unsigned n, nst_time rtt)
     return grow;
 }
 
+/* `n` ACKs for one byte each, amid a round. Returns what the last one allowed. */
+static uint32_t acks(unsigned n, nst_time rtt)
+{
+    uint32_t grow = 0;
+
+    while (n-- > 0) {
+        cc.una = nst_seq_add(cc.una, 1);
+        grow = nst_hystart_acked(&h, &cc, MSS, rtt);
+    }
+    return grow;
+}
+
 /* Shows 9406-1: at 40 ms the threshold is an eighth, 5 ms. */
 static void test_threshold(void **state)
 {
     (void)state;
 
+    cc.paced = false;
     round_of(8, MS(40));
     assert_int_equal(round_of(8, MS(45) - NST_US), MSS);
     setup(NULL);
@@ -61,6 +74,7 @@ static void test_threshold_bounds(void **state)
 
     for (size_t i = 0; i < NST_ARRAY_LEN(rows); i++) {
         setup(NULL);
+        cc.paced = false;
         round_of(8, rows[i].base);
         assert_int_equal(round_of(8, rows[i].below), MSS);
         setup(NULL);
@@ -85,8 +99,8 @@ static void test_quarter(void **state)
     (void)state;
 
     round_of(8, MS(40));
-    round_of(8, MS(50));
-    assert_int_equal(nst_hystart_acked(&h, &cc, MSS, MS(50)), MSS / 4);
+    round_of(8, MS(46));
+    assert_int_equal(nst_hystart_acked(&h, &cc, MSS, MS(46)), MSS / 4);
     assert_int_equal(cc.ssthresh, UINT32_MAX);
 }
 
@@ -96,10 +110,10 @@ static void test_resumes(void **state)
     (void)state;
 
     round_of(8, MS(40));
-    assert_int_equal(round_of(8, MS(50)), MSS / 4);
-    assert_int_equal(round_of(8, MS(50)), MSS / 4);
-    assert_int_equal(round_of(8, MS(49)), MSS);
-    assert_int_equal(round_of(8, MS(49)), MSS);
+    assert_int_equal(round_of(8, MS(46)), MSS / 4);
+    assert_int_equal(round_of(8, MS(46)), MSS / 4);
+    assert_int_equal(round_of(8, MS(45)), MSS);
+    assert_int_equal(round_of(8, MS(45)), MSS);
     assert_int_equal(cc.ssthresh, UINT32_MAX);
 }
 
@@ -111,23 +125,44 @@ static void test_five_rounds(void **state)
     round_of(8, MS(40));
     for (unsigned n = 1; n <= 5; n++) {
         assert_int_equal(cc.ssthresh, UINT32_MAX);
-        round_of(8, MS(50));
+        round_of(8, MS(46));
     }
     assert_int_equal(cc.ssthresh, FLIGHT);
 }
 
-/* A queue that goes on growing needs no five rounds: 4 ms more in a later one, by eight samples. */
+/* A queue that goes on growing needs no five rounds: eight samples in a row, wherever in a round,
+ * of 4 ms more than it took to begin. */
 static void test_queue_goes_on_growing(void **state)
 {
     (void)state;
 
     round_of(8, MS(40));
-    round_of(8, MS(50));
-    round_of(8, MS(54) - NST_US);
-    round_of(7, MS(60));
+    round_of(8, MS(45));
+    round_of(7, MS(49));
+    round_of(8, MS(49) - NST_US);
+    round_of(7, MS(49));
     assert_int_equal(cc.ssthresh, UINT32_MAX);
-    round_of(8, MS(54));
+    round_of(1, MS(49));
     assert_int_equal(cc.ssthresh, FLIGHT);
+}
+
+/* The round that fills the path begins with an empty queue, and so its least RTT tells nothing of
+ * it: what is paced doesn't grow while the last eight samples do. */
+static void test_queue_within_a_round(void **state)
+{
+    (void)state;
+
+    round_of(8, MS(40));
+    cc.nxt = nst_seq_add(cc.nxt, FLIGHT);
+    assert_int_equal(acks(8, MS(40)), MSS);
+    assert_int_equal(acks(7, MS(44)), MSS);
+    assert_int_equal(acks(1, MS(44)), 0);
+    assert_int_equal(acks(1, MS(60)), 0);
+    assert_int_equal(cc.ssthresh, UINT32_MAX);
+    assert_int_equal(acks(1, MS(44) - NST_US), MSS);
+    acks(8, MS(60));
+    cc.paced = false;
+    assert_int_equal(acks(1, MS(60)), MSS);
 }
 
 /* Shows 9406-5: only the first slow start; and only where it is wanted. */
@@ -164,6 +199,7 @@ int main(void)
         cmocka_unit_test_setup(test_resumes, setup),
         cmocka_unit_test_setup(test_five_rounds, setup),
         cmocka_unit_test_setup(test_queue_goes_on_growing, setup),
+        cmocka_unit_test_setup(test_queue_within_a_round, setup),
         cmocka_unit_test_setup(test_only_initial, setup),
         cmocka_unit_test_setup(test_limit, setup),
     };
