@@ -46,8 +46,7 @@ struct nst_lender {
     uint32_t nidle;
     struct nst_accounts accounts;
     struct nst_loop_timer sweep;
-    pthread_mutex_t
-        asking; /* whether a program is there; to two who ask at once it would seem so */
+    pthread_mutex_t asking; /* whether a program is there: who asks holds its name meanwhile */
     int probes[NST_UP_QUEUES]
               [2]; /* each queue's for datagrams and streams, bound to nothing; -1: none */
     int home_fd;   /* the network namespace that the daemon came from; -1: it never left */
