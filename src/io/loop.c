@@ -127,9 +127,11 @@ static uint64_t sleep_until(const struct nst_loop *loop, uint64_t until_ns)
  * the kernel was asked just now; then sets the time of the turn. */
 static int collect(struct nst_loop *loop, uint64_t until_ns)
 {
-    loop->now_ns = nst_loop_clock();
-    if (!nst_loop_list_empty(&loop->ready) && loop->now_ns < loop->ask_ns)
-        return 0;
+    if (!nst_loop_list_empty(&loop->ready)) {
+        loop->now_ns = nst_loop_clock();
+        if (loop->now_ns < loop->ask_ns)
+            return 0;
+    }
     int err = nst_loop_fds_collect(loop, until_ns);
     loop->now_ns = nst_loop_clock();
     loop->ask_ns = loop->now_ns + NST_LOOP_ASK_NS;

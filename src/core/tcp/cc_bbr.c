@@ -402,23 +402,27 @@ static void check_full_bw_reached(struct bbr *b, const struct nst_cc_sample *s)
     b->full_bw_reached |= b->full_bw_now;
 }
 
-/* A whole round trip of fast recovery has lost too much, in six places at least. A flight that is
- * small, and less than the path holds, can't tell: where the receiver's window holds the sender
- * back, little more is out in the end than what is lost. */
+/* A flight that is small, and less than the path holds, can't tell: where the receiver's window
+ * holds the sender back, little more is out in the end than what is lost. */
+static bool is_flight_telling(const struct nst_cc *cc, const struct bbr *b,
+                              const struct nst_cc_sample *s)
+{
+    return s->tx_in_flight >= bdp_multiple(cc, b, max_bw(b), GAIN(100)) ||
+           nst_chance_can_judge(&b->chance, cc->mss, s->tx_in_flight);
+}
+
+/* A whole round trip of fast recovery has lost too much, in six places at least. */
 static void check_startup_high_loss(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
 {
-    uint32_t bdp = bdp_multiple(cc, b, max_bw(b), GAIN(100));
-    bool telling = s->tx_in_flight >= bdp ||
-                   nst_chance_can_judge(&b->chance, cc->mss, s->tx_in_flight);
     bool high = b->loss_round_start && s->recovery && b->losses_in_round >= STARTUP_FULL_LOSSES &&
-                telling && is_sample_too_high(cc, b, s);
+                is_flight_telling(cc, b, s) && is_sample_too_high(cc, b, s);
 
     if (b->loss_round_start)
         b->losses_in_round = 0;
     if (!high || b->full_bw_reached)
         return;
     b->full_bw_reached = true;
-    b->inflight_long = nst_max32(bdp, b->inflight_latest);
+    b->inflight_long = nst_max32(bdp_multiple(cc, b, max_bw(b), GAIN(100)), b->inflight_latest);
 }
 
 static void check_startup_done(struct nst_cc *cc, struct bbr *b, const struct nst_cc_sample *s)
