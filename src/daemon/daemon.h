@@ -8,7 +8,7 @@
  *
  * With several queues of the device, the others have a stack, a loop and a thread each, which carry
  * their share of the TCP connections: thread.h tells how they and the main thread get on,
- * exchange.h how frames come to the right one. */
+ * exchange.h how frames come to the right one, which steer.h spares most of them. */
 #ifndef NST_DAEMON_DAEMON_H
 #define NST_DAEMON_DAEMON_H
 
@@ -100,6 +100,9 @@ struct nst_daemon {
 
 /* Opens the device. 0, or -errno with a sentence. */
 int nst_queue_open(struct nst_queue *q, struct nst_fault *fault);
+
+/* What the device's frames begin with. */
+enum nst_medium nst_queue_medium(const struct nst_queue *q);
 
 /* Makes the stack on it, as it is configured, without carrier. 0 or -errno. */
 int nst_queue_start(struct nst_queue *q);

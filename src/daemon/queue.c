@@ -60,6 +60,11 @@ int nst_queue_open(struct nst_queue *q, struct nst_fault *fault)
     }
 }
 
+enum nst_medium nst_queue_medium(const struct nst_queue *q)
+{
+    return q->daemon->config.kind == NST_DEVICE_TUN ? NST_MEDIUM_IP : NST_MEDIUM_ETHERNET;
+}
+
 /* ---- The stack ------------------------------------------------------------------------------- */
 
 static int add_routes(struct nst_queue *q)
@@ -100,8 +105,7 @@ static int set_options(struct nst_queue *q)
 static int add_link(struct nst_queue *q)
 {
     const struct nst_up_config *c = &q->daemon->config;
-    struct nst_link_config link = {.medium = c->kind == NST_DEVICE_TUN ? NST_MEDIUM_IP
-                                                                       : NST_MEDIUM_ETHERNET,
+    struct nst_link_config link = {.medium = nst_queue_medium(q),
                                    .mac = q->daemon->mac,
                                    .mtu = c->mtu,
                                    .offloads = nst_device_offloads(q->device),

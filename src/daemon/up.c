@@ -233,10 +233,9 @@ static void init_queues(struct nst_daemon *d)
 static void steer(struct nst_daemon *d)
 {
     struct nst_spread spread = {.count = (uint16_t)d->nqueues};
-    enum nst_medium medium = d->config.kind == NST_DEVICE_TUN ? NST_MEDIUM_IP : NST_MEDIUM_ETHERNET;
 
     memcpy(spread.key, d->spread_key, sizeof spread.key);
-    int err = nst_steer(d->home->device, &spread, medium);
+    int err = nst_steer(d->home->device, &spread, nst_queue_medium(d->home));
     d->steered = err == 0;
     if (err)
         nst_log(NST_UP_LOG_INFO, "the kernel does not steer connections to their queues: %s",
