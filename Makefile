@@ -12,7 +12,7 @@ ROUNDS ?=
 KEEP  ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long sim gcc clang asan msan tsan fuzz coverage format \
+.PHONY: help build run test test-quick test-long test-stalls sim gcc clang asan msan tsan fuzz coverage format \
         tidy install clean bench bench-build bench-programs bench-queues bench-loss bench-memory \
         bench-instructions bench-connections bench-docs setup-build setup-test setup-coverage setup-bench
 
@@ -40,6 +40,9 @@ test-quick: setup-build build ## Only what needs neither root nor another build
 
 test-long: setup-test ## Fuzz every target for a minute, simulate and transfer longer, repeat under MSan
 	@tools/test long
+
+test-stalls: setup-test ## The interop suite with processes that stall, as on a busy machine (SEEDS="7")
+	@SEEDS="$(SEEDS)" tools/test stalls
 
 sim: build ## Simulate with other seeds: make sim SEEDS="17 1000-1099"
 	@for t in $(BUILD)/tests/sim/sim-*; do \
