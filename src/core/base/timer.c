@@ -28,13 +28,16 @@ static unsigned level_between(uint64_t a, uint64_t b)
 
 static void place(struct nst_wheel *wheel, struct nst_timer *timer)
 {
-    unsigned level = level_between(timer->tick, wheel->tick);
+    unsigned level = level_between(timer->tick, wheel->tick), shift = DIGIT_BITS * level;
     unsigned slot = digit(timer->tick, level);
+    uint64_t begins = timer->tick >> shift << shift;
 
     timer->level = (uint8_t)level;
     timer->slot = (uint8_t)slot;
     nst_list_push_back(&wheel->slots[level][slot], &timer->node);
     wheel->occupied[level] |= (uint64_t)1 << slot;
+    if (begins < wheel->next)
+        wheel->next = begins;
 }
 
 /* The start of the earliest slot in use, with its level and number; false when all are empty. A
@@ -66,6 +69,7 @@ static void cascade(struct nst_wheel *wheel, unsigned level, unsigned slot)
 void nst_wheel_init(struct nst_wheel *wheel, nst_time now)
 {
     wheel->tick = now / NST_US;
+    wheel->next = UINT64_MAX;
     for (unsigned l = 0; l < NST_WHEEL_LEVELS; l++) {
         wheel->occupied[l] = 0;
         for (unsigned s = 0; s < NST_WHEEL_SLOTS; s++)
@@ -104,9 +108,10 @@ nst_time nst_timer_at(const struct nst_timer *timer)
     return start_of(timer->tick);
 }
 
-struct nst_timer *nst_wheel_pull(struct nst_wheel *wheel, nst_time now)
+/* As nst_wheel_pull(), but looks. */
+static struct nst_timer *pull_due(struct nst_wheel *wheel, uint64_t now_tick)
 {
-    uint64_t now_tick = now / NST_US, tick;
+    uint64_t tick = UINT64_MAX;
     unsigned level, slot;
 
     while (earliest(wheel, &tick, &level, &slot) && tick <= now_tick) {
@@ -120,9 +125,19 @@ struct nst_timer *nst_wheel_pull(struct nst_wheel *wheel, nst_time now)
         nst_timer_cancel(wheel, timer);
         return timer;
     }
-    if (now_tick > wheel->tick)
-        wheel->tick = now_tick;
+    wheel->next = tick;
     return NULL;
+}
+
+/* This is asked with every packet, and nearly always nothing is due. */
+struct nst_timer *nst_wheel_pull(struct nst_wheel *wheel, nst_time now)
+{
+    uint64_t now_tick = now / NST_US;
+    struct nst_timer *timer = now_tick < wheel->next ? NULL : pull_due(wheel, now_tick);
+
+    if (!timer && now_tick > wheel->tick)
+        wheel->tick = now_tick;
+    return timer;
 }
 
 nst_time nst_wheel_deadline(const struct nst_wheel *wheel)
@@ -142,6 +157,7 @@ void nst_wheel_check(const struct nst_wheel *wheel)
             NST_LIST_FOREACH (e, &wheel->slots[l][s]) {
                 const struct nst_timer *timer = NST_CONTAINER(e, struct nst_timer, node);
                 assert(timer->tick >= wheel->tick && timer->level == l && timer->slot == s);
+                assert(timer->tick >= wheel->next);
                 assert(level_between(timer->tick, wheel->tick) == l && digit(timer->tick, l) == s);
             }
         }

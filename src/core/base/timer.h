@@ -43,6 +43,7 @@ struct nst_timer {
 
 struct nst_wheel {
     uint64_t tick;                       /* how far time has come */
+    uint64_t next;                       /* no slot in use begins before */
     uint64_t occupied[NST_WHEEL_LEVELS]; /* bit n: slot n is not empty */
     struct nst_list slots[NST_WHEEL_LEVELS][NST_WHEEL_SLOTS];
 };
