@@ -1,7 +1,7 @@
 /* The way out: what is queued becomes frames when the device has room for them.
  *
  *     nst_output -> finished frames
- *                <- build_frames <- the interface's queue <- neighbours, IP <- sockets
+ *                <- next_frame <- the interface's queue <- neighbours, IP <- sockets
  *
  * Only here is a packet cut into segments or fragments and its checksum completed, where the device
  * does not, and the link header written. */
@@ -109,10 +109,18 @@ static struct nst_iface *iface_of_looped(const struct nst_stack *stack, const st
     return nst_iface_of(&stack->ifaces, nst_addr_is_multicast(&pkt->ip.dst) ? pkt->link : 1);
 }
 
+static bool is_drained(const struct nst_stack *stack)
+{
+    return nst_list_empty(&stack->ip.loop) && nst_list_empty(&stack->ip.reassembly.expired) &&
+           nst_list_empty(&stack->neighbours.failed) && nst_list_empty(&stack->neighbours.solicit);
+}
+
 void nst_stack_drain(struct nst_stack *stack)
 {
     struct nst_list *e;
 
+    if (is_drained(stack)) /* with nearly every packet */
+        return;
     while ((e = nst_list_pop_front(&stack->ip.loop))) {
         struct nst_pkt *pkt = NST_CONTAINER(e, struct nst_pkt, node);
         stack->ip.looped--;
@@ -140,16 +148,17 @@ static bool push_link_header(const struct nst_iface *iface, struct nst_pkt *pkt)
     return true;
 }
 
-static void finish_frame_take(struct nst_stack *stack, struct nst_iface *iface, struct nst_pkt *pkt)
+/* The frame that it has become; NULL without memory. */
+static struct nst_pkt *finish_frame_take(struct nst_iface *iface, struct nst_pkt *pkt)
 {
     bool complete = iface->config.offloads & NST_LINK_CSUM || nst_pkt_checksum_complete(pkt) == 0;
 
     if (!complete || !push_link_header(iface, pkt)) {
         iface->tx_drops++;
         nst_pkt_drop(pkt, NST_DROP_no_memory);
-        return;
+        return NULL;
     }
-    nst_list_push_back(&stack->ready[iface->link - 1], &pkt->node);
+    return pkt;
 }
 
 /* Whether the device cuts packets of this kind, which means writing their checksums too. */
@@ -164,32 +173,27 @@ static bool device_segments(const struct nst_iface *iface, enum nst_gso gso)
     return (iface->config.offloads & offloads[gso]) == offloads[gso];
 }
 
-/* Appends what the device can send: the packet itself, its segments, or its fragments. */
-static void cut_take(const struct nst_iface *iface, struct nst_pkt *pkt, struct nst_list *pieces)
+/* Whether the device can send the packet as it is. */
+static bool is_whole(const struct nst_iface *iface, const struct nst_pkt *pkt)
 {
-    bool large = pkt->offload.gso != NST_GSO_NONE;
-
-    if (large && !device_segments(iface, pkt->offload.gso))
-        nst_pkt_segment_take(pkt, pieces);
-    else if (!large && pkt->ethertype == NST_ETHERTYPE_IPV4 && pkt->len > iface->config.mtu)
-        nst_ipv4_fragment_take(pkt, iface->config.mtu, pieces);
-    else
-        nst_list_push_back(pieces, &pkt->node);
+    if (pkt->offload.gso != NST_GSO_NONE)
+        return device_segments(iface, pkt->offload.gso);
+    return pkt->len <= iface->config.mtu || pkt->ethertype != NST_ETHERTYPE_IPV4;
 }
 
-/* Turns the next packet of the interface into frames; false when there is none. */
-static bool build_frames(struct nst_stack *stack, struct nst_iface *iface)
+/* Makes finished frames of its segments or fragments. */
+static void cut_take(struct nst_stack *stack, struct nst_iface *iface, struct nst_pkt *pkt)
 {
-    struct nst_pkt *pkt = nst_iface_pull(iface);
     struct nst_list pieces, *e;
 
-    if (!pkt)
-        return false;
     nst_list_init(&pieces);
-    cut_take(iface, pkt, &pieces);
+    if (pkt->offload.gso != NST_GSO_NONE)
+        nst_pkt_segment_take(pkt, &pieces);
+    else
+        nst_ipv4_fragment_take(pkt, iface->config.mtu, &pieces);
     while ((e = nst_list_pop_front(&pieces)))
-        finish_frame_take(stack, iface, NST_CONTAINER(e, struct nst_pkt, node));
-    return true;
+        if ((pkt = finish_frame_take(iface, NST_CONTAINER(e, struct nst_pkt, node))))
+            nst_list_push_back(&stack->ready[iface->link - 1], &pkt->node);
 }
 
 /* Lets a socket or a connection say one thing more: datagrams and streams in turn, so that neither
@@ -206,10 +210,16 @@ static bool pull_from_above(struct nst_stack *stack)
 static struct nst_pkt *next_frame(struct nst_stack *stack, struct nst_iface *iface)
 {
     struct nst_list *ready = &stack->ready[iface->link - 1], *e;
+    struct nst_pkt *pkt;
 
     while (!(e = nst_list_pop_front(ready))) {
-        if (build_frames(stack, iface))
+        if ((pkt = nst_iface_pull(iface))) {
+            if (!is_whole(iface, pkt))
+                cut_take(stack, iface, pkt);
+            else if ((pkt = finish_frame_take(iface, pkt)))
+                return pkt;
             continue;
+        }
         if (!pull_from_above(stack))
             return NULL;
         nst_stack_drain(stack);
@@ -225,7 +235,8 @@ size_t nst_output(struct nst_stack *stack, nst_link link, struct nst_pkt **pkts,
     size_t n = 0;
 
     nst_stack_advance(stack, now);
-    nst_tcp_answer(&stack->tcps);
+    if (!nst_list_empty(&stack->tcps.asking))
+        nst_tcp_answer(&stack->tcps);
     while (iface && n < max && (pkts[n] = next_frame(stack, iface))) {
         struct nst_pkt *pkt = pkts[n++];
         iface->tx_pkts++;
