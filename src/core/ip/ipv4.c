@@ -62,6 +62,19 @@ static enum nst_drop check_group(const struct nst_iface *iface, const struct nst
     return heard ? NST_DROP_NONE : NST_DROP_ip_group;
 }
 
+/* What is for no single host: a group, or everybody. */
+static enum nst_drop check_group_address(const struct nst_iface *iface, struct nst_pkt *pkt)
+{
+    const struct nst_addr *dst = &pkt->ip.dst;
+
+    if (destination_is_martian(dst))
+        return NST_DROP_martian;
+    if (pkt->ip.dst_group)
+        return check_group(iface, &pkt->ip);
+    pkt->ip.dst_group = nst_iface_addr_is_broadcast(iface, dst);
+    return pkt->ip.dst_group ? NST_DROP_NONE : NST_DROP_ip_other;
+}
+
 /* Whether the packet is for this host at all; sets `dst_group`. A packet from outside must come in
  * on the interface that bears its destination (the strong model, 1122-140). Nothing is forwarded
  * (1122-29), and what came for everybody must be for everybody (1122-158). */
@@ -73,30 +86,24 @@ static enum nst_drop check_addresses(const struct nst_ip *ip, const struct nst_i
     pkt->ip.dst_group = nst_addr_is_multicast(dst);
     if (pkt->looped)
         return NST_DROP_NONE;
-    if ((source_is_martian(ip, iface, &pkt->ip.src) && !is_nameless_igmp(&pkt->ip)) ||
-        destination_is_martian(dst))
+    if (source_is_martian(ip, iface, &pkt->ip.src) && !is_nameless_igmp(&pkt->ip))
         return NST_DROP_martian;
-    if (pkt->ip.dst_group)
-        return check_group(iface, &pkt->ip);
-    pkt->ip.dst_group = nst_iface_addr_is_broadcast(iface, dst);
-    if (pkt->ip.dst_group)
-        return NST_DROP_NONE;
     if (!nst_iface_addr_is_ours(iface, dst))
-        return NST_DROP_ip_other;
+        return check_group_address(iface, pkt);
     return pkt->l2_group ? NST_DROP_ip_l2_broadcast : NST_DROP_NONE;
 }
 
 /* For the layers above: with TOS (1122-34) and options (1122-41, 1122-166). */
 static void describe(struct nst_pkt *pkt, const struct nst_ipv4 *header)
 {
-    pkt->ip = (struct nst_pkt_ip){.src = header->src,
-                                  .dst = header->dst,
-                                  .proto = header->proto,
-                                  .ttl = header->ttl,
-                                  .tos = header->tos,
-                                  .df = header->df,
-                                  .hlen = (uint8_t)nst_ipv4_hlen(header),
-                                  .options_len = header->options_len};
+    pkt->ip.src = header->src;
+    pkt->ip.dst = header->dst;
+    pkt->ip.proto = header->proto;
+    pkt->ip.ttl = header->ttl;
+    pkt->ip.tos = header->tos;
+    pkt->ip.df = header->df;
+    pkt->ip.hlen = (uint8_t)nst_ipv4_hlen(header);
+    pkt->ip.options_len = header->options_len;
     if (header->options_len > 0)
         memcpy(pkt->ip.options, header->options, sizeof pkt->ip.options);
     pkt->frag_off = header->frag_off;
@@ -182,25 +189,37 @@ static bool find_hop(struct nst_ip *ip, const struct nst_addr *dst, nst_link lin
     return out->iface != NULL;
 }
 
-int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out)
+/* All of a path but its source. */
+static int find_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link,
+                     struct nst_path *out)
 {
-    const struct nst_addr *src;
-
     *out = (struct nst_path){.ours = nst_ip_is_ours(ip, dst),
                              .group = nst_ip_is_group(ip, dst),
                              .mtu = NST_IPV4_LEN_MAX};
-    if (out->ours) {
-        out->src = *dst;
+    if (out->ours)
         return 0;
-    }
     bool possible = out->group || nst_addr_is_host(dst);
     if (!possible || !find_hop(ip, dst, link, out->group, &out->hop))
         return -ENETUNREACH;
     out->mtu = out->hop.iface->config.mtu; /* 1122-133 */
-    if (!(src = source_on(out->hop.iface, &out->hop.addr)))
-        return -EADDRNOTAVAIL;
-    out->src = *src;
     return 0;
+}
+
+static int find_source(const struct nst_addr *dst, struct nst_path *path)
+{
+    const struct nst_addr *src = path->ours ? dst : source_on(path->hop.iface, &path->hop.addr);
+
+    if (!src)
+        return -EADDRNOTAVAIL;
+    path->src = *src;
+    return 0;
+}
+
+int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out)
+{
+    int err = find_path(ip, dst, link, out);
+
+    return err ? err : find_source(dst, out);
 }
 
 /* The neighbour through which packets to `dst` go, if it is known. */
@@ -254,7 +273,8 @@ static bool push_header(struct nst_ip *ip, struct nst_pkt *pkt, bool group)
     /* An atomic datagram needs no identification (6864-1). */
     header.id = d->df ? 0 : nst_ident_next(&ip->ident);
     header.total_len = (uint16_t)(pkt->len + hlen);
-    memcpy(header.options, d->options, sizeof header.options);
+    if (d->options_len > 0)
+        memcpy(header.options, d->options, sizeof header.options);
     uint8_t *p = nst_pkt_push(pkt, hlen);
     if (!p)
         return false;
@@ -318,12 +338,12 @@ int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
 {
     size_t total = pkt->len + NST_IPV4_HLEN + pkt->ip.options_len;
     struct nst_path path;
-    int err = nst_ip_path(ip, &pkt->ip.dst, pkt->link, &path);
+    int err = find_path(ip, &pkt->ip.dst, pkt->link, &path);
 
-    if (err == -ENETUNREACH)
+    if (err)
         return give_up(pkt, NST_DROP_no_route, err);
     if (!nst_addr_is_set(&pkt->ip.src)) {
-        if (err)
+        if ((err = find_source(&pkt->ip.dst, &path)))
             return give_up(pkt, NST_DROP_no_source, err);
         pkt->ip.src = path.src;
     }
