@@ -164,8 +164,10 @@ void nst_pkt_consume(struct nst_pkt *pkt, size_t n)
         n -= pkt->slices[gone].len;
         nst_buf_unref(pkt->pool, pkt->slices[gone++].buf);
     }
-    pkt->nslices -= gone;
-    memmove(pkt->slices, pkt->slices + gone, pkt->nslices * sizeof pkt->slices[0]);
+    if (gone) {
+        pkt->nslices -= gone;
+        memmove(pkt->slices, pkt->slices + gone, pkt->nslices * sizeof pkt->slices[0]);
+    }
     if (pkt->nslices) {
         pkt->slices[0].data += n;
         pkt->slices[0].len -= n;

@@ -122,7 +122,7 @@ static uint64_t hash_of(const struct nst_tcps *tcps, const struct nst_flow_id *i
     memcpy(block + 4, id->peer.bytes, 4);
     memcpy(block + 8, &id->lport, 2);
     memcpy(block + 10, &id->pport, 2);
-    return nst_siphash(&tcps->flow_key, block, sizeof block);
+    return nst_siphash_12(&tcps->flow_key, block);
 }
 
 static struct nst_flow **bucket_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)

@@ -72,13 +72,18 @@ static void read_cookie(struct nst_tcp_opts *opts, const uint8_t *p, size_t len,
     memcpy(opts->fastopen.bytes, p, len);
 }
 
+static void read_ts(struct nst_tcp_opts *opts, const uint8_t *p)
+{
+    opts->has_ts = true;
+    opts->ts_val = nst_load32(p + 2);
+    opts->ts_ecr = nst_load32(p + 6);
+}
+
 /* Options that are not known, or not of the length that theirs is, are ignored (MUST-6). */
 static void read_option(struct nst_tcp_opts *opts, const uint8_t *p, size_t len)
 {
     if (is_option(p, len, NST_TCP_OPT_TS, TS_LEN)) {
-        opts->has_ts = true;
-        opts->ts_val = nst_load32(p + 2);
-        opts->ts_ecr = nst_load32(p + 6);
+        read_ts(opts, p);
     } else if (p[0] == NST_TCP_OPT_SACK) {
         read_sack(opts, p, len);
     } else if (is_option(p, len, NST_TCP_OPT_MSS, MSS_LEN)) {
@@ -105,10 +110,24 @@ size_t nst_tcp_option_parse(struct nst_tcp_opts *opts, const uint8_t *p, size_t 
     return len;
 }
 
+/* Timestamps alone, laid out as RFC 7323, appendix A, recommends: the options of nearly every
+ * segment. */
+static bool is_only_ts(const uint8_t *p, size_t left)
+{
+    const uint32_t head = (uint32_t)NST_TCP_OPT_NOP << 24 | NST_TCP_OPT_NOP << 16 |
+                          NST_TCP_OPT_TS << 8 | TS_LEN;
+
+    return left == 2 + TS_LEN && nst_load32(p) == head;
+}
+
 static void read_options(struct nst_tcp_opts *opts, const uint8_t *p, size_t left)
 {
     size_t len;
 
+    if (is_only_ts(p, left)) {
+        read_ts(opts, p + 2);
+        return;
+    }
     for (; left > 0 && p[0] != NST_TCP_OPT_END; p += len, left -= len) {
         len = nst_tcp_option_parse(opts, p, left);
         if (len == 0)

@@ -21,6 +21,7 @@ static void test_reference_vectors(void **state)
         input[i] = (uint8_t)i;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(nst_siphash(&KEY, input, rows[i].len), rows[i].hash);
+    assert_int_equal(nst_siphash_12(&KEY, input), nst_siphash(&KEY, input, 12));
 }
 
 static void test_key_changes_everything(void **state)
