@@ -227,7 +227,17 @@ static void active_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg,
     restart_timer(t, moves || opens);
     if (moves || a->sacked)
         nst_tlp_schedule(t);
-    nst_tcb_wants_output(t);
+    nst_tcb_goes_on(t);
+}
+
+/* Nothing is out or waits, and nothing new is said: what who only receives hears with each segment.
+ */
+static bool says_nothing(const struct nst_tcb *t, const struct nst_tcp_seg *seg,
+                         bool window_changed)
+{
+    return nst_seq_eq(seg->h.ack, t->snd.nxt) && nst_seq_eq(t->snd.nxt, nst_tcb_snd_end(t)) &&
+           !window_changed && t->snd.wnd && seg->h.opts.nsacks == 0 && !t->tx_blocked &&
+           !t->fin_queued;
 }
 
 enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
@@ -246,6 +256,8 @@ enum nst_drop nst_tcb_ack_input(struct nst_tcb *t, const struct nst_tcp_seg *seg
     if (!old) {
         a.congested = t->act && nst_ecn_congested(t, seg);
         bool shook = nst_fastopen_acked(t), window_changed = update_window(t, seg);
+        if (!moves && !shook && !a.congested && says_nothing(t, seg, window_changed))
+            return NST_DROP_NONE;
         a.duplicate = !shook && is_duplicate(t, seg, window_changed);
         if (moves)
             advance(t, seg, &a);

@@ -62,8 +62,10 @@ void nst_ecn_data_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
         t->ecn_echo = true;
         t->ce_segs++;
     }
-    if (t->ecn_echo != before)
+    if (t->ecn_echo != before) {
         t->ack_now = true;
+        nst_tcb_wants_output(t);
+    }
 }
 
 /* ---- The sender (RFC 3168 §6.1.2) -------------------------------------------------------- */

@@ -651,6 +651,27 @@ static bool output_one(struct nst_tcb *t)
     return true;
 }
 
+/* Whether output_one() might find anything. */
+static bool may_have_more(const struct nst_tcb *t)
+{
+    const struct nst_tcp_activity *act = t->act;
+
+    if (t->ack_now || t->probe_now || t->state < NST_TCP_ESTABLISHED || nst_fastopen_shakes(t))
+        return true;
+    if (t->fin_queued && !t->fin_sent)
+        return true;
+    return act && (nst_seq_lt(t->snd.nxt, act->sendq.end) || act->board.lost || act->tlp.due ||
+                   act->frto != NST_FRTO_OFF);
+}
+
+void nst_tcb_goes_on(struct nst_tcb *t)
+{
+    if (may_have_more(t))
+        nst_tcb_wants_output(t);
+    else if (t->act && !t->fin_sent)
+        note_lack(t, 0);
+}
+
 bool nst_tcp_output(struct nst_tcps *tcps)
 {
     struct nst_list *e;
@@ -661,7 +682,7 @@ bool nst_tcp_output(struct nst_tcps *tcps)
         if (t->act)
             nst_chrono_update(t);
         if (sent) {
-            nst_tcb_wants_output(t);
+            nst_tcb_goes_on(t);
             return true;
         }
     }

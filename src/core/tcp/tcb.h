@@ -803,6 +803,8 @@ bool nst_mtu_probe_lost(struct nst_tcb *t);
 
 /* Sends one segment of one connection that has something to say, in turn. False when none has. */
 bool nst_tcp_output(struct nst_tcps *tcps);
+/* It may have something to send still, or again, after a segment or an acknowledgement. */
+void nst_tcb_goes_on(struct nst_tcb *t);
 /* Whether a challenge ACK may go now: if so, it is noted in `*last_ms` (0: there was none yet). */
 bool nst_tcp_may_challenge(const struct nst_tcps *tcps, uint32_t *last_ms);
 /* A challenge ACK or a repeated one, within that limit. */
