@@ -13,7 +13,8 @@
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
-#define DUP_THRESH 3 /* RFC 6675 §2 */
+#define DUP_THRESH    3  /* RFC 6675 §2 */
+#define SPARE_RECORDS 64 /* of all connections: short messages need no allocation each */
 
 static struct nst_tcp_sent *sent_of(const struct nst_tree_node *node)
 {
@@ -31,11 +32,42 @@ void nst_board_init(struct nst_tcp_board *b, nst_seq start)
     nst_list_init(&b->under_way);
 }
 
+/* ---- Memory ------------------------------------------------------------------------------ */
+
+/* One that is on no list yet, its contents undefined: a spare one, if there is. NULL without
+ * memory. */
+static struct nst_tcp_sent *record_new(struct nst_tcps *tcps)
+{
+    struct nst_list *e = tcps->spare_records;
+
+    if (!e)
+        return nst_env_alloc(tcps->env, sizeof(struct nst_tcp_sent));
+    tcps->spare_records = e->next;
+    tcps->nspare_records--;
+    return NST_CONTAINER(e, struct nst_tcp_sent, order);
+}
+
 static void record_free(struct nst_tcb *t, struct nst_tcp_sent *s)
 {
+    struct nst_tcps *tcps = t->tcps;
+
     nst_tree_erase(&t->act->board.records, &s->node);
     nst_list_del(&s->order);
-    nst_env_free(t->tcps->env, s, sizeof *s);
+    if (tcps->nspare_records >= SPARE_RECORDS) {
+        nst_env_free(tcps->env, s, sizeof *s);
+        return;
+    }
+    s->order.next = tcps->spare_records;
+    tcps->spare_records = &s->order;
+    tcps->nspare_records++;
+}
+
+void nst_board_fini_spares(struct nst_tcps *tcps)
+{
+    while (tcps->nspare_records > 0) {
+        struct nst_tcp_sent *s = record_new(tcps);
+        nst_env_free(tcps->env, s, sizeof *s);
+    }
 }
 
 void nst_board_free(struct nst_tcb *t)
@@ -99,12 +131,11 @@ static void sent_now(struct nst_tcb *t, struct nst_tcp_sent *s)
 
 int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end)
 {
-    struct nst_tcp_sent *s = nst_env_alloc(t->tcps->env, sizeof *s);
+    struct nst_tcp_sent *s = record_new(t->tcps);
 
     if (!s)
         return -ENOMEM;
-    s->start = start;
-    s->end = end;
+    *s = (struct nst_tcp_sent){.start = start, .end = end};
     nst_list_init(&s->order);
     sent_now(t, s);
     nst_rate_sent(t, s);
@@ -115,7 +146,7 @@ int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end)
 /* Cuts a record at `at`, which lies inside it; returns the rear part. NULL without memory. */
 static struct nst_tcp_sent *split(struct nst_tcb *t, struct nst_tcp_sent *s, nst_seq at)
 {
-    struct nst_tcp_sent *rear = nst_env_alloc(t->tcps->env, sizeof *rear);
+    struct nst_tcp_sent *rear = record_new(t->tcps);
 
     if (!rear)
         return NULL;

@@ -22,25 +22,34 @@ static void ring_free(struct nst_sendq *q, struct nst_env *env)
     q->ring = NULL;
 }
 
+/* A ring that has grown goes with what it held; the first stays for the next message. */
+static void shrink(struct nst_sendq *q, struct nst_env *env)
+{
+    if (q->n == 0 && q->mask >= RING_FIRST)
+        ring_free(q, env);
+}
+
 static void pop(struct nst_sendq *q, struct nst_pool *pool)
 {
     nst_buf_unref(pool, chunk(q, 0)->buf);
     q->first++;
-    if (--q->n == 0)
-        ring_free(q, pool->env);
+    q->n--;
+    shrink(q, pool->env);
 }
 
 static void pop_back(struct nst_sendq *q, struct nst_pool *pool)
 {
     nst_buf_unref(pool, chunk(q, q->n - 1)->buf);
-    if (--q->n == 0)
-        ring_free(q, pool->env);
+    q->n--;
+    shrink(q, pool->env);
 }
 
 void nst_sendq_free(struct nst_sendq *q, struct nst_pool *pool)
 {
     while (q->n > 0)
         pop(q, pool);
+    if (q->ring)
+        ring_free(q, pool->env);
 }
 
 /* A free slot at the end of the ring. */
@@ -192,5 +201,5 @@ void nst_sendq_check(const struct nst_sendq *q)
         at = nst_seq_sub(at, c->len);
         assert(nst_seq_eq(at, c->start));
     }
-    assert((q->ring != NULL) == (q->n > 0));
+    assert(q->n == 0 || q->ring);
 }

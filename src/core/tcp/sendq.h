@@ -16,7 +16,7 @@ struct nst_sendq_chunk {
 };
 
 struct nst_sendq {
-    struct nst_sendq_chunk *ring; /* NULL while empty */
+    struct nst_sendq_chunk *ring; /* NULL until something is queued */
     uint32_t mask, first, n;      /* mask: slots − 1 */
     nst_seq end;                  /* behind the last byte */
 };

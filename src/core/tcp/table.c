@@ -106,6 +106,7 @@ void nst_tcp_fini(struct nst_tcps *tcps)
             flow_free(tcps, tcps->buckets[i]);
     nst_timer_cancel(&tcps->env->wheel, &tcps->timewait_timer);
     nst_metrics_fini(tcps);
+    nst_board_fini_spares(tcps);
     nst_env_free(tcps->env, tcps->buckets, (tcps->mask + 1) * sizeof *tcps->buckets);
 }
 

@@ -430,9 +430,11 @@ struct nst_tcps {
     struct nst_list asking;  /* listeners whose owners hear of SYNs first */
     struct nst_list orphans; /* closed by their owners, not at their end yet */
     struct nst_timer timewait_timer;
-    struct nst_rate_ack ack; /* while one is processed */
-    uint32_t sweep_at;       /* the bucket that the sweep for TIME-WAIT records comes to next */
-    nst_time sweep_next;     /* when the first of those that it has met this round is over */
+    struct nst_rate_ack ack;        /* while one is processed */
+    struct nst_list *spare_records; /* of struct nst_tcp_sent, by order.next */
+    uint32_t nspare_records;
+    uint32_t sweep_at;   /* the bucket that the sweep for TIME-WAIT records comes to next */
+    nst_time sweep_next; /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
     size_t ooo_bytes;      /* memory of all that came out of order */
     nst_time cookies_sent; /* when last; 0: never */
@@ -581,6 +583,8 @@ struct nst_tcp_acked {
 };
 
 void nst_board_init(struct nst_tcp_board *b, nst_seq start);
+/* Gives back the records that no connection uses. */
+void nst_board_fini_spares(struct nst_tcps *tcps);
 void nst_board_free(struct nst_tcb *t);
 /* [start, end) was sent, for the first time: it follows the last record. -ENOMEM. */
 int nst_board_sent(struct nst_tcb *t, nst_seq start, nst_seq end);
