@@ -49,12 +49,12 @@ static int send_take(struct nst_tcps *tcps, const struct nst_flow_id *id, struct
         pkt->offload.gso_ecn = h->flags & NST_TCP_CWR; /* on the first segment only: 3168-9 */
         pkt->offload.hdr_len = h->hlen;
     }
-    pkt->ip = (struct nst_pkt_ip){.src = id->local,
-                                  .dst = id->peer,
-                                  .proto = NST_IPPROTO_TCP,
-                                  .ttl = ttl,
-                                  .tos = tos,
-                                  .df = true}; /* 1191-1 */
+    pkt->ip.src = id->local;
+    pkt->ip.dst = id->peer;
+    pkt->ip.proto = NST_IPPROTO_TCP;
+    pkt->ip.ttl = ttl;
+    pkt->ip.tos = tos;
+    pkt->ip.df = true; /* 1191-1 */
     NST_COUNT(tcps->env, tcp_out);
     return nst_ip_output_take(tcps->ip, pkt);
 }
@@ -335,7 +335,7 @@ static int64_t send_data(struct nst_tcb *t, nst_seq seq, uint32_t len, bool fin,
     ack_was_sent(t);
     if (err == -EMSGSIZE)
         nst_tcb_path_changed(t);
-    t->count.data_segs_out += (got + t->snd_mss - 1) / t->snd_mss;
+    t->count.data_segs_out += got > t->snd_mss ? (got + t->snd_mss - 1) / t->snd_mss : got > 0;
     t->count.bytes_sent += got;
     t->act->prr.out += got;
     nst_pace_sent(t, got);
@@ -474,8 +474,9 @@ static bool may_send_small(const struct nst_tcb *t, uint32_t len, uint32_t queue
 static uint32_t choose_len(struct nst_tcb *t, uint32_t queued)
 {
     nst_mtu_raise(t);
-    uint32_t allowed = sendable(t, queued), len = nst_min32(allowed, burst_max(t));
-    uint32_t tail = len % t->snd_mss, probe = nst_mtu_probe_len(t, queued, allowed);
+    uint32_t allowed = sendable(t, queued), mss = t->snd_mss;
+    uint32_t len = allowed < mss ? allowed : nst_min32(allowed, burst_max(t));
+    uint32_t tail = len < mss ? len : len % mss, probe = nst_mtu_probe_len(t, queued, allowed);
 
     if (probe)
         return probe;
