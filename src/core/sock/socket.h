@@ -114,6 +114,11 @@ int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family
                   enum nst_sock_type type, uint8_t protocol, uint64_t cookie);
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s);
 
+/* A socket with a handle, and with nothing yet of what its kind has: for what its own kind makes.
+ * -ENFILE, -ENOMEM. */
+int nst_sock_new(struct nst_socks *socks, struct nst_socket **out, enum nst_sock_type type,
+                 uint8_t protocol, uint64_t cookie);
+
 /* Never NULL. */
 const struct nst_sock_kind *nst_sock_kind(const struct nst_socket *s);
 
