@@ -33,15 +33,30 @@ static inline void absorb(struct state *s, uint64_t word)
     s->v0 ^= word;
 }
 
-uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t len)
+static inline struct state begin(const struct nst_siphash_key *key)
 {
-    const uint8_t *p = data;
-    struct state s = {
+    return (struct state){
         .v0 = key->k0 ^ NST_SIPHASH_V0,
         .v1 = key->k1 ^ NST_SIPHASH_V1,
         .v2 = key->k0 ^ NST_SIPHASH_V2,
         .v3 = key->k1 ^ NST_SIPHASH_V3,
     };
+}
+
+static inline uint64_t finish(struct state *s)
+{
+    s->v2 ^= 0xff;
+    sip_round(s);
+    sip_round(s);
+    sip_round(s);
+    sip_round(s);
+    return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
+}
+
+uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    struct state s = begin(key);
     size_t left = len;
 
     for (; left >= 8; left -= 8, p += 8)
@@ -50,8 +65,14 @@ uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t
     for (size_t i = 0; i < left; i++)
         last |= (uint64_t)p[i] << (8 * i);
     absorb(&s, last);
-    s.v2 ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        sip_round(&s);
-    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+    return finish(&s);
+}
+
+uint64_t nst_siphash_12(const struct nst_siphash_key *key, uint64_t first, uint32_t last)
+{
+    struct state s = begin(key);
+
+    absorb(&s, first);
+    absorb(&s, (uint64_t)12 << 56 | last);
+    return finish(&s);
 }

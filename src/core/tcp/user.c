@@ -9,11 +9,9 @@
 
 uint8_t nst_tcp_wscale(const struct nst_tcps *tcps)
 {
-    uint8_t shift = 0;
+    uint32_t beyond = tcps->config.rcvbuf_max / 2 >> 16;
 
-    while (shift < 14 && tcps->config.rcvbuf_max / 2 >> shift > 65535)
-        shift++;
-    return shift;
+    return (uint8_t)(beyond ? nst_min32(32 - (unsigned)__builtin_clz(beyond), 14) : 0);
 }
 
 int nst_tcb_connect(struct nst_tcb *t)
