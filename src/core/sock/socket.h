@@ -1,7 +1,7 @@
 /* Sockets: handles, ports, and the queues between the protocols and the owner.
  *
  * A socket is found by its handle (the owner's way in) or by what it is bound to (the packets' way
- * in): datagram sockets by protocol and port in a keyed hash table, raw and packet sockets on a
+ * in): datagram sockets by protocol and port in a hash table, raw and packet sockets on a
  * list each. What arrives waits in `rxq`, what is to be sent in `txq`, what came back as an error
  * in `errq`; each is bounded by the memory it holds. A socket with something to send stands on the
  * table's list `sending`, from which the way out pulls one datagram at a time, in turn; a socket
