@@ -18,7 +18,8 @@ import testbed
 
 KEPT = pathlib.Path(__file__).with_name("instructions.json")
 SCENARIOS = ("segment-in", "burst-in", "super-segment-in", "segment-out", "super-segment-out",
-             "ack-in", "exchange", "connect", "datagram-in", "datagram-out")
+             "ack-in", "exchange", "connect", "turnover", "datagram-in", "datagram-out",
+             "datagrams-in", "datagrams-out")
 COUNT = 500
 TOLERANCE = 0.02  # share by which a count may grow before it is an error
 TABLE = (1, 1000, 100_000, 1_000_000)

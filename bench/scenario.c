@@ -4,7 +4,8 @@
  * round of a scenario prepares something, measures one step of the stack, and puts things back;
  * which of the ACTIVE among all CONNECTIONS it concerns is drawn by lot. It prints nanoseconds a
  * round; under callgrind, which it tells where the step begins and ends, there are instructions to
- * count. The link takes checksums and segmentation, as a TAP does. */
+ * count. The link takes checksums and segmentation, as a TAP does; it is one without a link header,
+ * or, for what is to be compared with a server on a device, Ethernet. */
 #include <errno.h>
 #include <netstack/system.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "core/base/bytes.h"
 #include "core/base/prng.h"
 #include "core/base/timer.h"
+#include "core/wire/eth.h"
 #include "core/wire/ipv4.h"
 #include "core/wire/tcp.h"
 #include "core/wire/udp.h"
@@ -43,7 +45,9 @@ static nst_link link_id;
 static nst_sock listener, datagrams;
 static nst_time now;
 static struct remote *remotes;
+static bool ethernet;
 static const struct nst_addr OUR_ADDR = {NST_AF_INET, {10, 0, 0, 2}};
+static const struct nst_mac OUR_MAC = {{2, 0, 0, 0, 0, 2}}, PEER_MAC = {{2, 0, 0, 0, 0, 1}};
 static uint8_t payload[SUPER];
 static struct nst_pkt *prepared; /* for the measured step */
 static struct nst_pkt *burst[BURST];
@@ -66,26 +70,36 @@ static struct nst_addr peer_addr(uint32_t number)
     return addr;
 }
 
+/* Of the link header. */
+static size_t link_hlen(void)
+{
+    return ethernet ? NST_ETH_HLEN : 0;
+}
+
 /* A packet with these headers and `len` bytes of payload. */
 static struct nst_pkt *build(uint32_t number, uint8_t protocol, const uint8_t *header, size_t hlen,
                              size_t len)
 {
-    uint8_t bytes[NST_IPV4_HLEN + NST_TCP_HLEN_MAX];
+    const struct nst_eth eth = {.dst = OUR_MAC, .src = PEER_MAC, .type = NST_ETHERTYPE_IPV4};
+    size_t link_len = link_hlen(), headers_len = link_len + NST_IPV4_HLEN + hlen;
+    uint8_t bytes[NST_ETH_HLEN + NST_IPV4_HLEN + NST_TCP_HLEN_MAX];
     struct nst_ipv4 ip = {.total_len = (uint16_t)(NST_IPV4_HLEN + hlen + len),
                           .df = true,
                           .ttl = 64,
                           .proto = protocol,
                           .src = peer_addr(number),
                           .dst = OUR_ADDR};
-    struct nst_pkt *pkt = nst_pkt_alloc(stack, NST_IPV4_HLEN + hlen + len);
+    struct nst_pkt *pkt = nst_pkt_alloc(stack, headers_len + len);
     struct nst_slice slices[NST_PKT_SLICES];
 
     if (!pkt)
         must("packet", -ENOMEM);
-    nst_ipv4_emit(&ip, bytes);
-    memcpy(bytes + NST_IPV4_HLEN, header, hlen);
+    if (ethernet)
+        nst_eth_emit(&eth, bytes);
+    nst_ipv4_emit(&ip, bytes + link_len);
+    memcpy(bytes + link_len + NST_IPV4_HLEN, header, hlen);
     nst_pkt_slices(pkt, slices, NST_PKT_SLICES);
-    memcpy(slices[0].base, bytes, NST_IPV4_HLEN + hlen);
+    memcpy(slices[0].base, bytes, headers_len);
     nst_pkt_offload(pkt)->csum = NST_CSUM_VALID;
     return pkt;
 }
@@ -112,7 +126,7 @@ static struct nst_pkt *segment(const struct remote *r, uint8_t flags, size_t len
         struct nst_offload *o = nst_pkt_offload(pkt);
         o->gso = NST_GSO_TCP4;
         o->gso_size = MSS;
-        o->hdr_len = (uint16_t)(NST_IPV4_HLEN + tcp.hlen);
+        o->hdr_len = (uint16_t)(link_hlen() + NST_IPV4_HLEN + tcp.hlen);
     }
     return pkt;
 }
@@ -134,8 +148,8 @@ static size_t output(struct remote *r)
 
     while ((n = nst_output(stack, link_id, pkts, BATCH, now)) > 0) {
         nst_pkt_slices(pkts[n - 1], slices, NST_PKT_SLICES);
-        const uint8_t *tcp = (const uint8_t *)slices[0].base + NST_IPV4_HLEN;
-        size_t hlen = NST_IPV4_HLEN + (size_t)(tcp[12] >> 4) * 4;
+        const uint8_t *tcp = (const uint8_t *)slices[0].base + link_hlen() + NST_IPV4_HLEN;
+        size_t hlen = link_hlen() + NST_IPV4_HLEN + (size_t)(tcp[12] >> 4) * 4;
         if (r) {
             r->ack = nst_load32(tcp + 4) + (uint32_t)(nst_pkt_len(pkts[n - 1]) - hlen) +
                      (tcp[13] & (NST_TCP_SYN | NST_TCP_FIN) ? 1u : 0u);
@@ -298,6 +312,55 @@ static void prepare_again(struct remote *r)
     prepare_syn(r);
 }
 
+/* The peer's next segment, which costs nothing. */
+static void input_free_of_charge(struct remote *r, uint8_t flags, size_t len)
+{
+    CALLGRIND_TOGGLE_COLLECT;
+    struct nst_pkt *pkt = segment(r, flags, len);
+    CALLGRIND_TOGGLE_COLLECT;
+
+    r->seq += (uint32_t)len + (flags & (NST_TCP_SYN | NST_TCP_FIN) ? 1u : 0u);
+    input(pkt);
+    events();
+}
+
+/* A connection from its first segment to its last: six of the peer's, each of which comes alone,
+ * and three of ours. */
+static void step_turnover(struct remote *r)
+{
+    input_free_of_charge(r, NST_TCP_SYN, 0);
+    output(r);
+    input_free_of_charge(r, NST_TCP_ACK, 0);
+    must("accept", nst_accept(stack, listener, &r->sock, 0));
+    must("option", nst_setopt(stack, r->sock, NST_OPT_NODELAY, 1));
+    output(NULL);
+    input_free_of_charge(r, NST_TCP_ACK | NST_TCP_PSH, 1);
+    read_all(r->sock);
+    send_bytes(r->sock, 1);
+    output(r);
+    input_free_of_charge(r, NST_TCP_ACK, 0);
+    output(NULL);
+    input_free_of_charge(r, NST_TCP_ACK | NST_TCP_FIN, 0);
+    read_all(r->sock);
+    must("close", nst_close(stack, r->sock));
+    r->sock = 0;
+    output(r);
+    input_free_of_charge(r, NST_TCP_ACK, 0);
+    output(NULL);
+}
+
+/* The first round begins with the connection of set_up(). */
+static void prepare_turnover(struct remote *r)
+{
+    if (r->sock) {
+        input(segment(r, NST_TCP_RST, 0));
+        nst_close(stack, r->sock);
+        events();
+    }
+    r->sock = 0;
+    r->ack = r->ts_recent = 0;
+}
+
 /* ---- Datagrams --------------------------------------------------------------------------------
  */
 
@@ -335,6 +398,38 @@ static void step_datagram_out(struct remote *r)
     output(NULL);
 }
 
+/* What a socket's buffer gathers before the device is asked. */
+static void step_datagrams_out(struct remote *r)
+{
+    struct nst_slice slice = {payload, DATAGRAM};
+    const struct nst_msg msg = {
+        .data = &slice, .ndata = 1, .tos = -1, .peer = {.addr = peer_addr(r->number), .port = 9}};
+
+    for (size_t i = 0; i < BURST; i++)
+        must("send", nst_send(stack, datagrams, &msg));
+    output(NULL);
+}
+
+static void prepare_datagrams(struct remote *r)
+{
+    for (size_t i = 0; i < BURST; i++) {
+        prepare_datagram(r);
+        burst[i] = prepared;
+    }
+}
+
+static void step_datagrams_in(struct remote *r)
+{
+    struct nst_slice slice = {payload, sizeof payload};
+    struct nst_msg msg = {.data = &slice, .ndata = 1};
+
+    (void)r;
+    nst_input(stack, link_id, burst, BURST, now);
+    events();
+    for (size_t i = 0; i < BURST; i++)
+        must("receive", nst_recv(stack, datagrams, &msg, 0));
+}
+
 /* ---- The whole --------------------------------------------------------------------------------
  */
 
@@ -343,17 +438,21 @@ static const struct scenario {
     void (*prepare)(struct remote *r); /* not measured */
     void (*step)(struct remote *r);    /* measured */
     void (*finish)(struct remote *r);  /* not measured */
+    bool ethernet;
 } SCENARIOS[] = {
-    {"segment-in", prepare_segment, step_in, nothing},
-    {"burst-in", prepare_burst, step_burst_in, nothing},
-    {"super-segment-in", prepare_super, step_in, nothing},
-    {"segment-out", nothing, step_out, acknowledge},
-    {"super-segment-out", nothing, step_super_out, acknowledge},
-    {"ack-in", prepare_ack, step_input, nothing},
-    {"exchange", prepare_request, step_exchange, nothing},
-    {"connect", prepare_again, step_connect, nothing},
-    {"datagram-in", prepare_datagram, step_datagram_in, nothing},
-    {"datagram-out", nothing, step_datagram_out, nothing},
+    {"segment-in", prepare_segment, step_in, nothing, false},
+    {"burst-in", prepare_burst, step_burst_in, nothing, false},
+    {"super-segment-in", prepare_super, step_in, nothing, false},
+    {"segment-out", nothing, step_out, acknowledge, false},
+    {"super-segment-out", nothing, step_super_out, acknowledge, false},
+    {"ack-in", prepare_ack, step_input, nothing, false},
+    {"exchange", prepare_request, step_exchange, nothing, false},
+    {"connect", prepare_again, step_connect, nothing, false},
+    {"datagram-in", prepare_datagram, step_datagram_in, nothing, false},
+    {"datagram-out", nothing, step_datagram_out, nothing, false},
+    {"turnover", prepare_turnover, step_turnover, nothing, true},
+    {"datagrams-in", prepare_datagrams, step_datagrams_in, nothing, true},
+    {"datagrams-out", nothing, step_datagrams_out, nothing, true},
 };
 
 static void open_sockets(void)
@@ -371,7 +470,8 @@ static void set_up(uint32_t conns)
 {
     struct nst_config config;
     const struct nst_link_config link = {.name = "l0",
-                                         .medium = NST_MEDIUM_IP,
+                                         .medium = ethernet ? NST_MEDIUM_ETHERNET : NST_MEDIUM_IP,
+                                         .mac = OUR_MAC,
                                          .mtu = 1500,
                                          .offloads = NST_LINK_CSUM | NST_LINK_TSO4};
     const struct nst_prefix prefix = {OUR_ADDR, 8};
@@ -385,6 +485,10 @@ static void set_up(uint32_t conns)
     must("stack", nst_stack_new(&stack, &config));
     must("link", nst_link_add(stack, &link_id, &link));
     must("address", nst_addr_add(stack, link_id, &prefix, NST_ACD_OFF));
+    for (uint32_t i = 0; ethernet && i < conns; i += PEERS_PER_ADDR) {
+        const struct nst_addr addr = peer_addr(i);
+        must("neighbour", nst_neigh_set(stack, link_id, &addr, &PEER_MAC));
+    }
     open_sockets();
     remotes = calloc(conns, sizeof *remotes);
     for (uint32_t i = 0; i < conns; i++) {
@@ -460,6 +564,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < NST_ARRAY_LEN(SCENARIOS) && n[1] > 0 && n[1] <= n[0] && n[2]; i++) {
         if (strcmp(argv[1], SCENARIOS[i].name) != 0)
             continue;
+        ethernet = SCENARIOS[i].ethernet;
         set_up(n[0]);
         measure(&SCENARIOS[i], n[0], n[1], n[2]);
         nst_stack_free(stack);

@@ -19,6 +19,7 @@ struct nst_env {
     uint8_t seed[32];
     uint64_t stats[NST_STAT_COUNT];
     uint64_t drops[NST_DROP_COUNT];
+    uint64_t reroutes; /* see nst_env_reroute() */
     void (*trace)(void *ctx, const struct nst_trace_event *event);
     void *trace_ctx;
 };
@@ -37,6 +38,14 @@ static inline void nst_env_free(struct nst_env *env, void *p, size_t size)
 {
     if (p)
         env->allocator.free(env->allocator.ctx, p, size);
+}
+
+/* Something has changed of which the way of packets depends: a link, an address, a route, whether a
+ * neighbour answers, or that it is remembered at all. Who remembers ways notes `reroutes` with
+ * them, and finds out anew what was noted with another number. */
+static inline void nst_env_reroute(struct nst_env *env)
+{
+    env->reroutes++;
 }
 
 #define NST_COUNT(env, what) ((void)(env)->stats[NST_STAT_##what]++)

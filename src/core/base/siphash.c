@@ -46,8 +46,10 @@ static inline struct state begin(const struct nst_siphash_key *key)
 static inline uint64_t finish(struct state *s)
 {
     s->v2 ^= 0xff;
-    for (int i = 0; i < 4; i++)
-        sip_round(s);
+    sip_round(s);
+    sip_round(s);
+    sip_round(s);
+    sip_round(s);
     return s->v0 ^ s->v1 ^ s->v2 ^ s->v3;
 }
 
@@ -66,11 +68,11 @@ uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t
     return finish(&s);
 }
 
-uint64_t nst_siphash_12(const struct nst_siphash_key *key, const uint8_t data[12])
+uint64_t nst_siphash_12(const struct nst_siphash_key *key, uint64_t first, uint32_t last)
 {
     struct state s = begin(key);
 
-    absorb(&s, nst_load_le64(data));
-    absorb(&s, (uint64_t)12 << 56 | nst_load_le64(data + 4) >> 32);
+    absorb(&s, first);
+    absorb(&s, (uint64_t)12 << 56 | last);
     return finish(&s);
 }

@@ -19,7 +19,8 @@ struct nst_siphash_key {
 /* The 64-bit hash of `len` bytes at `data` under `key`. */
 uint64_t nst_siphash(const struct nst_siphash_key *key, const void *data, size_t len);
 
-/* The same of twelve bytes: both ends of a flow of IPv4, asked for every segment. */
-uint64_t nst_siphash_12(const struct nst_siphash_key *key, const uint8_t data[12]);
+/* The same of twelve bytes: the first eight and the last four as little-endian numbers. What is
+ * asked for each packet fits into so much. */
+uint64_t nst_siphash_12(const struct nst_siphash_key *key, uint64_t first, uint32_t last);
 
 #endif

@@ -12,6 +12,27 @@
 #include "core/ip/reassembly.h"
 #include "core/ip/route.h"
 
+/* The way of packets to one destination. */
+struct nst_path {
+    bool ours;  /* back to this host: no hop */
+    bool group; /* to more than one host */
+    struct nst_hop hop;
+    struct nst_addr src; /* the source to use */
+    uint32_t mtu;
+};
+
+/* What was found out of it. */
+struct nst_destination {
+    uint64_t reroutes; /* env's, when that was */
+    struct nst_addr addr;
+    nst_link link; /* asked for */
+    int err;
+    struct nst_path path;
+    struct nst_neigh *neigh; /* the hop; NULL: not looked for yet, or there is none */
+};
+
+#define NST_DESTINATIONS_BITS 6
+
 struct nst_ip {
     struct nst_env *env;
     const struct nst_ifaces *ifaces;
@@ -19,6 +40,7 @@ struct nst_ip {
     struct nst_route_table routes;
     struct nst_reassembly reassembly;
     struct nst_ident ident;
+    struct nst_destination destinations[1 << NST_DESTINATIONS_BITS]; /* see destination.c */
     struct nst_list loop; /* of struct nst_pkt, with IP header */
     uint32_t looped;
     uint8_t ttl; /* default */
@@ -51,18 +73,21 @@ struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *if
  * happens later, at the neighbour or the device, is not told here. */
 int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt);
 
-/* The way of packets to one destination. */
-struct nst_path {
-    bool ours;  /* back to this host: no hop */
-    bool group; /* to more than one host */
-    struct nst_hop hop;
-    struct nst_addr src; /* the source to use */
-    uint32_t mtu;
-};
-
 /* Finds the way to `dst`, over `link` if that is not 0. -ENETUNREACH: there is none;
  * -EADDRNOTAVAIL: there is, but no source address for it. */
 int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out);
+
+/* The same as an entry of the cache, whose path is as nst_ip_path() says. It may be another's after
+ * the next question about any destination. */
+struct nst_destination *nst_destination_of(struct nst_ip *ip, const struct nst_addr *dst,
+                                           nst_link link);
+
+/* The neighbour that is next on the way over Ethernet to somebody who is neither this host nor a
+ * group; a new one if it is not known. NULL when there is no room for it. */
+struct nst_neigh *nst_destination_neigh(struct nst_ip *ip, struct nst_destination *to);
+
+/* Aborts if a way that is remembered is not what would be found now. */
+void nst_destinations_check(const struct nst_ip *ip);
 
 /* An upper layer's word that what is sent to `dst` arrives: the next hop is there (1122-124; RFC
  * 4861 §7.3.1). */

@@ -20,6 +20,7 @@ void nst_ip_init(struct nst_ip *ip, struct nst_env *env, const struct nst_ifaces
     nst_reassembly_init(&ip->reassembly, env, limits->fragment_bytes, limits->fragments);
     nst_ident_init(&ip->ident, env->seed);
     nst_list_init(&ip->loop);
+    nst_env_reroute(env); /* nothing is remembered */
 }
 
 void nst_ip_fini(struct nst_ip *ip)
@@ -133,121 +134,6 @@ struct nst_ip_verdict nst_ip_input(struct nst_ip *ip, const struct nst_iface *if
 
 /* ---- Out --------------------------------------------------------------------------------- */
 
-bool nst_ip_is_ours(const struct nst_ip *ip, const struct nst_addr *addr)
-{
-    if (nst_addr_is_loopback(addr))
-        return true;
-    for (unsigned i = 0; i < ip->ifaces->n; i++)
-        if (nst_iface_addr_is_ours(ip->ifaces->list[i], addr))
-            return true;
-    return false;
-}
-
-bool nst_ip_is_group(const struct nst_ip *ip, const struct nst_addr *addr)
-{
-    if (nst_addr_is_multicast(addr))
-        return true;
-    for (unsigned i = 0; i < ip->ifaces->n; i++)
-        if (nst_iface_addr_is_broadcast(ip->ifaces->list[i], addr))
-            return true;
-    return nst_addr_is_limited_broadcast(addr);
-}
-
-/* The interface's valid address in the network of `hop`, else its first valid one. */
-static const struct nst_addr *source_on(const struct nst_iface *iface, const struct nst_addr *hop)
-{
-    const struct nst_addr *first = NULL;
-
-    for (unsigned i = 0; i < iface->naddrs; i++) {
-        const struct nst_ifaddr *a = &iface->addrs[i];
-        if (a->state != NST_ADDR_VALID || a->prefix.addr.family != hop->family)
-            continue;
-        if (nst_prefix_has(&a->prefix, hop))
-            return &a->prefix.addr;
-        if (!first)
-            first = &a->prefix.addr;
-    }
-    return first;
-}
-
-/* The next hop. A group is its own next hop, on the interface asked for or the one that leads
- * furthest: that of the default route, or the first that is up. */
-static bool find_hop(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, bool group,
-                     struct nst_hop *out)
-{
-    bool found = nst_route_lookup(&ip->routes, dst, link, out);
-
-    if (!group)
-        return found;
-    if (!found || nst_addr_is_limited_broadcast(dst)) {
-        out->iface = nst_iface_of(ip->ifaces, link);
-        for (unsigned i = 0; !link && i < ip->ifaces->n && !out->iface; i++)
-            if (ip->ifaces->list[i]->up)
-                out->iface = ip->ifaces->list[i];
-    }
-    out->addr = *dst;
-    return out->iface != NULL;
-}
-
-/* All of a path but its source. */
-static int find_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link,
-                     struct nst_path *out)
-{
-    *out = (struct nst_path){.ours = nst_ip_is_ours(ip, dst),
-                             .group = nst_ip_is_group(ip, dst),
-                             .mtu = NST_IPV4_LEN_MAX};
-    if (out->ours)
-        return 0;
-    bool possible = out->group || nst_addr_is_host(dst);
-    if (!possible || !find_hop(ip, dst, link, out->group, &out->hop))
-        return -ENETUNREACH;
-    out->mtu = out->hop.iface->config.mtu; /* 1122-133 */
-    return 0;
-}
-
-static int find_source(const struct nst_addr *dst, struct nst_path *path)
-{
-    const struct nst_addr *src = path->ours ? dst : source_on(path->hop.iface, &path->hop.addr);
-
-    if (!src)
-        return -EADDRNOTAVAIL;
-    path->src = *src;
-    return 0;
-}
-
-int nst_ip_path(struct nst_ip *ip, const struct nst_addr *dst, nst_link link, struct nst_path *out)
-{
-    int err = find_path(ip, dst, link, out);
-
-    return err ? err : find_source(dst, out);
-}
-
-/* The neighbour through which packets to `dst` go, if it is known. */
-static struct nst_neigh *next_hop(struct nst_ip *ip, const struct nst_addr *dst)
-{
-    struct nst_path path;
-
-    if (nst_ip_path(ip, dst, 0, &path) != 0 || path.ours || path.group)
-        return NULL;
-    return nst_neigh_find(ip->neighbours, path.hop.iface, &path.hop.addr);
-}
-
-void nst_ip_confirm(struct nst_ip *ip, const struct nst_addr *dst)
-{
-    struct nst_neigh *n = next_hop(ip, dst);
-
-    if (n)
-        nst_neigh_confirm(ip->neighbours, n);
-}
-
-void nst_ip_doubt(struct nst_ip *ip, const struct nst_addr *dst)
-{
-    struct nst_neigh *n = next_hop(ip, dst);
-
-    if (n)
-        nst_neigh_doubt(ip->neighbours, n);
-}
-
 static int give_up(struct nst_pkt *pkt, enum nst_drop drop, int err)
 {
     nst_pkt_drop(pkt, drop);
@@ -312,12 +198,12 @@ static void loop_to_members(struct nst_ip *ip, const struct nst_pkt *pkt,
 }
 
 /* Only a group's packet goes to a group's station (1122-157). */
-static void send_to_hop(struct nst_ip *ip, struct nst_pkt *pkt, const struct nst_path *path)
+static void send_to_hop(struct nst_ip *ip, struct nst_pkt *pkt, struct nst_destination *to)
 {
-    struct nst_iface *iface = path->hop.iface;
+    struct nst_iface *iface = to->path.hop.iface;
 
-    if (iface->config.medium == NST_MEDIUM_ETHERNET && !path->group) {
-        nst_neigh_output_take(ip->neighbours, iface, &path->hop.addr, pkt);
+    if (iface->config.medium == NST_MEDIUM_ETHERNET && !to->path.group) {
+        nst_neigh_output_take(ip->neighbours, nst_destination_neigh(ip, to), pkt);
         return;
     }
     pkt->mac = nst_addr_is_multicast(&pkt->ip.dst) ? nst_eth_multicast(&pkt->ip.dst)
@@ -337,24 +223,24 @@ static size_t largest_piece(const struct nst_pkt *pkt)
 int nst_ip_output_take(struct nst_ip *ip, struct nst_pkt *pkt)
 {
     size_t total = pkt->len + NST_IPV4_HLEN + pkt->ip.options_len;
-    struct nst_path path;
-    int err = find_path(ip, &pkt->ip.dst, pkt->link, &path);
+    struct nst_destination *to = nst_destination_of(ip, &pkt->ip.dst, pkt->link);
+    const struct nst_path *path = &to->path;
 
-    if (err)
-        return give_up(pkt, NST_DROP_no_route, err);
+    if (to->err == -ENETUNREACH)
+        return give_up(pkt, NST_DROP_no_route, to->err);
     if (!nst_addr_is_set(&pkt->ip.src)) {
-        if ((err = find_source(&pkt->ip.dst, &path)))
-            return give_up(pkt, NST_DROP_no_source, err);
-        pkt->ip.src = path.src;
+        if (to->err)
+            return give_up(pkt, NST_DROP_no_source, to->err);
+        pkt->ip.src = path->src;
     }
     if (total > NST_IPV4_LEN_MAX ||
-        (largest_piece(pkt) > path.mtu && pkt->ip.df)) /* 1122-135, 1191-5 */
+        (largest_piece(pkt) > path->mtu && pkt->ip.df)) /* 1122-135, 1191-5 */
         return give_up(pkt, NST_DROP_too_big, -EMSGSIZE);
-    if (!push_header(ip, pkt, path.group))
+    if (!push_header(ip, pkt, path->group))
         return give_up(pkt, NST_DROP_no_memory, -ENOBUFS);
-    if (path.ours)
+    if (path->ours)
         return loop_back(ip, pkt);
-    loop_to_members(ip, pkt, path.hop.iface);
-    send_to_hop(ip, pkt, &path);
+    loop_to_members(ip, pkt, path->hop.iface);
+    send_to_hop(ip, pkt, to);
     return 0;
 }

@@ -22,6 +22,7 @@ static struct nst_route_entry *entry_of(struct nst_list *e)
 
 static void entry_free(struct nst_route_table *table, struct nst_route_entry *entry)
 {
+    nst_env_reroute(table->env);
     if (entry->route.origin == NST_ROUTE_REDIRECT)
         table->redirects--;
     nst_timer_cancel(&table->env->wheel, &entry->timer);
@@ -79,6 +80,7 @@ int nst_route_insert(struct nst_route_table *table, const struct nst_route *rout
     }
     nst_list_insert_before(at, &entry->node);
     table->count++;
+    nst_env_reroute(table->env);
     return 0;
 }
 

@@ -27,6 +27,12 @@ static bool speaks_arp(const struct nst_ifaddr *a)
     return a->iface->config.medium == NST_MEDIUM_ETHERNET && a->prefix.addr.family == NST_AF_INET;
 }
 
+static void set_state(struct nst_ifaddr *a, enum nst_addr_state state)
+{
+    a->state = state;
+    nst_env_reroute(a->iface->env);
+}
+
 static void announce(struct nst_ifaddr *a)
 {
     nst_arp_request(a->iface, &a->prefix.addr, &a->prefix.addr);
@@ -58,7 +64,7 @@ void nst_acd_start(struct nst_ifaddr *a)
 {
     bool probe = a->acd == NST_ACD_PROBE && speaks_arp(a);
 
-    a->state = probe ? NST_ADDR_TENTATIVE : NST_ADDR_VALID;
+    set_state(a, probe ? NST_ADDR_TENTATIVE : NST_ADDR_VALID);
     nst_acd_carrier(a);
 }
 
@@ -75,7 +81,7 @@ void nst_acd_timeout(struct nst_ifaddr *a)
         return;
     }
     if (a->state == NST_ADDR_TENTATIVE) {
-        a->state = NST_ADDR_VALID;
+        set_state(a, NST_ADDR_VALID);
         a->announcements_left = ANNOUNCE_NUM;
     }
     announce(a);
@@ -91,7 +97,7 @@ void nst_acd_conflict(struct nst_ifaddr *a, const struct nst_mac *mac)
     a->contested = true;
     a->contender = *mac;
     if (a->state == NST_ADDR_TENTATIVE) {
-        a->state = NST_ADDR_CONFLICT;
+        set_state(a, NST_ADDR_CONFLICT);
         nst_timer_cancel(&env->wheel, &a->timer);
         return;
     }

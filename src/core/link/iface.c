@@ -68,6 +68,7 @@ void nst_iface_addr_remove(struct nst_iface *iface, struct nst_ifaddr *ifaddr)
     bool armed = nst_timer_armed(&last->timer);
     nst_time at = nst_timer_at(&last->timer);
 
+    nst_env_reroute(iface->env);
     nst_timer_cancel(wheel, &ifaddr->timer);
     if (last == ifaddr)
         return;

@@ -67,6 +67,7 @@ static void queue_fail(struct nst_neigh_table *table, struct nst_neigh *n)
 
 static void entry_free(struct nst_neigh_table *table, struct nst_neigh *n)
 {
+    nst_env_reroute(table->env);
     queue_fail(table, n);
     nst_timer_cancel(&table->env->wheel, &n->timer);
     nst_list_del(&n->bucket);
@@ -99,11 +100,24 @@ static enum nst_neigh_rank rank_of(const struct nst_neigh *n)
     return n->confirmed ? NST_NEIGH_CONFIRMED : NST_NEIGH_RUMOURED;
 }
 
-/* Moves the entry to the young end of its rank. */
+/* Moves the entry to the young end of its rank, where who is talked to mostly stands already. */
 static void used(struct nst_neigh_table *table, struct nst_neigh *n)
 {
+    struct nst_list *lru = &table->lru[rank_of(n)];
+
+    if (lru->prev == &n->lru)
+        return;
     nst_list_del(&n->lru);
-    nst_list_push_back(&table->lru[rank_of(n)], &n->lru);
+    nst_list_push_back(lru, &n->lru);
+}
+
+/* Routes prefer a gateway that has not failed. */
+static void set_state(struct nst_neigh_table *table, struct nst_neigh *n,
+                      enum nst_neigh_state state)
+{
+    if ((n->state == NST_NEIGH_FAILED) != (state == NST_NEIGH_FAILED))
+        nst_env_reroute(table->env);
+    n->state = state;
 }
 
 /* Whether a new neighbour may take this one's place: anything that never answered, else what nobody
@@ -161,7 +175,7 @@ static struct nst_neigh *entry_new(struct nst_neigh_table *table, struct nst_ifa
 static void enter(struct nst_neigh_table *table, struct nst_neigh *n, enum nst_neigh_state state,
                   nst_time after)
 {
-    n->state = state;
+    set_state(table, n, state);
     n->probes = 0;
     nst_list_del(&n->solicit);
     nst_timer_arm(&table->env->wheel, &n->timer, table->env->now + after);
@@ -180,7 +194,7 @@ static void solicit(struct nst_neigh_table *table, struct nst_neigh *n)
 static void enter_asking(struct nst_neigh_table *table, struct nst_neigh *n,
                          enum nst_neigh_state state)
 {
-    n->state = state;
+    set_state(table, n, state);
     n->probes = 0;
     solicit(table, n);
 }
@@ -217,12 +231,17 @@ static void queue_push(struct nst_neigh_table *table, struct nst_neigh *n, struc
     n->queued++;
 }
 
-void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *iface,
-                           const struct nst_addr *addr, struct nst_pkt *pkt)
+struct nst_neigh *nst_neigh_obtain(struct nst_neigh_table *table, struct nst_iface *iface,
+                                   const struct nst_addr *addr)
 {
     struct nst_neigh *n = nst_neigh_find(table, iface, addr);
 
-    if (!n && !(n = entry_new(table, iface, addr))) {
+    return n ? n : entry_new(table, iface, addr);
+}
+
+void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_neigh *n, struct nst_pkt *pkt)
+{
+    if (!n) {
         nst_pkt_drop(pkt, NST_DROP_neigh_full);
         return;
     }
@@ -374,7 +393,7 @@ int nst_neigh_table_set(struct nst_neigh_table *table, struct nst_iface *iface,
     if (!n && !(n = entry_new(table, iface, addr)))
         return table->count >= table->max ? -ENOSPC : -ENOMEM;
     n->mac = *mac;
-    n->state = NST_NEIGH_PERMANENT;
+    set_state(table, n, NST_NEIGH_PERMANENT);
     nst_list_del(&n->solicit);
     nst_timer_cancel(&table->env->wheel, &n->timer);
     used(table, n);

@@ -63,11 +63,16 @@ void nst_neigh_fini(struct nst_neigh_table *table);
 struct nst_neigh *nst_neigh_find(const struct nst_neigh_table *table, const struct nst_iface *iface,
                                  const struct nst_addr *addr);
 
-/* Sends a network-layer packet to a neighbour, at once or when it has answered.
- * Drops: neigh_full, neigh_queue (the packet that waited longest), no_memory, and those of the
- * interface. */
-void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_iface *iface,
-                           const struct nst_addr *addr, struct nst_pkt *pkt);
+/* The same, or a new one that nothing is known of; NULL when there is no room for it. Where an
+ * entry ends, nst_env_reroute() says so. */
+struct nst_neigh *nst_neigh_obtain(struct nst_neigh_table *table, struct nst_iface *iface,
+                                   const struct nst_addr *addr);
+
+/* Sends a network-layer packet to a neighbour (NULL: there was no room for it), at once or when it
+ * has answered. Drops: neigh_full, neigh_queue (the packet that waited longest), no_memory, and
+ * those of the interface. */
+void nst_neigh_output_take(struct nst_neigh_table *table, struct nst_neigh *neigh,
+                           struct nst_pkt *pkt);
 
 /* What was heard from a neighbour. */
 enum nst_neigh_news {

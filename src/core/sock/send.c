@@ -18,32 +18,38 @@ static bool is_echo(const struct nst_socket *s)
     return s->type == NST_SOCK_DGRAM && s->proto == NST_IPPROTO_ICMP;
 }
 
-/* The bytes of each datagram that the message is cut into; 0: it is one. */
-static size_t segment_bytes(const struct nst_socket *s, const struct nst_msg *msg)
+/* What is found out of a message before it becomes a packet. */
+struct parcel {
+    struct nst_sockaddr to;
+    struct nst_path path;
+    size_t segment; /* the bytes of each datagram that it is cut into; 0: it is one */
+};
+
+static size_t segment_bytes(const struct nst_socket *s, const struct nst_msg *msg, size_t len)
 {
     size_t bytes = msg->segment_bytes ? msg->segment_bytes : s->dgram->segment_bytes;
 
-    return is_udp(s) && bytes < nst_msg_len(msg) ? bytes : 0;
+    return is_udp(s) && bytes < len ? bytes : 0;
 }
 
 /* Whether the way and the headers' fields allow so much. What is cut into datagrams isn't cut into
  * fragments, too. */
-static int check_len(const struct nst_socket *s, const struct nst_msg *msg,
-                     const struct nst_path *path)
+static int check_len(const struct nst_socket *s, const struct nst_msg *msg, struct parcel *p)
 {
     size_t headers = NST_IPV4_HLEN + msg->options_len + (is_udp(s) ? (size_t)NST_UDP_HLEN : 0);
-    size_t len = nst_msg_len(msg), segment = segment_bytes(s, msg);
+    size_t len = nst_msg_len(msg), segment = p->segment = segment_bytes(s, msg, len);
 
     if (len > NST_IPV4_LEN_MAX - headers ||
-        ((segment || s->df) && headers + (segment ? segment : len) > path->mtu))
+        ((segment || s->df) && headers + (segment ? segment : len) > p->path.mtu))
         return -EMSGSIZE;
     return segment && len > segment * NST_UDP_SEGMENTS_MAX ? -EINVAL : 0;
 }
 
 /* Finds where the message goes and whether it may. */
 static int find_way(struct nst_socks *socks, const struct nst_socket *s, const struct nst_msg *msg,
-                    struct nst_sockaddr *to, struct nst_path *path)
+                    struct parcel *p)
 {
+    struct nst_sockaddr *to = &p->to;
     int err;
 
     *to = nst_addr_is_set(&msg->peer.addr) ? msg->peer : s->dgram->peer;
@@ -55,11 +61,11 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
         return -EINVAL;
     if (!to->link)
         to->link = nst_sock_link_to(s, &to->addr);
-    if ((err = nst_ip_path(socks->ip, &to->addr, to->link, path)))
+    if ((err = nst_ip_path(socks->ip, &to->addr, to->link, &p->path)))
         return err;
-    if (path->group && !nst_addr_is_multicast(&to->addr) && !s->broadcast)
+    if (p->path.group && !nst_addr_is_multicast(&to->addr) && !s->broadcast)
         return -EACCES;
-    return check_len(s, msg, path);
+    return check_len(s, msg, p);
 }
 
 /* The source: the message's, else the socket's unless that is bound to a group, else the one that
@@ -74,6 +80,8 @@ static int find_source(struct nst_socks *socks, const struct nst_socket *s,
         path->src = msg->local.addr;
     else if (nst_addr_is_set(bound) && !nst_ip_is_group(socks->ip, bound))
         path->src = *bound;
+    else
+        return 0; /* the way's is one of ours, and suits it */
     if (path->src.family != NST_AF_INET)
         return -EAFNOSUPPORT;
     if (!nst_ip_is_ours(socks->ip, &path->src))
@@ -90,25 +98,26 @@ static uint8_t ttl_for(const struct nst_socket *s, const struct nst_msg *msg, bo
 
 /* Notes in the packet how it is to travel (1122-172, 1122-173, 1122-186, 1122-187). */
 static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const struct nst_msg *msg,
-                     const struct nst_sockaddr *to, const struct nst_path *path)
+                     const struct parcel *p)
 {
-    bool multicast = nst_addr_is_multicast(&to->addr);
-    size_t segment = segment_bytes(s, msg);
+    bool multicast = nst_addr_is_multicast(&p->to.addr);
+    struct nst_pkt_ip *ip = &pkt->ip;
 
-    if (segment)
-        pkt->offload = (struct nst_offload){.gso = NST_GSO_UDP, .gso_size = (uint16_t)segment};
-    pkt->link = to->link;
+    if (p->segment)
+        pkt->offload = (struct nst_offload){.gso = NST_GSO_UDP, .gso_size = (uint16_t)p->segment};
+    pkt->link = p->to.link;
     pkt->loop_group = multicast && s->dgram->multicast_loop;
     pkt->sport = s->local.port;
-    pkt->dport = to->port;
-    pkt->ip = (struct nst_pkt_ip){.src = path->src,
-                                  .dst = to->addr,
-                                  .proto = s->proto,
-                                  .ttl = ttl_for(s, msg, multicast),
-                                  .tos = msg->tos >= 0 ? (uint8_t)msg->tos : s->tos,
-                                  .df = s->df || segment,
-                                  .options_len = msg->options_len};
-    memcpy(pkt->ip.options, msg->options, sizeof pkt->ip.options);
+    pkt->dport = p->to.port;
+    ip->src = p->path.src;
+    ip->dst = p->to.addr;
+    ip->proto = s->proto;
+    ip->ttl = ttl_for(s, msg, multicast);
+    ip->tos = msg->tos >= 0 ? (uint8_t)msg->tos : s->tos;
+    ip->df = s->df || p->segment;
+    ip->options_len = msg->options_len;
+    if (ip->options_len > 0)
+        memcpy(ip->options, msg->options, sizeof ip->options);
 }
 
 /* What an echo socket sends is the whole message; identifier and checksum are filled in here
@@ -128,29 +137,28 @@ static int finish_echo(const struct nst_socket *s, struct nst_pkt *pkt)
 /* What is too long for the way comes back through the error queue, with what the way allows: a
  * socket that looks for the path MTU learns it so. */
 static void tell_too_long(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg,
-                          const struct nst_sockaddr *to, const struct nst_path *path)
+                          const struct parcel *p)
 {
-    const struct nst_sock_error error = {.err = EMSGSIZE, .info = path->mtu};
+    const struct nst_sock_error error = {.err = EMSGSIZE, .info = p->path.mtu};
     struct nst_pkt *pkt = NULL;
 
     if (!s->recverr || nst_sock_tx_copy(socks, s, msg, &pkt) != 0)
         return;
-    describe(pkt, s, msg, to, path);
+    describe(pkt, s, msg, p);
     nst_sock_error_push_take(socks, s, pkt, &error);
 }
 
 int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
-    struct nst_sockaddr to;
-    struct nst_path path;
+    struct parcel parcel;
     struct nst_pkt *pkt;
     int err = nst_sock_error_take(s);
 
     if (err)
         return err;
-    if ((err = find_way(socks, s, msg, &to, &path)) == -EMSGSIZE)
-        tell_too_long(socks, s, msg, &to, &path);
-    if (err || (err = find_source(socks, s, msg, &path)))
+    if ((err = find_way(socks, s, msg, &parcel)) == -EMSGSIZE)
+        tell_too_long(socks, s, msg, &parcel);
+    if (err || (err = find_source(socks, s, msg, &parcel.path)))
         return err;
     if (s->type == NST_SOCK_DGRAM && !s->local.port &&
         (err = nst_sock_bind_port(socks, s, &s->local)))
@@ -158,7 +166,7 @@ int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struc
     if ((err = nst_sock_tx_copy(socks, s, msg, &pkt)))
         return err;
     int64_t len = (int64_t)pkt->len;
-    describe(pkt, s, msg, &to, &path);
+    describe(pkt, s, msg, &parcel);
     if (is_echo(s) && (err = finish_echo(s, pkt))) {
         nst_pkt_free(pkt);
         return err;

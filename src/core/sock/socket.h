@@ -1,7 +1,7 @@
 /* Sockets: handles, ports, and the queues between the protocols and the owner.
  *
  * A socket is found by its handle (the owner's way in) or by what it is bound to (the packets' way
- * in): datagram sockets by protocol and port in a keyed hash table, raw and packet sockets on a
+ * in): datagram sockets by protocol and port in a hash table, raw and packet sockets on a
  * list each. What arrives waits in `rxq`, what is to be sent in `txq`, what came back as an error
  * in `errq`; each is bounded by the memory it holds. A socket with something to send stands on the
  * table's list `sending`, from which the way out pulls one datagram at a time, in turn; a socket
@@ -113,6 +113,11 @@ void nst_socks_check(const struct nst_socks *socks);
 int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
                   enum nst_sock_type type, uint8_t protocol, uint64_t cookie);
 void nst_sock_close(struct nst_socks *socks, struct nst_socket *s);
+
+/* A socket with a handle, and with nothing yet of what its kind has: for what its own kind makes.
+ * -ENFILE, -ENOMEM. */
+int nst_sock_new(struct nst_socks *socks, struct nst_socket **out, enum nst_sock_type type,
+                 uint8_t protocol, uint64_t cookie);
 
 /* Never NULL. */
 const struct nst_sock_kind *nst_sock_kind(const struct nst_socket *s);

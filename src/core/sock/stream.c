@@ -188,11 +188,10 @@ static int stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t
         return -EINVAL;
     if (nst_list_empty(&s->listener->accept))
         return -EAGAIN;
-    if ((err = nst_sock_open(socks, out, NST_AF_INET, NST_SOCK_STREAM, 0, cookie)))
+    if ((err = nst_sock_new(socks, &child, NST_SOCK_STREAM, NST_IPPROTO_TCP, cookie)))
         return err;
-    child = nst_sock_find(socks, *out);
+    *out = child->handle;
     t = nst_tcp_accept(s->listener);
-    nst_tcb_free(child->tcb);
     child->tcb = t;
     child->connected = true;
     child->reuseaddr = s->reuseaddr;

@@ -122,36 +122,28 @@ static void socket_init(struct nst_socket *s, enum nst_sock_type type, uint8_t p
     nst_list_init(&s->changed);
 }
 
-int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
-                  enum nst_sock_type type, uint8_t protocol, uint64_t cookie)
+int nst_sock_new(struct nst_socks *socks, struct nst_socket **out, enum nst_sock_type type,
+                 uint8_t protocol, uint64_t cookie)
 {
     struct nst_socket *s;
-    int err = check_kind(family, type, &protocol);
 
-    if (err)
-        return err;
     if (socks->count >= socks->max)
         return -ENFILE;
     uint32_t slot = slot_find(socks);
     if (slot == UINT32_MAX || !(s = nst_env_alloc(socks->env, sizeof *s)))
         return -ENOMEM;
     socket_init(s, type, protocol);
-    if ((err = nst_sock_kind(s)->open(socks, s))) {
-        nst_env_free(socks->env, s, sizeof *s);
-        return err;
-    }
     s->cookie = cookie;
     s->handle = handle_of(slot, ++socks->slots[slot].generation);
     socks->slots[slot].socket = s;
     socks->count++;
     NST_COUNT(socks->env, sock_opened);
-    *out = s->handle;
+    *out = s;
     return 0;
 }
 
-void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
+static void socket_free(struct nst_socks *socks, struct nst_socket *s)
 {
-    nst_sock_kind(s)->close(socks, s);
     nst_list_del(&s->changed);
     socks->slots[(uint32_t)s->handle - 1].socket = NULL;
     socks->count--;
@@ -159,13 +151,35 @@ void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
     nst_env_free(socks->env, s, sizeof *s);
 }
 
+int nst_sock_open(struct nst_socks *socks, nst_sock *out, enum nst_family family,
+                  enum nst_sock_type type, uint8_t protocol, uint64_t cookie)
+{
+    struct nst_socket *s;
+    int err = check_kind(family, type, &protocol);
+
+    if (err || (err = nst_sock_new(socks, &s, type, protocol, cookie)))
+        return err;
+    if ((err = nst_sock_kind(s)->open(socks, s))) {
+        socket_free(socks, s);
+        return err;
+    }
+    *out = s->handle;
+    return 0;
+}
+
+void nst_sock_close(struct nst_socks *socks, struct nst_socket *s)
+{
+    nst_sock_kind(s)->close(socks, s);
+    socket_free(socks, s);
+}
+
 /* ---- Ports -------------------------------------------------------------------------------- */
 
+/* Of each protocol no more than 64 ports have one bucket, and only who binds them makes it so: that
+ * takes no secret. */
 static struct nst_list *bucket_of(struct nst_socks *socks, uint8_t proto, uint16_t port)
 {
-    uint8_t id[3] = {proto, (uint8_t)(port >> 8), (uint8_t)port};
-
-    return &socks->buckets[nst_siphash(&socks->key, id, sizeof id) % NST_SOCK_BUCKETS];
+    return &socks->buckets[(port + proto) % NST_SOCK_BUCKETS];
 }
 
 static struct nst_socket *socket_of(struct nst_list *e)

@@ -140,6 +140,7 @@ int nst_link_add(struct nst_stack *stack, nst_link *out, const struct nst_link_c
     *out = ifaces->n + 1;
     nst_iface_init(iface, &stack->pool, *out, config, stack->limits.link_pkts);
     ifaces->list[ifaces->n++] = iface;
+    nst_env_reroute(&stack->env);
     nst_igmp_link_init(&stack->igmp, iface);
     return 0;
 }
@@ -153,6 +154,7 @@ int nst_link_set_mtu(struct nst_stack *stack, nst_link link, uint32_t mtu)
     if (mtu < NST_IPV4_MTU_MIN || mtu > NST_IPV4_LEN_MAX)
         return -EINVAL;
     iface->config.mtu = mtu;
+    nst_env_reroute(&stack->env);
     return 0;
 }
 
@@ -165,6 +167,7 @@ int nst_link_set_carrier(struct nst_stack *stack, nst_link link, bool up)
     if (iface->up == up)
         return 0;
     iface->up = up;
+    nst_env_reroute(&stack->env);
     for (unsigned i = 0; i < iface->naddrs; i++)
         nst_acd_carrier(&iface->addrs[i]);
     nst_igmp_carrier(&stack->igmp, iface);
@@ -327,6 +330,7 @@ void nst_stack_check(const struct nst_stack *stack)
     assert(stack->ip.routes.count <= stack->ip.routes.max);
     nst_wheel_check(&stack->env.wheel);
     nst_neigh_check(&stack->neighbours);
+    nst_destinations_check(&stack->ip);
     nst_reassembly_check(&stack->ip.reassembly);
     nst_socks_check(&stack->socks);
     nst_tcp_check(&stack->tcps);

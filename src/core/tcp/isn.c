@@ -15,7 +15,7 @@ nst_seq nst_tcp_isn(const struct nst_tcps *tcps, const struct nst_flow_id *id)
 /* Where the connection's timestamp clock begins (7323-11). */
 uint32_t nst_tcp_ts_offset(const struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
-    return (uint32_t)nst_siphash(&tcps->ts_key, id, sizeof *id);
+    return (uint32_t)nst_flow_hash(&tcps->ts_key, id);
 }
 
 uint32_t nst_tcp_ts_at(nst_time at, uint32_t offset)

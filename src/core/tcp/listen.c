@@ -353,9 +353,19 @@ void nst_tcp_unlisten(struct nst_tcp_listener *l)
 
 /* ---- The connection ---------------------------------------------------------------------- */
 
-/* An established connection on the accept queue. NULL without memory. */
+/* Into the table, where `req` (NULL: there is none) has kept its place. */
+static bool take_place(struct nst_tcb *t, struct nst_tcp_req *req)
+{
+    if (!req)
+        return nst_flow_insert(t->tcps, &t->flow, NST_FLOW_TCB) == 0;
+    nst_flow_replace(t->tcps, &req->flow, &t->flow, NST_FLOW_TCB);
+    return true;
+}
+
+/* An established connection on the accept queue, of what was `req` in the table or of nothing that
+ * stood there (NULL). NULL without memory. */
 static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst_flow_id *id,
-                                    const struct offer *o)
+                                    const struct offer *o, struct nst_tcp_req *req)
 {
     struct nst_tcps *tcps = l->tcps;
     struct nst_tcb *t = nst_tcb_new(tcps, id);
@@ -380,7 +390,7 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
     t->ts_recent_s = (uint32_t)(tcps->env->now / NST_SEC);
     t->ts_offset = nst_tcp_ts_offset(tcps, id);
     nst_tcb_set_mss(t);
-    if (nst_flow_insert(tcps, &t->flow, NST_FLOW_TCB) != 0) {
+    if (!take_place(t, req)) {
         nst_tcb_free(t);
         return NULL;
     }
@@ -399,7 +409,7 @@ static enum nst_drop complete(struct nst_tcp_listener *l, const struct nst_flow_
                               const struct offer *o, struct nst_tcp_req *req,
                               struct nst_tcp_seg *seg)
 {
-    struct nst_tcb *t = open_passive(l, id, o);
+    struct nst_tcb *t = open_passive(l, id, o, req);
     bool lost = req && req->retries;
     nst_time sent = 0;
 
@@ -518,7 +528,7 @@ static nst_seq choose_iss(const struct nst_tcps *tcps, const struct nst_flow_id 
 static bool open_fast(struct nst_tcp_listener *l, const struct nst_flow_id *id,
                       const struct offer *o, struct nst_tcp_seg *seg, enum nst_drop *drop)
 {
-    struct nst_tcb *t = open_passive(l, id, o);
+    struct nst_tcb *t = open_passive(l, id, o, NULL);
 
     if (!t)
         return false;

@@ -32,21 +32,24 @@
 
 static struct nst_tcp_metrics **row_of(struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
-    struct nst_addr ends[2] = {id->local, id->peer};
-    uint64_t hash = nst_siphash(&tcps->metrics.key, ends, sizeof ends);
+    struct nst_flow_id hosts = {.local = id->local, .peer = id->peer};
+    uint64_t hash = nst_flow_hash(&tcps->metrics.key, &hosts);
 
     return &tcps->metrics.rows[hash % NST_TCP_METRICS_ROWS];
 }
 
-struct nst_tcp_metrics *nst_metrics_find(struct nst_tcps *tcps, const struct nst_flow_id *id)
+static struct nst_tcp_metrics *find_in(struct nst_tcp_metrics *row, const struct nst_flow_id *id)
 {
-    struct nst_tcp_metrics *row = *row_of(tcps, id);
-
     for (unsigned i = 0; row && i < NST_TCP_METRICS_WAYS; i++)
         if (row[i].used && nst_addr_eq(&row[i].peer, &id->peer) &&
             nst_addr_eq(&row[i].local, &id->local))
             return &row[i];
     return NULL;
+}
+
+struct nst_tcp_metrics *nst_metrics_find(struct nst_tcps *tcps, const struct nst_flow_id *id)
+{
+    return find_in(*row_of(tcps, id), id);
 }
 
 static nst_time worth(const struct nst_tcp_metrics *m)
@@ -68,7 +71,7 @@ static struct nst_tcp_metrics *least_worth(struct nst_tcp_metrics *row)
 static struct nst_tcp_metrics *place_of(struct nst_tcps *tcps, const struct nst_flow_id *id,
                                         nst_time limit)
 {
-    struct nst_tcp_metrics *m = nst_metrics_find(tcps, id), **row = row_of(tcps, id);
+    struct nst_tcp_metrics **row = row_of(tcps, id), *m = find_in(*row, id);
 
     if (!*row && !(*row = nst_env_alloc(tcps->env, NST_TCP_METRICS_WAYS * sizeof **row)))
         return NULL;

@@ -113,22 +113,18 @@ void nst_tcp_fini(struct nst_tcps *tcps)
 /* ---- Flows ----------------------------------------------------------------------------------- */
 
 /* Of IPv4 only what is in use of an address is hashed: every segment passes here. */
-static uint64_t hash_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
+uint64_t nst_flow_hash(const struct nst_siphash_key *key, const struct nst_flow_id *id)
 {
-    uint8_t block[12];
-
     if (id->local.family != NST_AF_INET)
-        return nst_siphash(&tcps->flow_key, id, sizeof *id);
-    memcpy(block, id->local.bytes, 4);
-    memcpy(block + 4, id->peer.bytes, 4);
-    memcpy(block + 8, &id->lport, 2);
-    memcpy(block + 10, &id->pport, 2);
-    return nst_siphash_12(&tcps->flow_key, block);
+        return nst_siphash(key, id, sizeof *id);
+    return nst_siphash_12(key,
+                          (uint64_t)nst_load32(id->local.bytes) << 32 | nst_load32(id->peer.bytes),
+                          (uint32_t)id->lport << 16 | id->pport);
 }
 
 static struct nst_flow **bucket_of(const struct nst_tcps *tcps, const struct nst_flow_id *id)
 {
-    return &tcps->buckets[hash_of(tcps, id) & tcps->mask];
+    return &tcps->buckets[nst_flow_hash(&tcps->flow_key, id) & tcps->mask];
 }
 
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id)
@@ -177,24 +173,41 @@ int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_
     if (tcps->nflows > tcps->mask && tcps->mask + 1 < BUCKETS_MAX)
         grow(tcps);
     bucket = bucket_of(tcps, &flow->id);
-    flow->kind = (uint8_t)kind;
+    flow->kind = kind & 15u;
+    flow->placed = true;
     flow->next = *bucket;
     *bucket = flow;
     tcps->nflows++;
     return 0;
 }
 
-void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow)
+static struct nst_flow **place_of(struct nst_tcps *tcps, const struct nst_flow *flow)
 {
     struct nst_flow **at = bucket_of(tcps, &flow->id);
 
-    while (*at && *at != flow)
+    while (*at != flow)
         at = &(*at)->next;
-    if (!*at)
-        return; /* it was never in */
-    *at = flow->next;
+    return at;
+}
+
+void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow)
+{
+    if (!flow->placed)
+        return;
+    *place_of(tcps, flow) = flow->next;
+    flow->placed = false;
     tcps->nflows--;
     nst_tcp_port_freed(tcps, &flow->id);
+}
+
+void nst_flow_replace(struct nst_tcps *tcps, struct nst_flow *old, struct nst_flow *flow,
+                      enum nst_flow_kind kind)
+{
+    flow->kind = kind & 15u;
+    flow->placed = true;
+    flow->next = old->next;
+    *place_of(tcps, old) = flow;
+    old->placed = false;
 }
 
 /* ---- Control blocks ----------------------------------------------------------------------------
@@ -315,7 +328,7 @@ void nst_tcp_check(const struct nst_tcps *tcps)
     for (uint32_t i = 0; i <= tcps->mask; i++) {
         for (const struct nst_flow *f = tcps->buckets[i]; f; f = f->next) {
             n++;
-            assert(bucket_of(tcps, &f->id) == &tcps->buckets[i]);
+            assert(f->placed && bucket_of(tcps, &f->id) == &tcps->buckets[i]);
             if (f->kind != NST_FLOW_TCB)
                 continue;
             const struct nst_tcb *t = NST_CONTAINER(f, struct nst_tcb, flow);

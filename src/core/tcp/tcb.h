@@ -56,7 +56,8 @@ enum nst_flow_kind {
 struct nst_flow {
     struct nst_flow *next; /* in its bucket */
     struct nst_flow_id id;
-    uint8_t kind;       /* enum nst_flow_kind */
+    uint8_t kind : 4;   /* enum nst_flow_kind */
+    uint8_t placed : 1; /* it stands in the table */
     uint8_t challenged; /* TIME-WAIT, which has no other room: when last, in ticks; 0: never */
 };
 
@@ -465,7 +466,13 @@ int nst_tcp_set_congestion(struct nst_tcps *tcps, const char *name);
 struct nst_flow *nst_flow_find(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* -ENOBUFS past the limit, -ENOMEM. */
 int nst_flow_insert(struct nst_tcps *tcps, struct nst_flow *flow, enum nst_flow_kind kind);
+/* Harmless for one that is not in the table. */
 void nst_flow_remove(struct nst_tcps *tcps, struct nst_flow *flow);
+/* Puts `flow`, of the same ends, in the place of `old`. */
+void nst_flow_replace(struct nst_tcps *tcps, struct nst_flow *old, struct nst_flow *flow,
+                      enum nst_flow_kind kind);
+/* A keyed hash of both ends. */
+uint64_t nst_flow_hash(const struct nst_siphash_key *key, const struct nst_flow_id *id);
 /* A connection of these ends, in no table yet, with the stack's defaults. NULL without memory. */
 struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id);
 /* The listener on whose accept queue it stands; NULL when it stands on none. */

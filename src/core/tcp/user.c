@@ -9,11 +9,9 @@
 
 uint8_t nst_tcp_wscale(const struct nst_tcps *tcps)
 {
-    uint8_t shift = 0;
+    uint32_t beyond = tcps->config.rcvbuf_max / 2 >> 16;
 
-    while (shift < 14 && tcps->config.rcvbuf_max / 2 >> shift > 65535)
-        shift++;
-    return shift;
+    return (uint8_t)(beyond ? nst_min32(32 - (unsigned)__builtin_clz(beyond), 14) : 0);
 }
 
 int nst_tcb_connect(struct nst_tcb *t)
@@ -341,6 +339,10 @@ int nst_tcb_shutdown(struct nst_tcb *t, bool rd, bool wr)
 void nst_tcb_ended(struct nst_tcb *t, int err)
 {
     nst_metrics_end(t);
+    if (!t->owner) {
+        nst_tcb_free(t);
+        return;
+    }
     for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
         nst_tcb_clear(t, i);
     nst_flow_remove(t->tcps, &t->flow);
@@ -348,10 +350,6 @@ void nst_tcb_ended(struct nst_tcb *t, int err)
     t->state = NST_TCP_CLOSED;
     t->error = (uint8_t)err;
     nst_tcb_release(t);
-    if (!t->owner) {
-        nst_tcb_free(t);
-        return;
-    }
     nst_tcb_changed(t);
 }
 

@@ -203,7 +203,8 @@ static void prepare(enum before before)
         assert_int_equal(nst_neigh_table_set(&table, &core.iface, &addr, &mac), 0);
         return;
     }
-    nst_neigh_output_take(&table, &core.iface, &addr, test_pkt(&core.pool, "x", 1));
+    nst_neigh_output_take(&table, nst_neigh_obtain(&table, &core.iface, &addr),
+                          test_pkt(&core.pool, "x", 1));
     if (before != ASKED)
         nst_neigh_input(&table, &core.iface, &addr, &mac, NST_NEIGH_ANSWER);
     if (before == KNOWN)
@@ -413,7 +414,8 @@ static struct nst_neigh *neighbour(const char *text)
     struct nst_addr addr = test_addr(text);
     struct nst_neigh *n;
 
-    nst_neigh_output_take(&table, &core.iface, &addr, test_pkt(&core.pool, "x", 1));
+    nst_neigh_output_take(&table, nst_neigh_obtain(&table, &core.iface, &addr),
+                          test_pkt(&core.pool, "x", 1));
     n = nst_neigh_find(&table, &core.iface, &addr);
     assert_non_null(n);
     return n;

@@ -97,7 +97,7 @@ static void output_id(unsigned n, uint64_t id)
     struct nst_pkt *pkt = test_pkt(&core.pool, "payload", 7);
 
     pkt->id = id;
-    nst_neigh_output_take(&table, &core.iface, &addr, pkt);
+    nst_neigh_output_take(&table, nst_neigh_obtain(&table, &core.iface, &addr), pkt);
     drain();
 }
 
