@@ -82,6 +82,7 @@ int nst_stack_new(struct nst_stack **out, const struct nst_config *config)
     int err = layers_init(stack, config);
     stack->tcps.spread = nst_tcp_spread(&config->spread);
     if (err) {
+        nst_neigh_fini(&stack->neighbours);
         a->free(a->ctx, stack, sizeof *stack);
         return err;
     }
