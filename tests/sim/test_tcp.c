@@ -648,6 +648,9 @@ static void check_delivered(struct world *w, const struct conn *c)
         return; /* the other end had given up before */
     if (a->error == ECONNRESET && sim_stack(w->node[c->server])->tcps.cookies_sent)
         return; /* the ACK that bore the cookie was lost, and what followed it was refused */
+    if (a->error == ECONNRESET && !a->peer &&
+        nst_drops(sim_stack(w->node[c->server]), NST_DROP_tcp_accept_queue))
+        return; /* others came before it with each batch, until its record gave up */
     if (w->was_cut && a->error == 0 && b && b->error == ECONNRESET)
         return; /* nobody waited for what `a` still had to send: it was given up sooner than R2 */
     if (!(a && b) || a->error || b->error) {
