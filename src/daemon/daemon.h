@@ -107,8 +107,12 @@ enum nst_medium nst_queue_medium(const struct nst_queue *q);
 /* Makes the stack on it, as it is configured, without carrier. 0 or -errno. */
 int nst_queue_start(struct nst_queue *q);
 
-/* Begins to carry frames: the first queue's on the main thread's loop, another's in a thread, which
- * waits until nst_queues_leave(). 0 or -errno. */
+/* Gives it a loop, the main thread's to the first queue, and a way for the others to hand over
+ * frames. 0 or -errno. */
+int nst_queue_watch(struct nst_queue *q);
+
+/* Begins to carry frames, which others may be for: all queues must have their loops by then. Every
+ * queue but the first has a thread for it, which waits until nst_queues_leave(). 0 or -errno. */
 int nst_queue_run(struct nst_queue *q);
 
 /* Ends that, and the thread. */

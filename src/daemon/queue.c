@@ -147,7 +147,7 @@ json_t *nst_queue_json(const struct nst_queue *q)
     return q->daemon->nqueues > 1 ? json_integer(q->index) : NULL;
 }
 
-int nst_queue_run(struct nst_queue *q)
+int nst_queue_watch(struct nst_queue *q)
 {
     struct nst_daemon *d = q->daemon;
     int err = 0;
@@ -155,9 +155,14 @@ int nst_queue_run(struct nst_queue *q)
     if (q->index == 0)
         q->loop = d->loop;
     else
-        err = nst_thread_start(q);
-    if (!err && d->nqueues > 1)
-        err = nst_exchange_open(q);
+        err = nst_thread_new(q);
+    return err || d->nqueues == 1 ? err : nst_exchange_open(q);
+}
+
+int nst_queue_run(struct nst_queue *q)
+{
+    int err = nst_queue_is_home(q) ? 0 : nst_thread_start(q);
+
     return err ? err : nst_pump_start(q);
 }
 

@@ -199,7 +199,7 @@ static int make_loop(struct nst_queue *q)
     return nst_loop_wake_add(q->daemon->loop, &t->call);
 }
 
-int nst_thread_start(struct nst_queue *q)
+int nst_thread_new(struct nst_queue *q)
 {
     struct nst_thread *t = calloc(1, sizeof *t);
 
@@ -212,11 +212,15 @@ int nst_thread_start(struct nst_queue *q)
     pthread_mutex_init(&t->gate.lock, NULL);
     pthread_cond_init(&t->gate.changed, NULL);
     nst_queue_visit(q);
-    int err = make_loop(q);
+    return make_loop(q);
+}
+
+int nst_thread_start(struct nst_queue *q)
+{
+    int err = -pthread_create(&q->thread->thread, NULL, run, q);
+
     if (!err)
-        err = -pthread_create(&t->thread, NULL, run, q);
-    if (!err)
-        await_first_instruction(t);
+        await_first_instruction(q->thread);
     return err;
 }
 

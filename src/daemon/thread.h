@@ -17,8 +17,12 @@
 
 #include "daemon/daemon.h"
 
-/* Makes the queue's loop and its thread, which then waits: it is being visited. The sandbox's last
- * wall falls when all threads stand. 0 or -errno. */
+/* Makes the queue's loop, and what its thread needs. The queue is being visited from then on. 0 or
+ * -errno. */
+int nst_thread_new(struct nst_queue *q);
+
+/* Makes the thread itself, which then waits for the visit's end. The sandbox's last wall falls when
+ * all threads stand. 0 or -errno. */
 int nst_thread_start(struct nst_queue *q);
 
 /* Ends the thread; the queue is the main thread's then, with all that is in it. */

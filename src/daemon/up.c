@@ -266,6 +266,8 @@ static int run_queues(struct nst_daemon *d, struct nst_fault *fault)
     int err = 0;
 
     for (unsigned i = 0; i < d->nqueues && !err; i++)
+        err = nst_queue_watch(&d->queues[i]);
+    for (unsigned i = 0; i < d->nqueues && !err; i++)
         err = nst_queue_run(&d->queues[i]);
     return err ? nst_fault_system(fault, err, "cannot watch the device") : 0;
 }

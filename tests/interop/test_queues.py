@@ -566,3 +566,28 @@ def test_device_that_exists(host):
     assert "one exists and is not a TAP device of several queues" in refused.stderr
     host.up("--queues", "2", "--device", "more")
     host.assert_answers()
+
+
+def test_no_room_for_a_thread(host):
+    """The start fails in order while the threads that there are by then carry frames already, some of
+    which are for queues that have none."""
+    host.run("ip", "tuntap", "add", "dev", "tap0", "mode", "tap", "multi_queue")
+    host.run("ip", "link", "set", "tap0", "up")
+    host.run("ip", "addr", "add", HOST + "/24", "dev", "tap0")
+    host.run("ip", "neigh", "add", STACK, "lladdr", "02:00:00:00:00:77", "dev", "tap0")
+    traffic = host.spawn(*script(f"""
+        import socket
+        print("begins")
+        while True:
+            for port in range(1000, 1060):
+                with socket.socket() as sock:
+                    sock.setblocking(False)
+                    sock.connect_ex(("{STACK}", port))
+        """))
+    traffic.wait_for("begins")
+    for _ in range(10):
+        done = host.run("prlimit", "--nproc=4", *MAY_STEER["not steered"], NETSTACK, "up", "--queues",
+                        "8", "--device", "tap0", "--mac", "02:00:00:00:00:77", "--host-address", "none",
+                        "--user", "games", check=False)
+        assert done.returncode == 1, done
+        assert "temporarily unavailable" in done.stderr

@@ -496,10 +496,12 @@ static void conn_start(struct world *w, struct conn *c)
         c->start = sim_now(w->sim) + NST_SEC; /* later */
     if (!c->crossing)
         return; /* the listener's end comes with an accept */
-    c->end[1] = end_new(w);
-    tcp_end_connect(c->end[1], w->node[c->server], &c->plan[1], key_new(w), &server, &client);
-    c->end[1]->peer = e;
-    e->peer = c->end[1];
+    struct tcp_end *other = end_new(w);
+    if (!tcp_end_connect(other, w->node[c->server], &c->plan[1], key_new(w), &server, &client))
+        return; /* it has one that crossed an earlier attempt of ours, and awaits this one */
+    c->end[1] = other;
+    other->peer = e;
+    e->peer = other;
 }
 
 static void start_due(struct world *w)
@@ -646,6 +648,9 @@ static void check_delivered(struct world *w, const struct conn *c)
         return; /* the other end had given up before */
     if (a->error == ECONNRESET && sim_stack(w->node[c->server])->tcps.cookies_sent)
         return; /* the ACK that bore the cookie was lost, and what followed it was refused */
+    if (a->error == ECONNRESET && !a->peer &&
+        nst_drops(sim_stack(w->node[c->server]), NST_DROP_tcp_accept_queue))
+        return; /* others came before it with each batch, until its record gave up */
     if (w->was_cut && a->error == 0 && b && b->error == ECONNRESET)
         return; /* nobody waited for what `a` still had to send: it was given up sooner than R2 */
     if (!(a && b) || a->error || b->error) {

@@ -1,5 +1,10 @@
-/* nst-script [--wrong] FILE|DIRECTORY...: runs each script, or all of a directory, and prints TAP.
- * README.md describes the language. With --wrong each must fail. */
+/* nst-script [--wrong|--starve] FILE|DIRECTORY...: runs each script, or all of a directory, and
+ * prints TAP. README.md describes the language. With --wrong each must fail.
+ *
+ * With --starve each runs once for each allocation that the stack makes in it, which fails, and
+ * once more for each, from which on all fail. Then the stack may say and do what it likes, so a
+ * line that fails is passed over; but it may not contradict itself, hold on to memory, or touch
+ * what isn't its own, which the sanitizers see. */
 #include <dirent.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -109,6 +114,10 @@ static void run_lines(struct world *w)
     }
 }
 
+static unsigned number, failures;
+static bool wrong; /* the scripts are, and must fail */
+static bool starving;
+
 /* Everything that a script leaves behind after a failure hangs on these. */
 static struct script script;
 static struct world world;
@@ -118,7 +127,7 @@ static bool run_script(const char *path)
     bool ok = script_begin(&script, path);
 
     if (ok) {
-        world_init(&world, &script);
+        world_init(&world, &script, &(struct world_famine){0});
         if (setjmp(script.failed) == 0) {
             run_lines(&world);
             world_finish(&world);
@@ -127,6 +136,46 @@ static bool run_script(const char *path)
         }
         world_fini(&world);
     }
+    return ok;
+}
+
+/* ---- Without memory ------------------------------------------------------------------------ */
+
+/* A line that fails is passed over. */
+static void run_lines_on(void)
+{
+    (void)setjmp(script.failed);
+    run_lines(&world);
+}
+
+/* False if it doesn't end well; `*hungry` if it came to the famine. */
+static bool run_famine(const char *path, const struct world_famine *famine, bool *hungry)
+{
+    bool ok = script_begin(&script, path);
+
+    if (!ok)
+        return false;
+    world_init(&world, &script, famine);
+    run_lines_on();
+    if (setjmp(script.failed) == 0)
+        world_recover(&world);
+    else
+        ok = false;
+    *hungry = world.allocations >= famine->begin;
+    world_fini(&world);
+    return ok;
+}
+
+static bool starve_script(const char *path)
+{
+    bool ok = true, hungry = true;
+
+    for (uint64_t n = 1; ok && hungry; n++)
+        for (int lasting = 0; ok && hungry && lasting < 2; lasting++) {
+            if (n > 1 || lasting)
+                script_end(&script);
+            ok = run_famine(path, &(struct world_famine){n, lasting}, &hungry);
+        }
     return ok;
 }
 
@@ -148,6 +197,9 @@ static void print_failure(void)
     const struct script_file *f = &script.files[script.depth];
 
     printf("# %s:%u: %s\n#     %s\n", f->path, f->number, script.reason, script.text);
+    if (starving)
+        printf("# when allocation %llu fails%s\n", (unsigned long long)world.famine.begin,
+               world.famine.lasting ? ", and all that follow" : "");
     if (!script.ladder_len)
         return;
     puts("# so far:");
@@ -169,9 +221,6 @@ static const char *name_of(const char *path, char *buf, size_t cap)
     return buf;
 }
 
-static unsigned number, failures;
-static bool wrong; /* the scripts are, and must fail */
-
 static void report(bool passed)
 {
     char name[256];
@@ -187,7 +236,7 @@ static void report(bool passed)
 
 static void test_file(const char *path)
 {
-    report(run_script(path) != wrong);
+    report(starving ? starve_script(path) : run_script(path) != wrong);
     script_end(&script);
 }
 
@@ -229,11 +278,12 @@ int main(int argc, char **argv)
     signal(SIGABRT, on_abort);
     puts("TAP version 13");
     wrong = argc > 1 && strcmp(argv[1], "--wrong") == 0;
-    for (int i = 1 + wrong; i < argc; i++)
+    starving = argc > 1 && strcmp(argv[1], "--starve") == 0;
+    for (int i = 1 + (wrong || starving); i < argc; i++)
         if (!test_directory(argv[i]))
             test_file(argv[i]);
     printf("1..%u\n", number);
     if (number == 0)
-        fputs("usage: nst-script [--wrong] FILE|DIRECTORY...\n", stderr);
+        fputs("usage: nst-script [--wrong|--starve] FILE|DIRECTORY...\n", stderr);
     return number == 0 ? 2 : failures ? 1 : 0;
 }

@@ -88,8 +88,10 @@ static void cmd_accept(struct world *w)
     struct world_sock *ws = named ? new_sock(w) : NULL;
     int err = nst_accept(w->stack, sock, ws ? &ws->sock : &dummy, w->nsocks);
 
-    if (!err && !ws)
+    if (!err && !ws) {
+        (void)nst_close(w->stack, dummy);
         script_fail(w->s, "a connection is accepted: '-> NAME' belongs here");
+    }
     w->nsocks += !err;
     command_result(w, err);
 }

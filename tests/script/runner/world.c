@@ -13,12 +13,23 @@
 #include "core/wire/eth.h"
 #include "core/wire/print.h"
 
+#define REST (3600 * NST_SEC) /* in which all ends that closed sockets have begun */
+
 /* ---- Life ---------------------------------------------------------------------------------- */
+
+static bool is_starving(const struct world *w)
+{
+    return w->famine.begin && w->allocations >= w->famine.begin &&
+           (w->famine.lasting || w->allocations == w->famine.begin);
+}
 
 static void *count_alloc(void *ctx, size_t size)
 {
     struct world *w = ctx;
 
+    w->allocations++;
+    if (is_starving(w))
+        return NULL;
     w->blocks++;
     return malloc(size);
 }
@@ -32,10 +43,11 @@ static void count_free(void *ctx, void *ptr, size_t size)
     free(ptr);
 }
 
-void world_init(struct world *w, struct script *s)
+void world_init(struct world *w, struct script *s, const struct world_famine *famine)
 {
     memset(w, 0, sizeof *w);
     w->s = s;
+    w->famine = *famine;
     w->start = w->now = 1000 * NST_SEC;
     w->config =
         (struct nst_config){.seed = {1}, .now = w->now, .allocator = {count_alloc, count_free, w}};
@@ -56,10 +68,20 @@ void world_fini(struct world *w)
     w->stack = NULL;
 }
 
+/* Packets come from the allocator, each of them, so that any may fail. */
+static void keep_no_packets(struct nst_pool *pool)
+{
+    pool->pkts.max = 0;
+    for (unsigned i = 0; i < NST_BUF_SIZES; i++)
+        pool->bufs[i].max = 0;
+}
+
 struct nst_stack *world_stack(struct world *w)
 {
     if (!w->stack && nst_stack_new(&w->stack, &w->config))
-        abort();
+        script_fail(w->s, "there is no memory for the stack");
+    if (w->famine.begin)
+        keep_no_packets(&w->stack->pool);
     return w->stack;
 }
 
@@ -143,6 +165,15 @@ static void log_text(struct world *w, char arrow, const struct world_link *link,
 
 /* ---- Time and output ------------------------------------------------------------------------ */
 
+/* No lack of memory excuses that, so no line that fails may hide it. */
+_Noreturn static void contradict(struct world *w, const char *what)
+{
+    if (!w->famine.begin)
+        script_fail(w->s, "%s", what);
+    fprintf(stderr, "%s\n", what);
+    abort();
+}
+
 /* What the device would do. */
 static void complete_checksum(const struct nst_offload *o, uint8_t *data, size_t len)
 {
@@ -171,7 +202,7 @@ static void keep_frame(struct world *w, const struct world_link *link, struct ns
     size_t n = nst_pkt_slices(pkt, slices, NST_PKT_SLICES), at = 0;
 
     if (w->npending == WORLD_PENDING)
-        script_fail(w->s, "the stack does not stop talking");
+        contradict(w, "the stack does not stop talking");
     *f = (struct world_frame){.time = w->now, .link = link, .len = nst_pkt_len(pkt)};
     if (!(f->data = malloc(f->len)))
         abort();
@@ -208,7 +239,7 @@ static bool run(struct world *w, nst_time to)
     while (!w->npending && w->now < to) {
         nst_time due = nst_deadline(w->stack);
         if (due <= w->now)
-            script_fail(w->s, "nst_deadline() lies in the past after nst_output()");
+            contradict(w, "nst_deadline() lies in the past after nst_output()");
         w->now = nst_min(due, to);
         world_pull(w);
     }
@@ -227,8 +258,11 @@ void world_advance(struct world *w, nst_time to)
 {
     if (to < w->now)
         script_fail(w->s, "time would go back");
-    if (to > w->now && run(w, to))
-        fail_unexpected(w);
+    while (to > w->now && run(w, to)) {
+        if (!w->famine.begin)
+            fail_unexpected(w);
+        frame_fini(w);
+    }
 }
 
 /* ---- In ------------------------------------------------------------------------------------ */
@@ -446,6 +480,14 @@ void world_expect(struct world *w, const struct world_link *link, struct packet 
 
 /* ---- The end ------------------------------------------------------------------------------- */
 
+static void end_stack(struct world *w)
+{
+    nst_stack_free(w->stack);
+    w->stack = NULL;
+    if (w->blocks)
+        script_fail(w->s, "%zu blocks of memory are left over", w->blocks);
+}
+
 void world_finish(struct world *w)
 {
     world_stack(w);
@@ -457,8 +499,19 @@ void world_finish(struct world *w)
             script_fail(w->s, "%llu drops as %s that no line expects",
                         (unsigned long long)(nst_drops(w->stack, i) - w->drops[i]),
                         nst_drop_name(i));
-    nst_stack_free(w->stack);
-    w->stack = NULL;
-    if (w->blocks)
-        script_fail(w->s, "%zu blocks of memory are left over", w->blocks);
+    end_stack(w);
+}
+
+void world_recover(struct world *w)
+{
+    w->famine.lasting = false;
+    world_advance(w, w->now + NST_SEC);
+    for (unsigned i = 0; i < w->nsocks; i++)
+        (void)nst_close(w->stack, w->socks[i].sock);
+    world_advance(w, w->now + REST);
+    world_check(w);
+    if (w->stack->tcps.nflows || w->stack->pool.used_bytes)
+        script_fail(w->s, "%u connections and %zu bytes of packets never end",
+                    w->stack->tcps.nflows, w->stack->pool.used_bytes);
+    end_stack(w);
 }

@@ -36,11 +36,19 @@ struct world_sock {
     size_t sent, received; /* bytes of a stream */
 };
 
+/* Which of the stack's allocations fail. */
+struct world_famine {
+    uint64_t begin; /* the first, from 1; 0: none does */
+    bool lasting;   /* and all that follow */
+};
+
 struct world {
     struct script *s;
     struct nst_config config;
     struct nst_stack *stack; /* made by the first line that needs it */
-    size_t blocks;           /* of memory that the stack holds */
+    struct world_famine famine;
+    uint64_t allocations; /* asked for so far */
+    size_t blocks;        /* of memory that the stack holds */
     nst_time start, now;
     struct world_link links[WORLD_LINKS];
     unsigned nlinks;
@@ -54,11 +62,14 @@ struct world {
     uint8_t bytes[PACKET_MAX];      /* scratch */
 };
 
-void world_init(struct world *w, struct script *s);
+void world_init(struct world *w, struct script *s, const struct world_famine *famine);
 /* Frees everything; safe after a failure. */
 void world_fini(struct world *w);
 /* The script is at its end: fails if something was left unsaid, or memory is left over. */
 void world_finish(struct world *w);
+/* The same where memory failed: there is some again, all sockets are closed, and time passes.
+ * Nothing is expected but that all comes to its end, and the memory back. */
+void world_recover(struct world *w);
 
 /* The stack, made with the configuration so far. */
 struct nst_stack *world_stack(struct world *w);

@@ -39,7 +39,7 @@ static void test_new_and_free(void **state)
 
     assert_int_equal(nst_stack_new(&stack, &config), -EINVAL);
     config.allocator = test_memory_allocator(&memory);
-    for (uint64_t n = 1; n <= 2; n++) {
+    for (uint64_t n = 1; n <= 3; n++) {
         test_memory_fail_in(&memory, n);
         assert_int_equal(nst_stack_new(&stack, &config), -ENOMEM);
         assert_int_equal(memory.live_blocks, 0);
