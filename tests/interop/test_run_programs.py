@@ -484,9 +484,11 @@ def test_rsync(stack, program, tmp_path):
         assert digest(file) == digest(tmp_path / "back" / file.name)
 
 
-def test_ftp(stack, program, tmp_path):
+def test_ftp(request, stack, program, tmp_path):
     """Passive and active: whoever connects for the data must see the address of the control
     connection; and the server has a sandbox of its own."""
+    # Without the shim a signal can end socket() for a program that has it restart nothing.
+    tries = 1 if request.node.callspec.params["program"] == "shim" else 5
     tmp_path.chmod(0o755)
     stack.run("mkdir", "/run/vsftpd")
     (tmp_path / "file").write_bytes(os.urandom(2_000_000))
@@ -501,7 +503,8 @@ def test_ftp(stack, program, tmp_path):
         else:
             listens(stack, 2121)
         for passive in "true", "false":
-            finish(get("lftp", "-c", f"set ftp:passive-mode {passive}; set net:max-retries 1; "
+            finish(get("lftp", "-c", f"set ftp:passive-mode {passive}; set net:max-retries {tries}; "
+                                     "set net:reconnect-interval-base 1; "
                                      f"open -p 2121 {address}; get file -o /run/copy"))
             assert digest(f"{stack.root}/run/copy") == digest(tmp_path / "file")
             stack.run("rm", "/run/copy")
@@ -580,7 +583,7 @@ def test_names(host):
 
 def test_ping(program):
     """By an ICMP echo socket, since raw ones aren't there."""
-    assert "2 received" in finish(program("ping", "-n", "-c", "2", "-i", "0.2", HOST))
+    assert "2 received" in finish(program("ping", "-n", "-c", "2", HOST))
 
 
 GO = """
@@ -805,6 +808,6 @@ def test_tracepath(far_program):
 
 def test_ping_warns_of_nothing(far_program):
     _, start = far_program
-    process = start("ping", "-n", "-c", "2", "-i", "0.2", "8.8.8.8")
+    process = start("ping", "-n", "-c", "2", "8.8.8.8")
     assert "2 received" in finish(process)
     assert process.err == "" and "arning" not in process.out
