@@ -91,27 +91,15 @@ int shim_listen(int fd, int backlog)
     return ASK_TO_THE_END(SYS_listen, fd, backlog, 0, 0, 0);
 }
 
-/* Whether a signal may end it: only if it waits for the other side. Before it has begun, poll()
- * would not tell that it connects. */
-static bool connect_waits(int fd)
-{
-    struct nst_ipc_sockname name;
-
-    return !(fcntl(fd, F_GETFL) & O_NONBLOCK) &&
-           (nst_client_identify(fd, &name) != 0 || name.kind == NST_IPC_NAME_END);
-}
-
+/* One that waits for the other side may be ended. */
 int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     long n;
 
-    do {
+    do
         WAITING(n, NST_RUN_ASK(SYS_connect, fd, addr, len, 0, 0));
-        if (n == 0 || errno != EINTR)
-            return (int)n;
-    } while (!connect_waits(fd));
-    errno = EINTR;
-    return -1;
+    while (n < 0 && errno == EINTR && fcntl(fd, F_GETFL) & O_NONBLOCK);
+    return (int)n;
 }
 
 /* ---- Names -------------------------------------------------------------------------------- */
