@@ -271,11 +271,17 @@ def test_nginx(stack, program, big_file, tmp_path):
     many = ["-o", "/dev/null", f"http://{STACK}:8000/small"] * 200
     told = stack.run("curl", "-sSf", "-w", "%{http_code}/%{num_connects} ", *many).stdout.split()
     assert told == ["200/1"] + ["200/0"] * 199
-    for header in "Connection: keep-alive", "Connection: close":
-        load = stack.run("wrk", "-t", "1", "-c", "32", "-d", "1", "-H", header,
+
+    def served(header):
+        """How many requests in a second, all of them well."""
+        load = stack.run("wrk", "-t", "1", "-c", "32", "-d", "1", "--timeout", "30", "-H", header,
                          f"http://{STACK}:8000/small").stdout
         assert "Socket errors" not in load and "Non-2xx" not in load, load
-        assert int(re.search(r"(\d+) requests in", load)[1]) > 100, load
+        return int(re.search(r"(\d+) requests in", load)[1])
+
+    for header in "Connection: keep-alive", "Connection: close":
+        counts = []
+        netns.until(lambda: counts.append(served(header)) or sum(counts) > 1000, "it serves many")
     server.send(1)  # SIGHUP: new workers on the same listeners
     server.wait_for("reconfiguring", "err")
     stack.run("curl", "-sSf", "-o", "/dev/null", "--retry", "5", "--retry-all-errors",
