@@ -1,8 +1,10 @@
 /* Calls that set a socket up or ask about it: most are one question to the daemon. */
 #include "client/hints.h"
+#include "core/base/bytes.h"
 #include "run/supervisor.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -168,7 +170,12 @@ static void return_option(struct nst_run_call *call, int err)
 
 static void on_option(struct nst_client_request *r)
 {
-    return_option(nst_run_call_of(r), r->result);
+    struct nst_run_call *call = nst_run_call_of(r);
+    int error = -nst_run_call_untold(call);
+
+    if (error && !r->result)
+        memcpy(r->value, &error, nst_min(r->value_len, sizeof error));
+    return_option(call, r->result);
 }
 
 void nst_run_getsockopt(struct nst_run_call *call)

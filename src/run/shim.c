@@ -10,6 +10,7 @@
 #include "client/local.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,10 @@
  * the way. */
 #define IN_FRONT_OF(name) __asm__(name) __attribute__((visibility("default")))
 
+int shim_socket(int, int, int) IN_FRONT_OF("socket");
+int shim_bind(int, const struct sockaddr *, socklen_t) IN_FRONT_OF("bind");
+int shim_listen(int, int) IN_FRONT_OF("listen");
+int shim_connect(int, const struct sockaddr *, socklen_t) IN_FRONT_OF("connect");
 int shim_getsockname(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getsockname");
 int shim_getpeername(int, struct sockaddr *, socklen_t *) IN_FRONT_OF("getpeername");
 int shim_getsockopt(int, int, int, void *, socklen_t *) IN_FRONT_OF("getsockopt");
@@ -64,6 +69,39 @@ static ssize_t negated(ssize_t result)
         pthread_setcanceltype(old_type, NULL);                         \
     } while (0)
 
+/* The kernel is done with such a call before it looks at signals. A trap is a wait, which a handler
+ * without SA_RESTART ends: then it is made again, and goes on where it was (supervisor.h). */
+#define ASK_TO_THE_END(nr, a, b, c, d, e) \
+    ((int)TEMP_FAILURE_RETRY(NST_RUN_ASK((nr), (a), (b), (c), (d), (e))))
+
+/* ---- Setting up --------------------------------------------------------------------------- */
+
+int shim_socket(int domain, int type, int protocol)
+{
+    return ASK_TO_THE_END(SYS_socket, domain, type, protocol, 0, 0);
+}
+
+int shim_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    return ASK_TO_THE_END(SYS_bind, fd, addr, len, 0, 0);
+}
+
+int shim_listen(int fd, int backlog)
+{
+    return ASK_TO_THE_END(SYS_listen, fd, backlog, 0, 0, 0);
+}
+
+/* One that waits for the other side may be ended. */
+int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    long n;
+
+    do
+        WAITING(n, NST_RUN_ASK(SYS_connect, fd, addr, len, 0, 0));
+    while (n < 0 && errno == EINTR && fcntl(fd, F_GETFL) & O_NONBLOCK);
+    return (int)n;
+}
+
 /* ---- Names -------------------------------------------------------------------------------- */
 
 int shim_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
@@ -74,8 +112,7 @@ int shim_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
     if (nst_client_identify(fd, &name) != 0)
         return nst_run_getsockname(fd, addr, len);
     err = nst_client_sockname(fd, addr, len);
-    return err == -EAGAIN ? (int)NST_RUN_ASK(SYS_getsockname, fd, addr, len, 0, 0)
-                          : (int)finish(err);
+    return err == -EAGAIN ? ASK_TO_THE_END(SYS_getsockname, fd, addr, len, 0, 0) : (int)finish(err);
 }
 
 int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
@@ -100,7 +137,7 @@ int shim_setsockopt(int fd, int level, int option, const void *value, socklen_t 
 {
     if (is_hint(fd, level, option))
         return (int)finish(nst_client_set_hint(fd, option, value, len));
-    return (int)NST_RUN_ASK(SYS_setsockopt, fd, level, option, value, len);
+    return ASK_TO_THE_END(SYS_setsockopt, fd, level, option, value, len);
 }
 
 /* Those whose answers are in the name or in the kernel's socket. */
@@ -110,7 +147,7 @@ int shim_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
         return (int)finish(nst_client_get_hint(fd, option, value, len));
     if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
         return nst_run_getsockopt(fd, level, option, value, len);
-    return (int)NST_RUN_ASK(SYS_getsockopt, fd, level, option, value, len);
+    return ASK_TO_THE_END(SYS_getsockopt, fd, level, option, value, len);
 }
 
 /* ---- accept() ----------------------------------------------------------------------------- */

@@ -75,10 +75,14 @@ static struct nst_list *line_of(const struct nst_run_call *call)
     return &call->supervisor->lines[call->name.token.id % BUCKETS];
 }
 
+static bool is_about_same(const struct nst_run_call *a, const struct nst_run_call *b)
+{
+    return memcmp(&a->name.token, &b->name.token, sizeof a->name.token) == 0;
+}
+
 static bool wants_same(const struct nst_run_call *a, const struct nst_run_call *b)
 {
-    return a->events == b->events &&
-           memcmp(&a->name.token, &b->name.token, sizeof a->name.token) == 0;
+    return a->events == b->events && is_about_same(a, b);
 }
 
 /* Sees to it that the first of those who want what `like` wants is watched for. */
@@ -131,17 +135,156 @@ static void call_free(struct nst_run_call *call)
     free(call);
 }
 
-static void answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
+/* ---- Calls that are made again -------------------------------------------------------------- */
+
+static struct nst_list *bucket_of(const struct nst_run_call *call)
 {
-    /* It fails when the call has gone (ENOENT), and then nobody waits for it. */
-    (void)ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp);
+    return &call->supervisor->by_tid[call->tid % BUCKETS];
 }
 
+/* Whether the daemon was asked for it; then it is done or will be, whoever waits for the answer. */
+static bool was_asked(const struct nst_run_call *call)
+{
+    return call->request.done != NULL;
+}
+
+/* Whether something was done for it that can't be undone, or will be. */
+static bool has_begun(const struct nst_run_call *call)
+{
+    return was_asked(call) || call->given >= 0;
+}
+
+/* What the answers don't change. */
+static bool asks_same(const struct nst_run_call *a, const struct nst_run_call *b)
+{
+    const struct nst_client_request *x = &a->request, *y = &b->request;
+    bool names = x->op == NST_CLIENT_BIND || x->op == NST_CLIENT_CONNECT,
+         sets = x->op == NST_CLIENT_SETSOCKOPT;
+
+    return x->op == y->op && x->done == y->done && is_about_same(a, b) &&
+           x->nonblock == y->nonblock && x->domain == y->domain && x->type == y->type &&
+           x->protocol == y->protocol && x->backlog == y->backlog && x->level == y->level &&
+           x->option == y->option &&
+           (!names ||
+            (x->addrlen == y->addrlen && memcmp(&x->addr, &y->addr, sizeof x->addr) == 0)) &&
+           (!sets || (x->value_len == y->value_len &&
+                      memcmp(x->value, y->value, nst_min(x->value_len, sizeof x->value)) == 0));
+}
+
+/* Whether `call` asks for SO_ERROR, and so perhaps what became of `older`, a connect(). */
+static bool asks_for_error_of(const struct nst_run_call *call, const struct nst_run_call *older)
+{
+    return call->nr == SYS_getsockopt && (int)call->args[1] == SOL_SOCKET &&
+           (int)call->args[2] == SO_ERROR && was_asked(older) &&
+           older->request.op == NST_CLIENT_CONNECT;
+}
+
+/* Who makes another call has given up what he waited for, but what has begun by a system call with
+ * the number `but`. */
+static void drop_older(const struct nst_run_call *call, int but)
+{
+    NST_LIST_FOREACH_SAFE (e, bucket_of(call)) {
+        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
+        if (older != call && older->tid == call->tid && !(has_begun(older) && older->nr == but) &&
+            !asks_for_error_of(call, older))
+            call_free(older);
+    }
+}
+
+/* The one that the thread was interrupted in, and makes again with `call`; NULL: none. */
+static struct nst_run_call *find_same(const struct nst_run_call *call)
+{
+    NST_LIST_FOREACH (e, bucket_of(call)) {
+        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
+        if (older != call && older->tid == call->tid && was_asked(older) && asks_same(older, call))
+            return older;
+    }
+    return NULL;
+}
+
+/* It goes on, or ends, in the place of the one by which it is made again; that one is freed. A time
+ * limit begins anew, as it would in the kernel. */
+static void take_up(struct nst_run_call *older, struct nst_run_call *call)
+{
+    bool is_limited = call->timeout.loop != NULL;
+    int late = call->timeout_result;
+
+    older->id = call->id;
+    memcpy(older->args, call->args, sizeof older->args);
+    if (older->fd < 0) {
+        older->fd = older->request.fd = call->fd;
+        call->fd = -1;
+    }
+    call_free(call);
+    nst_loop_timer_stop(&older->timeout);
+    if (is_limited)
+        nst_run_call_limit(older, SO_SNDTIMEO, late);
+    if (!older->request.conn)
+        older->request.done(&older->request);
+}
+
+int nst_run_call_untold(const struct nst_run_call *call)
+{
+    NST_LIST_FOREACH (e, bucket_of(call)) {
+        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
+        if (older != call && older->tid == call->tid && asks_for_error_of(call, older) &&
+            is_about_same(older, call) && !older->request.conn) {
+            int result = older->request.result;
+            call_free(older);
+            return result;
+        }
+    }
+    return 0;
+}
+
+/* Whether a call whose notification has gone may be made again: its thread lives, and has the
+ * socket still. */
+static bool may_be_repeated(struct nst_run_call *call)
+{
+    struct nst_run_call now = {.fd = -1};
+    bool is_new = call->nr == SYS_socket;
+
+    if (!has_begun(call) || (is_new && call->given < 0))
+        return call->request.conn != NULL;
+    now.fd = nst_run_target_fd(&call->supervisor->pidfds, call->tid,
+                               is_new ? call->given : (int)call->args[0]);
+    bool has = now.fd >= 0 && nst_client_identify(now.fd, &now.name) == 0 &&
+               (is_new || is_about_same(&now, call));
+    close_duplicate(&now.fd);
+    return has;
+}
+
+/* Tells a thread of the descriptor that it was given when it was interrupted; whether there was
+ * one. */
+static bool tell_given(struct nst_run_call *call)
+{
+    NST_LIST_FOREACH (e, bucket_of(call)) {
+        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
+        if (older != call && older->tid == call->tid && older->given >= 0 &&
+            is_about_same(older, call) && memcmp(older->args, call->args, sizeof call->args) == 0) {
+            call->given = older->given;
+            nst_run_call_return(call, call->given);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- Answers -------------------------------------------------------------------------------- */
+
+/* Whether it arrived; if not, the call has gone (ENOENT). */
+static bool answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
+{
+    return ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
+}
+
+/* Otherwise the record stays for who makes the call again. */
 static void answer_take(struct nst_run_call *call, struct seccomp_notif_resp *resp)
 {
+    drop_older(call, -1);
     let_go(call);
-    answer(call->supervisor, resp);
-    call_free(call);
+    if (answer(call->supervisor, resp) || !has_begun(call))
+        call_free(call);
 }
 
 void nst_run_call_return(struct nst_run_call *call, int64_t result)
@@ -162,24 +305,27 @@ void nst_run_call_continue(struct nst_run_call *call)
     answer_take(call, &resp);
 }
 
+/* SECCOMP_ADDFD_FLAG_SEND would make one step of both. But when we are stopped or frozen in the
+ * midst of it, the kernel takes the descriptor back and lets the answer stand, which is 0 then. */
 int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
 {
     struct seccomp_notif_addfd add = {
         .id = call->id,
-        .flags = SECCOMP_ADDFD_FLAG_SEND,
         .srcfd = (uint32_t)fd,
         .newfd_flags = cloexec ? O_CLOEXEC : 0,
     };
 
+    call->request.done = NULL; /* once more, it would be another one */
+    drop_older(call, -1);
     let_go(call);
-    if (ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
-        int err = -errno;
-        nst_run_call_return(call, err);
-        return err;
+    int number = ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add),
+        err = number < 0 ? -errno : 0;
+    if (!err) {
+        close(fd);
+        call->given = number;
     }
-    close(fd);
-    call_free(call);
-    return 0;
+    nst_run_call_return(call, err ? err : number);
+    return err;
 }
 
 int nst_run_call_replace(struct nst_run_call *call, int fd)
@@ -272,7 +418,7 @@ static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
 
     NST_LIST_FOREACH_SAFE (e, &s->calls) {
         struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, node);
-        if (!nst_run_call_stands(call))
+        if (!nst_run_call_stands(call) && !may_be_repeated(call))
             call_free(call);
     }
     for (size_t i = s->nkept; i-- > 0;)
@@ -316,7 +462,8 @@ static void on_late(struct nst_loop *loop, struct nst_loop_timer *timer)
     struct nst_run_call *call = timer->arg;
 
     (void)loop;
-    nst_run_call_return(call, call->timeout_result);
+    if (nst_run_call_stands(call))
+        nst_run_call_return(call, call->timeout_result);
 }
 
 void nst_run_call_limit(struct nst_run_call *call, int option, int late)
@@ -337,10 +484,16 @@ void nst_run_call_limit(struct nst_run_call *call, int option, int late)
 
 void nst_run_call_ask(struct nst_run_call *call, nst_client_done *done)
 {
+    call->request.done = done;
+    struct nst_run_call *older = find_same(call);
+    if (older) {
+        take_up(older, call);
+        return;
+    }
+    drop_older(call, -1);
     call->request.fd = call->fd;
     call->request.pid = nst_run_target_process(&call->supervisor->pidfds, call->tid);
     call->request.arg = call;
-    call->request.done = done;
     nst_client_submit(call->supervisor->conn, &call->request);
 }
 
@@ -407,7 +560,8 @@ static void begin(struct nst_run_call *call)
     struct nst_run_supervisor *s = call->supervisor;
 
     if (call->nr == SYS_socket) {
-        nst_run_socket(call);
+        if (!tell_given(call))
+            nst_run_socket(call);
         return;
     }
     call->fd = nst_run_target_fd(&s->pidfds, call->tid, (int)call->args[0]);
@@ -415,33 +569,21 @@ static void begin(struct nst_run_call *call)
         nst_run_call_return(call, -ENFILE);
     else if (call->fd < 0 || nst_client_identify(call->fd, &call->name) != 0)
         nst_run_call_continue(call);
-    else
+    else if (!tell_given(call))
         find_handler(call->nr)(call);
-}
-
-/* Who calls again has given up what he waited for. */
-static void drop_older(struct nst_list *bucket, pid_t tid)
-{
-    NST_LIST_FOREACH_SAFE (e, bucket) {
-        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
-        if (older->tid == tid)
-            call_free(older);
-    }
 }
 
 static void refuse(struct nst_run_supervisor *s, uint64_t id, int err)
 {
     struct seccomp_notif_resp resp = {.id = id, .error = err};
 
-    answer(s, &resp);
+    (void)answer(s, &resp);
 }
 
 static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif *notif)
 {
-    struct nst_list *bucket = &s->by_tid[notif->pid % BUCKETS];
     struct nst_run_call *call = calloc(1, sizeof *call);
 
-    drop_older(bucket, (pid_t)notif->pid);
     if (!call) {
         refuse(s, notif->id, -ENOMEM);
         return;
@@ -450,12 +592,13 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     call->id = notif->id;
     call->tid = (pid_t)notif->pid;
     call->nr = notif->data.nr;
-    call->fd = call->host_fd = -1;
+    call->fd = call->host_fd = call->given = -1;
     for (size_t i = 0; i < NST_RUN_ARGS; i++)
         call->args[i] = notif->data.args[i];
     nst_list_push_back(&s->calls, &call->node);
-    nst_list_push_back(bucket, &call->by_tid);
+    nst_list_push_back(bucket_of(call), &call->by_tid);
     nst_list_init(&call->in_line);
+    drop_older(call, call->nr);
     sweep_soon(s);
     begin(call);
 }

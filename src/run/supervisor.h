@@ -7,9 +7,16 @@
  * the loop.
  *
  * A signal may end a call at any moment: the kernel then forgets the notification, and the caller
- * sees EINTR, or makes the call again (SA_RESTART). Every handler can therefore be begun again from
- * the start, and parked calls whose notification is gone are dropped: when their thread calls
- * again, when what they wait for comes, and in a sweep. */
+ * sees EINTR, or makes the call again (SA_RESTART; or without any handler, when the process was
+ * stopped or frozen and goes on). Every handler can therefore be begun again from the start, and
+ * parked calls whose notification is gone are dropped: when their thread calls again, when what
+ * they wait for comes, and in a sweep.
+ *
+ * But what the daemon was asked for is done, whoever waits for the answer: a socket is bound once,
+ * an error told once. So a call that asks the daemon for what the same thread was interrupted in
+ * asking for *takes up* that one, with its answer if it has come. So does one that was given a
+ * descriptor and not told. Until then the record stays, as long as its thread makes no other call
+ * and has the socket. */
 #ifndef NST_RUN_SUPERVISOR_H
 #define NST_RUN_SUPERVISOR_H
 
@@ -46,6 +53,7 @@ struct nst_run_call {
     struct nst_loop_timer timeout;
     int timeout_result;
     struct nst_client_request request;
+    int given; /* the number of the descriptor that the caller was given; -1: none */
 };
 
 /* Answers the calls that come from `notify`, until no process is left that could call. Sockets are
@@ -86,10 +94,16 @@ void nst_run_call_wait(struct nst_run_call *call, unsigned events, nst_run_handl
 /* The result is `late` once the socket's timeout, named by its option, has passed. */
 void nst_run_call_limit(struct nst_run_call *call, int option, int late);
 
-/* Asks the daemon; call->request is filled in but for fd, pid and arg. `done` must ask
- * nst_run_call_of() whose it is, and end that call. */
+/* Asks the daemon, or takes up what was asked; it is the last that is done with `call`, which may
+ * be freed. call->request is filled in but for fd, pid and arg. `done` must ask nst_run_call_of()
+ * whose it is, and end that call; it is called once more if the answer finds nobody, and the call
+ * is made again. */
 void nst_run_call_ask(struct nst_run_call *call, nst_client_done *done);
 struct nst_run_call *nst_run_call_of(struct nst_client_request *request);
+
+/* For SO_ERROR: the -errno that a connect() of the same thread and socket ended in after a signal
+ * had ended the call. 0: none. It is told once. */
+int nst_run_call_untold(const struct nst_run_call *call);
 
 /* Whether the descriptor is in non-blocking mode. */
 bool nst_run_call_nonblocking(const struct nst_run_call *call);

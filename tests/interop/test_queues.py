@@ -212,7 +212,7 @@ def test_listener_that_all_ask_for(host, tmp_path):
         """))
     process.wait_for("listens")
     tracer = host.spawn("strace", "-f", "-o", tmp_path / "trace", "-e",
-                        "inject=bind:delay_exit=200000", "-p", daemon.pid)
+                        "inject=bind:delay_exit=1000000", "-p", daemon.pid)
     tracer.wait_for("attached", "err")
     process.stop(signal.SIGKILL)
     socks = [host.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(8)]

@@ -271,11 +271,17 @@ def test_nginx(stack, program, big_file, tmp_path):
     many = ["-o", "/dev/null", f"http://{STACK}:8000/small"] * 200
     told = stack.run("curl", "-sSf", "-w", "%{http_code}/%{num_connects} ", *many).stdout.split()
     assert told == ["200/1"] + ["200/0"] * 199
-    for header in "Connection: keep-alive", "Connection: close":
-        load = stack.run("wrk", "-t", "1", "-c", "32", "-d", "1", "-H", header,
+
+    def served(header):
+        """How many requests in a second, all of them well."""
+        load = stack.run("wrk", "-t", "1", "-c", "32", "-d", "1", "--timeout", "30", "-H", header,
                          f"http://{STACK}:8000/small").stdout
         assert "Socket errors" not in load and "Non-2xx" not in load, load
-        assert int(re.search(r"(\d+) requests in", load)[1]) > 100, load
+        return int(re.search(r"(\d+) requests in", load)[1])
+
+    for header in "Connection: keep-alive", "Connection: close":
+        counts = []
+        netns.until(lambda: counts.append(served(header)) or sum(counts) > 1000, "it serves many")
     server.send(1)  # SIGHUP: new workers on the same listeners
     server.wait_for("reconfiguring", "err")
     stack.run("curl", "-sSf", "-o", "/dev/null", "--retry", "5", "--retry-all-errors",
@@ -484,9 +490,11 @@ def test_rsync(stack, program, tmp_path):
         assert digest(file) == digest(tmp_path / "back" / file.name)
 
 
-def test_ftp(stack, program, tmp_path):
+def test_ftp(request, stack, program, tmp_path):
     """Passive and active: whoever connects for the data must see the address of the control
     connection; and the server has a sandbox of its own."""
+    # Without the shim a signal can end socket() for a program that has it restart nothing.
+    tries = 1 if request.node.callspec.params["program"] == "shim" else 5
     tmp_path.chmod(0o755)
     stack.run("mkdir", "/run/vsftpd")
     (tmp_path / "file").write_bytes(os.urandom(2_000_000))
@@ -501,7 +509,8 @@ def test_ftp(stack, program, tmp_path):
         else:
             listens(stack, 2121)
         for passive in "true", "false":
-            finish(get("lftp", "-c", f"set ftp:passive-mode {passive}; set net:max-retries 1; "
+            finish(get("lftp", "-c", f"set ftp:passive-mode {passive}; set net:max-retries {tries}; "
+                                     "set net:reconnect-interval-base 1; "
                                      f"open -p 2121 {address}; get file -o /run/copy"))
             assert digest(f"{stack.root}/run/copy") == digest(tmp_path / "file")
             stack.run("rm", "/run/copy")
@@ -580,7 +589,7 @@ def test_names(host):
 
 def test_ping(program):
     """By an ICMP echo socket, since raw ones aren't there."""
-    assert "2 received" in finish(program("ping", "-n", "-c", "2", "-i", "0.2", HOST))
+    assert "2 received" in finish(program("ping", "-n", "-c", "2", HOST))
 
 
 GO = """
@@ -805,6 +814,6 @@ def test_tracepath(far_program):
 
 def test_ping_warns_of_nothing(far_program):
     _, start = far_program
-    process = start("ping", "-n", "-c", "2", "-i", "0.2", "8.8.8.8")
+    process = start("ping", "-n", "-c", "2", "8.8.8.8")
     assert "2 received" in finish(process)
     assert process.err == "" and "arning" not in process.out

@@ -196,11 +196,14 @@ static void under_way(void)
 
 static void time_limited(void)
 {
-    int s = stream_socket();
     struct sockaddr_in to = address("10.0.0.1", 9);
+    int s;
 
-    time_limit(s, SO_SNDTIMEO, 50);
-    TRY(connect(s, ADDR(to)));
+    do { /* made again it would be another connect() */
+        s = stream_socket();
+        time_limit(s, SO_SNDTIMEO, 50);
+    } while (connect(s, ADDR(to)) < 0 && errno == EINTR);
+    say("connect(s, ADDR(to)): %s", errno_name(errno));
     TRY(connect(s, ADDR(to)));
     LOOK(s);
 }
@@ -249,7 +252,8 @@ static void by_epoll(int e, unsigned want)
     unsigned seen = 0;
     int n = 0;
 
-    while (n < 20 && epoll_wait(e, &event, 1, (seen & want) == want ? 50 : PATIENCE_MS) == 1) {
+    while (n < 20 && TEMP_FAILURE_RETRY(
+                         epoll_wait(e, &event, 1, (seen & want) == want ? 50 : PATIENCE_MS)) == 1) {
         seen |= event.events;
         n++;
     }
@@ -322,7 +326,7 @@ static void epoll_under_way(void)
     nonblocking(s);
     TRY(connect(s, ADDR(to)));
     int e = epoll_of(s, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
-    TRY(epoll_wait(e, &event, 1, 50));
+    TRY(TEMP_FAILURE_RETRY(epoll_wait(e, &event, 1, 50)));
 }
 
 static void odd_addresses(void)

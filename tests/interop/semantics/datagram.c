@@ -515,8 +515,8 @@ static void flags(void)
     TRY(recv(d, data, 10, MSG_ERRQUEUE | MSG_DONTWAIT));
     TRY(recv(d, data, 10, MSG_OOB | MSG_DONTWAIT));
     time_limit(d, SO_RCVTIMEO, 50);
-    TRY(recv(d, data, 10, 0));
-    TRY(recvfrom(d, data, 10, 0, NULL, NULL));
+    TRY(TEMP_FAILURE_RETRY(recv(d, data, 10, 0)));
+    TRY(TEMP_FAILURE_RETRY(recvfrom(d, data, 10, 0, NULL, NULL)));
 }
 
 /* More than the queue holds is dropped, and nobody waits for it. */

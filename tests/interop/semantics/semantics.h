@@ -38,6 +38,9 @@ extern const struct scenario connect_scenarios[], stream_scenarios[], name_scena
 /* The same, of one that gives a descriptor. */
 #define TRY_FD(call) (errno = 0, (int)say_fd(#call, (long)(call)))
 
+/* A process that is stopped and goes on gets EINTR from epoll_wait(), and from what has a time
+ * limit (signal(7)). A scenario that means neither makes such a call by TEMP_FAILURE_RETRY(). */
+
 /* Says a value under its expression. */
 #define SHOW(value) say_value(#value, (long)(value))
 

@@ -231,13 +231,13 @@ static void time_limits(void)
     struct pair p = pair();
 
     time_limit(p.a, SO_RCVTIMEO, 50);
-    TRY(recv(p.a, data, 10, 0));
-    TRY(read(p.a, data, 10));
+    TRY(TEMP_FAILURE_RETRY(recv(p.a, data, 10, 0)));
+    TRY(TEMP_FAILURE_RETRY(read(p.a, data, 10)));
     TRY(send(p.b, "abc", 3, 0));
     await_bytes(p.a, 3);
     TRY(recv(p.a, data, 10, MSG_WAITALL));
     time_limit(p.listener, SO_RCVTIMEO, 50);
-    TRY_FD(accept(p.listener, NULL, NULL));
+    TRY_FD(TEMP_FAILURE_RETRY(accept(p.listener, NULL, NULL)));
 }
 
 static void full(void)
@@ -258,7 +258,7 @@ static void send_time_limit(void)
     struct pair p = pair();
 
     time_limit(p.a, SO_SNDTIMEO, 200);
-    UNTIL(send(p.a, data, sizeof data, 0) < 0);
+    UNTIL(send(p.a, data, sizeof data, 0) < 0 && errno != EINTR);
     say("%s", errno_name(errno));
 }
 
