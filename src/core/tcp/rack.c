@@ -31,8 +31,8 @@ bool nst_rack_is_on(const struct nst_tcb *t)
  * that it echoes is of what moved the receiver's left edge (RFC 7323 §4.3): it says nothing about
  * what was SACKed, as a tail's probe is, for which it is always too old. And what comes sooner than
  * the least round trip by less than an eighth is the network's jitter. */
-static bool may_be_of_original(const struct nst_tcb *t, const struct nst_tcp_sent *s,
-                               const struct nst_tcp_acked *a)
+bool nst_rack_may_be_of_original(const struct nst_tcb *t, const struct nst_tcp_sent *s,
+                                 const struct nst_tcp_acked *a)
 {
     uint32_t sent_ts = nst_tcp_ts_at(s->time, t->ts_offset);
     nst_time least = nst_rtt_min(&t->rtt), soon = least - least / JITTER_SHARE;
@@ -65,7 +65,7 @@ void nst_rack_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq
     note_order(t, s, end);
     if (!(s->flags & NST_SENT_EVER) && nst_seq_le(end, t->act->recovery_point))
         a->original = true;
-    if (!newer || may_be_of_original(t, s, a))
+    if (!newer || nst_rack_may_be_of_original(t, s, a))
         return;
     r->xmit_ts = s->time; /* 8985-3 */
     r->end_seq = end;

@@ -31,7 +31,11 @@ static bool is_newest(const struct nst_rate_ack *a, const struct nst_tcp_sent *s
            (s->time == a->newest_time && nst_seq_gt(s->end, a->newest_end));
 }
 
-void nst_rate_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, uint32_t len)
+/* What was sent again, and arrives sooner than anything can, is the original, of which no stamp is
+ * left. By that of the copy a round trip would begin and end with each segment that was only late,
+ * and have delivered next to nothing. */
+void nst_rate_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, uint32_t len,
+                        const struct nst_tcp_acked *acked)
 {
     struct nst_rate_ack *a = &t->tcps->ack;
     nst_time now = t->tcps->env->now, rtt = nst_max(now - s->time, 1);
@@ -42,7 +46,7 @@ void nst_rate_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, uint32_
     t->act->rate.delivered_time = now;
     if (!(s->flags & NST_SENT_EVER))
         a->rtt = a->rtt ? nst_min(a->rtt, rtt) : rtt;
-    if (!is_newest(a, s))
+    if (!is_newest(a, s) || nst_rack_may_be_of_original(t, s, acked))
         return;
     a->has_data = true;
     a->newest = s->rate;

@@ -50,14 +50,16 @@ struct nst_rate_ack {
 
 struct nst_tcb;
 struct nst_tcp_sent;
+struct nst_tcp_acked;
 
 /* `s` is about to be sent, and not in flight yet. */
 void nst_rate_sent(struct nst_tcb *t, struct nst_tcp_sent *s);
 
 /* An ACK begins to be processed ... */
 void nst_rate_begin(struct nst_tcb *t);
-/* ... `len` bytes of `s` have arrived ... */
-void nst_rate_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, uint32_t len);
+/* ... `len` bytes of `s` have arrived, as `acked` tells ... */
+void nst_rate_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, uint32_t len,
+                        const struct nst_tcp_acked *acked);
 /* ... and it is done: a sample goes to the congestion control, which sets its outputs. */
 void nst_rate_end(struct nst_tcb *t);
 

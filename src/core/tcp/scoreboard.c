@@ -175,7 +175,7 @@ nst_time nst_board_acked(struct nst_tcb *t, nst_seq una, struct nst_tcp_acked *a
         again |= s->flags & NST_SENT_EVER;
         if (!(s->flags & NST_SENT_SACKED)) {
             newest = s->time;
-            nst_rate_delivered(t, s, len);
+            nst_rate_delivered(t, s, len, a);
             nst_rack_delivered(t, s, upto, a);
         }
         if (nst_seq_eq(upto, s->end)) {
@@ -238,7 +238,7 @@ static void mark_sacked(struct nst_tcb *t, struct nst_tcp_sent *s, struct nst_tc
     a->sacked += len_of(s);
     if (nst_seq_lt(s->start, b->marked_upto))
         b->sacked_below += len_of(s);
-    nst_rate_delivered(t, s, len_of(s));
+    nst_rate_delivered(t, s, len_of(s), a);
     s->rate.delivered_time = 0;
     set_flags(b, s, (uint8_t)((s->flags & NST_SENT_EVER) | NST_SENT_SACKED));
 }

@@ -641,6 +641,10 @@ void nst_board_check(const struct nst_tcb *t);
 
 /* Whether it decides what is lost. */
 bool nst_rack_is_on(const struct nst_tcb *t);
+/* `s` was sent again, and what tells of its arrival may be about an earlier transmission (RFC 8985
+ * §6.2, step 2). */
+bool nst_rack_may_be_of_original(const struct nst_tcb *t, const struct nst_tcp_sent *s,
+                                 const struct nst_tcp_acked *a);
 /* The part of a record up to `end` has arrived, as is known first by this acknowledgement. */
 void nst_rack_delivered(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq end,
                         struct nst_tcp_acked *a);
@@ -931,6 +935,8 @@ void nst_tcp_answer(struct nst_tcps *tcps);
 struct nst_tcb *nst_tcp_accept(struct nst_tcp_listener *l);
 /* Sends the SYN. The ends are set. -EADDRINUSE (the four are in use), -ENOBUFS. */
 int nst_tcb_connect(struct nst_tcb *t);
+/* How much of the send buffer is in use, bytes. */
+uint32_t nst_tcb_sndbuf_used(const struct nst_tcb *t);
 /* How much the send queue takes now, bytes. */
 uint32_t nst_tcb_send_room(const struct nst_tcb *t);
 /* Copies to the send queue: bytes; -EAGAIN, -EPIPE, -ENOTCONN, -ENOBUFS. */

@@ -193,6 +193,30 @@ static void test_sent_again(void **state)
     assert_int_equal(act.rate.lost, 1000);
 }
 
+/* What arrives 5 ms after it was sent again was sent before, at a time that nobody knows any more:
+ * no round trip has passed, and no rate was measured. What follows counts from its own time. */
+static void test_sent_again_needlessly(void **state)
+{
+    (void)state;
+    nst_rtt_sample(&t.rtt, 20 * NST_MS, core.env.now);
+    send(4);
+    wait_ms(20);
+    sack(1, 4);
+    nst_board_mark_first_lost(&t);
+    struct nst_tcp_sent *s = nst_board_next_lost(&t);
+    assert_int_equal(nst_board_resent(&t, s, s->end), 0);
+    send(1);
+    wait_ms(5);
+    ack(4);
+    assert_int_equal(act.rate.delivered, 4000);
+    assert_false(tcps.ack.has_data);
+    assert_int_equal(act.rate.bytes_per_sec, 150000); /* as before: 3,000 in 20 ms */
+    wait_ms(15);
+    ack(1);
+    assert_true(tcps.ack.has_data);
+    assert_int_equal(act.rate.bytes_per_sec, 100000); /* 2,000 in 20 ms */
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -205,6 +229,7 @@ int main(void)
         T(test_sacked),
         T(test_application_limited),
         T(test_sent_again),
+        T(test_sent_again_needlessly),
     };
     return cmocka_run_group_tests_name("rate", tests, NULL, NULL);
 }
