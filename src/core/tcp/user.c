@@ -74,8 +74,8 @@ static int check_sendable(const struct nst_tcb *t)
     }
 }
 
-/* What has arrived behind a hole waits for nothing but the hole: it takes no room, up to as much as a
- * buffer may have, unless the owner said how large all of it is to be. */
+/* What has arrived behind a hole waits for nothing but the hole: it takes no room, up to as much as
+ * a buffer may have, unless the owner said how large all of it is to be. */
 uint32_t nst_tcb_sndbuf_used(const struct nst_tcb *t)
 {
     uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.una);
