@@ -21,14 +21,16 @@ static const struct nst_cli_usage USAGE = {
     "  -i SECONDS      time between requests (1; at least 0.002 unless root)\n"
     "  -s BYTES        data in each request (56; at most 65507)\n"
     "  -t TTL          time to live of the requests, 1 to 255\n"
+    "  -w SECONDS      go on until then, or until COUNT answers have come\n"
     "  -W SECONDS      how long to wait for a first answer (10; 0 for ever)\n"
     "  -q              print only the first and the last lines\n"
     "  -n              print addresses only, look up no names\n"
     "      --name NAME talk to the instance NAME\n"
     "  -h, --help      print this\n"
     "\n"
-    "Exit code: 0 if anything answered, 1 if nothing did, 2 if it could not be tried.\n",
-    ":c:i:s:t:W:qnh",
+    "Exit code: 0 if anything answered (with -w: COUNT times), else 1; 2 if it could not be "
+    "tried.\n",
+    ":c:i:s:t:w:W:qnh",
     LONGS,
 };
 
@@ -76,6 +78,9 @@ static struct options parse(int argc, char **argv)
             break;
         case 't':
             o.ttl = nst_cli_number(argv, optarg, 1, 255);
+            break;
+        case 'w':
+            o.ping.deadline_ns = nst_cli_seconds(argv, optarg);
             break;
         case 'W':
             o.ping.linger_ns = nst_cli_seconds(argv, optarg);

@@ -20,7 +20,8 @@ enum {
 
 void nst_cli_ping_init(struct nst_cli_ping *ping, const struct nst_cli_ping_config *config)
 {
-    *ping = (struct nst_cli_ping){.config = *config, .rtt_min_us = UINT64_MAX};
+    *ping = (struct nst_cli_ping){
+        .config = *config, .exit_at = NST_TIME_NEVER, .rtt_min_us = UINT64_MAX};
 }
 
 /* ---- Words ---- */
@@ -88,7 +89,18 @@ void nst_cli_ping_begin(const struct nst_cli_ping *ping)
 
 static bool all_sent(const struct nst_cli_ping *ping)
 {
-    return ping->config.count > 0 && ping->sent >= ping->config.count;
+    const struct nst_cli_ping_config *config = &ping->config;
+
+    return config->count > 0 && config->deadline_ns == 0 && ping->sent >= config->count;
+}
+
+/* Whether nothing is left to wait for: with a deadline, one error is enough. */
+static bool settled(const struct nst_cli_ping *ping)
+{
+    const struct nst_cli_ping_config *config = &ping->config;
+
+    return (config->count > 0 && ping->received + ping->errors >= config->count) ||
+           (config->deadline_ns > 0 && ping->errors > 0);
 }
 
 /* How long to wait after the last request: twice the longest round trip; or, if nothing was ever
@@ -112,11 +124,11 @@ static uint64_t next_send(const struct nst_cli_ping *ping, uint64_t now)
 
 bool nst_cli_ping_next(struct nst_cli_ping *ping, uint64_t now, uint64_t *when, bool *send)
 {
-    if (ping->config.count > 0 && ping->received + ping->errors >= ping->config.count)
-        return false;
-    *send = !all_sent(ping);
-    *when = *send ? next_send(ping, now) : ping->exit_at;
-    return *send || now < ping->exit_at;
+    uint64_t next = all_sent(ping) ? NST_TIME_NEVER : next_send(ping, now);
+
+    *send = next < ping->exit_at;
+    *when = nst_min(next, ping->exit_at);
+    return !settled(ping) && now < ping->exit_at;
 }
 
 /* The data: when it was sent, if there is room (16 bytes, as everybody's struct timeval; here
@@ -137,8 +149,11 @@ size_t nst_cli_ping_build(struct nst_cli_ping *ping, uint64_t now, uint8_t *mess
     uint16_t seq = (uint16_t)++ping->sent;
     struct nst_icmpv4 icmp = {.type = NST_ICMPV4_ECHO, .echo = {.seq = seq}};
 
-    if (ping->sent == 1)
+    if (ping->sent == 1) {
         ping->start = now;
+        if (ping->config.deadline_ns > 0)
+            ping->exit_at = now + ping->config.deadline_ns;
+    }
     ping->last_sent = now;
     ping->seen[seq / 8] &= (uint8_t) ~(1u << seq % 8);
     if (all_sent(ping))
@@ -459,5 +474,6 @@ int nst_cli_ping_finish(const struct nst_cli_ping *ping)
     fprintf(ping->config.out, "\n--- %s ping statistics ---\n", ping->config.target);
     print_counts(ping);
     print_times(ping);
-    return ping->received > 0 ? 0 : 1;
+    bool short_of = ping->config.deadline_ns > 0 && ping->received < ping->config.count;
+    return ping->received > 0 && !short_of ? 0 : 1;
 }

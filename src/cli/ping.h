@@ -23,6 +23,7 @@ struct nst_cli_ping_config {
     bool quiet;
     size_t data_len;      /* up to NST_CLI_PING_DATA_MAX */
     uint64_t count;       /* 0: without end */
+    uint64_t deadline_ns; /* ask on until then, or until `count` answers have come; 0: none */
     uint64_t interval_ns; /* 0: as fast as answers come, at least 100 a second */
     uint64_t
         linger_ns; /* how long to wait for a first answer after the last request; 0: for ever */
@@ -33,7 +34,7 @@ struct nst_cli_ping {
     struct nst_cli_ping_config config;
     uint64_t sent, received, repeats, errors;
     uint64_t start, last_sent; /* the times of the first and the last request */
-    uint64_t exit_at;          /* when to give up; 0: not all sent yet */
+    uint64_t exit_at;          /* when to give up; never, until that is known */
     uint64_t rtt_min_us, rtt_max_us, rtt_sum_us;
     nst_cli_wide rtt_sum_squares;
     uint64_t rtt_ewma8_us;   /* the moving average, times 8 */

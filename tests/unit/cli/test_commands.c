@@ -209,13 +209,13 @@ static void test_no_daemon(void **state)
 static void test_ping(void **state)
 {
     (void)state;
-    assert_int_equal(netstack("ping -c 2 -i 0.002 10.0.0.1"), 0);
+    assert_int_equal(netstack("ping -c 2 -w 30 -i 0.002 10.0.0.1"), 0);
     assert_printed("PING 10.0.0.1 (10.0.0.1) 56(84) bytes of data.\n"
                    "64 bytes from 10.0.0.1: icmp_seq=1 ttl=64 time=[0-9]* ms\n"
                    "64 bytes from 10.0.0.1: icmp_seq=2 ttl=64 time=[0-9]* ms\n"
                    "\n--- 10.0.0.1 ping statistics ---\n"
-                   "2 packets transmitted, 2 received, 0% packet loss, time *ms\n"
-                   "rtt min/avg/max/mdev = */*/*/* ms\n");
+                   "* packets transmitted, 2 received, *% packet loss, time *ms\n"
+                   "rtt min/avg/max/mdev = */*/*/* ms*\n");
 }
 
 static void test_ping_options(void **state)
@@ -251,6 +251,8 @@ static void test_ping_without_answer(void **state)
     assert_printed("PING 10.0.0.2 (10.0.0.2) 56(84) bytes of data.\n"
                    "\n--- 10.0.0.2 ping statistics ---\n"
                    "2 packets transmitted, 0 received, 100% packet loss, time *ms\n\n");
+    assert_int_equal(netstack("ping -c 1 -w 0.05 -q 10.0.0.2"), 1);
+    assert_says("1 packets transmitted, 0 received, 100% packet loss, time 0ms\n\n");
 }
 
 static void test_ping_errors(void **state)
@@ -270,9 +272,9 @@ static void test_ping_errors(void **state)
 static void test_ping_oddities(void **state)
 {
     (void)state;
-    assert_int_equal(netstack("ping -c 2 -i 0.01 10.0.0.6"), 0);
+    assert_int_equal(netstack("ping -c 2 -w 30 -i 0.01 10.0.0.6"), 0);
     assert_says(" (DUP!)\n");
-    assert_says(" duplicates, 0%");
+    assert_says(" duplicates, ");
     assert_int_equal(netstack("ping -c 1 10.0.0.7"), 0);
     assert_says("\nwrong data byte #55 should be 0x37 but was 0x36\n#16\t10 11 ");
 }

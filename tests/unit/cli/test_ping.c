@@ -524,6 +524,64 @@ static void test_errors_count_as_answers(void **state)
     assert_done();
 }
 
+static void start_until(uint64_t deadline_ns, uint64_t count)
+{
+    struct nst_cli_ping_config config = usual(56, count);
+
+    config.deadline_ns = deadline_ns;
+    nst_cli_ping_init(&ping, &config);
+}
+
+/* With a deadline the count is one of answers: what is late or lost is asked again. */
+static void test_deadline_counts_answers(void **state)
+{
+    (void)state;
+    start_until(9 * SEC, 2);
+    send_at(T0);
+    answer(64, MS);
+    send_at(T0 + SEC);
+    assert_next(true, T0 + 2 * SEC);
+    send_at(T0 + 2 * SEC);
+    answer(64, MS);
+    assert_done();
+    assert_int_equal(nst_cli_ping_finish(&ping), 0);
+}
+
+static void test_deadline_ends_it(void **state)
+{
+    (void)state;
+    start_until(2500 * MS, 2);
+    send_at(T0);
+    answer(64, MS);
+    send_at(T0 + SEC);
+    send_at(T0 + 2 * SEC);
+    assert_next(false, T0 + 2500 * MS);
+    now = T0 + 2500 * MS;
+    assert_done();
+    assert_int_equal(nst_cli_ping_finish(&ping), 1); /* one answer is fewer than two */
+}
+
+static void test_deadline_without_count(void **state)
+{
+    (void)state;
+    start_until(1500 * MS, 0);
+    send_at(T0);
+    answer(64, MS);
+    send_at(T0 + SEC);
+    now = T0 + 1500 * MS;
+    assert_done();
+    assert_int_equal(nst_cli_ping_finish(&ping), 0);
+}
+
+static void test_deadline_does_not_outlive_an_error(void **state)
+{
+    (void)state;
+    start_until(9 * SEC, 2);
+    send_at(T0);
+    report(NST_IPC_BY_ICMP, EHOSTUNREACH, 3, 1, 0);
+    assert_done();
+}
+
 /* With an interval of 0: when the answer is here, or after 10 ms. */
 static void test_as_fast_as_answers(void **state)
 {
@@ -580,6 +638,10 @@ int main(void)
         TEST(test_lingers_without_any_answer),
         TEST(test_lingers_for_ever),
         TEST(test_errors_count_as_answers),
+        TEST(test_deadline_counts_answers),
+        TEST(test_deadline_ends_it),
+        TEST(test_deadline_without_count),
+        TEST(test_deadline_does_not_outlive_an_error),
         TEST(test_as_fast_as_answers),
     };
     return cmocka_run_group_tests_name("cli/ping", tests, NULL, NULL);
