@@ -48,18 +48,21 @@ int nst_cli_probe(struct nst_ipc_client *client, const struct nst_ipc_datagram *
                   const struct nst_cli_probe_ops *ops, void *state)
 {
     const struct run r = {client, to, ops, state};
-    uint64_t when;
+    uint64_t when, now = nst_ipc_clock();
     bool send;
     int err = 0;
 
     nst_cli_catch_signals();
-    while (!err && !nst_cli_stopped() && ops->next(state, nst_ipc_clock(), &when, &send)) {
+    while (!err && !nst_cli_stopped() && ops->next(state, now, &when, &send)) {
         if (nst_cli_report_wanted() && ops->report)
             ops->report(state);
-        if (send && when <= nst_ipc_clock())
+        if (send && when <= now)
             err = send_probe(&r);
         else
             nst_cli_wait(nst_ipc_client_fd(client), when);
+        /* The time is read first: an answer that has come by then counts, however late it is that
+         * we come to read it. */
+        now = nst_ipc_clock();
         if (!err)
             err = receive(&r);
     }
