@@ -11,6 +11,7 @@
 
 #define SHARE       20000u
 #define PATIENCE_US 50000 /* after so long a silence, what is left of a share is lost */
+#define ASKS        600   /* for the count, so often: only a server that is gone leaves them all */
 #define SOCKBUF     (8 << 20)
 
 static uint8_t buffer[65536];
@@ -35,7 +36,7 @@ static uint64_t counted(const struct client *c)
     uint64_t counts[2] = {0};
     int fd = open_datagram(c, COUNT);
 
-    for (int tries = 0; tries < 40; tries++) {
+    for (int tries = 0; tries < ASKS; tries++) {
         if (send(fd, counts, 1, 0) == 1 && recv(fd, counts, sizeof counts, 0) == sizeof counts)
             return be64toh(counts[0]);
     }
