@@ -4,6 +4,11 @@ import signal
 
 import pytest
 
+from netns import PATIENCE, until
+
+SUMS = r"(\d+) packets transmitted, (\d+) received, [\d.]+% packet loss"
+UNTIL_ANSWERED = ("-w", int(PATIENCE))  # ask again while an answer is late, and count answers
+
 
 def normalised(text):
     """Without what differs from run to run: times, and who we are."""
@@ -15,25 +20,53 @@ def normalised(text):
     return text
 
 
-def assert_same(host, *args):
+def first_answers(text, count):
+    """The output of a ping with a deadline, which may have had to ask more often: without what
+    came beyond `count`, as if each answer had been in time."""
+    lines = [line for line in text.splitlines()
+             if not (seq := re.search(r"icmp_seq=(\d+) ", line)) or int(seq[1]) <= count]
+    sent, received = map(int, re.search(SUMS, text).groups())
+    assert count <= received <= sent
+    return re.sub(SUMS, f"{count} packets transmitted, {count} received, 0% packet loss",
+                  "\n".join(lines))
+
+
+def assert_same(host, *args, trim=lambda text: text):
     """Our ping against iputils', of the same target; returns ours and its exit code."""
     theirs, ours = host.spawn("ping", *args), host.start("ping", *args)
     code = ours.wait()
     assert code == theirs.wait()
-    assert normalised(ours.out) == normalised(theirs.out)
+    assert normalised(trim(ours.out)) == normalised(trim(theirs.out))
     return ours, code
 
 
 @pytest.mark.parametrize("args", [
-    ["-c", "1"], ["-c", "3", "-i", "0.01"], ["-n", "-c", "2", "-i", "0.01"],
+    ["-c", "3", "-i", "0.01"], ["-n", "-c", "2", "-i", "0.01"],
     ["-q", "-c", "3", "-i", "0.01"], ["-c", "2", "-i", "0.01", "-s", "0"],
     ["-c", "2", "-i", "0.01", "-s", "8"], ["-c", "2", "-i", "0.01", "-s", "15"],
     ["-c", "2", "-i", "0.01", "-s", "16"], ["-c", "2", "-i", "0.01", "-s", "1473"],
-    ["-c", "2", "-i", "0.01", "-s", "65507"], ["-c", "2", "-i", "0.01", "-t", "1"],
-    ["-c", "1", "-W", "5"], ["-c", "5", "-i", "0", "-q"]], ids=" ".join)
+    ["-c", "2", "-i", "0.1", "-s", "65507"], ["-c", "2", "-i", "0.01", "-t", "1"],
+    ["-c", "5", "-i", "0", "-q"]], ids=" ".join)
 def test_like_iputils(stack, args):
-    _, code = assert_same(stack, *args, "10.0.0.1")
+    count = int(args[args.index("-c") + 1])
+    _, code = assert_same(stack, *args, *UNTIL_ANSWERED, "10.0.0.1",
+                          trim=lambda text: first_answers(text, count))
     assert code == 0
+
+
+@pytest.mark.parametrize("args", [["-c", "1"], ["-c", "1", "-W", "5"]], ids=" ".join)
+def test_one_like_iputils(stack, args):
+    """Without a deadline, where nothing but the time to linger ends the wait for the first answer."""
+    ours, code = assert_same(stack, *args, "10.0.0.1")
+    assert code == 0
+    assert "1 packets transmitted, 1 received, 0% packet loss" in ours.out
+
+
+def test_deadline_ends_with_an_error(stack):
+    """One that comes after three seconds; how many requests there were is a matter of moments."""
+    trim = lambda text: re.sub(r"\d+ packets transmitted|\+\d+ errors|(From .*\n)+", "", text)
+    _, code = assert_same(stack, "-c", "20", *UNTIL_ANSWERED, "10.0.0.77", trim=trim)
+    assert code == 1
 
 
 @pytest.mark.parametrize("args", [["-c", "2", "-i", "0.1"], ["-q", "-c", "1"]], ids=" ".join)
@@ -74,13 +107,17 @@ def test_ttl_exceeded_on_the_way(internet):
 
 def test_many_users_at_once(stack):
     """Each gets its own answers, and as whom they run makes no difference."""
-    pings = [stack.start("ping", "-c", "20", "-i", "0.02", "-s", str(50 * i), "10.0.0.1")
+    pings = [stack.start("ping", "-c", "20", *UNTIL_ANSWERED, "-i", "0.02", "-s", 50 * i, "10.0.0.1")
              for i in range(20)]
     for i, ping in enumerate(pings):
-        assert ping.wait() == 0
-        assert "20 packets transmitted, 20 received, 0% packet loss" in ping.out
-        assert ping.out.count(f"{50 * i + 8} bytes from 10.0.0.1: ") == 20
-    assert stack.view("status")["sockets"] == 0
+        assert ping.wait() == 0, ping
+        answers = re.findall(r"^(\d+) bytes from 10\.0\.0\.1: icmp_seq=(\d+) ", ping.out, re.M)
+        assert answers == [(str(50 * i + 8), str(seq + 1)) for seq in range(len(answers))]
+        assert int(re.search(SUMS, ping.out)[2]) == len(answers) >= 20
+    until(lambda: stack.view("status")["sockets"] == 0, "all of them have gone")
+    counters = stack.counters()
+    assert counters["icmp.in"] >= 400 and not counters["icmp.errors_in"]
+    assert stack.icmp("InEchos") == stack.icmp("OutEchoReps")
 
 
 def test_interrupted(stack):
@@ -88,13 +125,17 @@ def test_interrupted(stack):
     ping = stack.start("ping", "-i", "0.01", "10.0.0.1")
     ping.wait_for(r"icmp_seq=5 ")
     ping.send(signal.SIGQUIT)
-    ping.wait_for(r"^\r?\d+/\d+ packets, 0% loss, min/avg/ewma/max = ", "err")
+    sums = ping.wait_for(r"^\r?(\d+)/(\d+) packets, (\d+)% loss, min/avg/ewma/max = ", "err")
+    received, sent, loss = map(int, sums.groups())
+    assert 5 <= received <= sent and loss == 100 * (sent - received) // sent
     assert ping.stop(signal.SIGINT) == 0
-    assert re.search(r"(\d+) packets transmitted, \1 received, 0% packet loss", ping.out)
+    sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) received, ",
+                                        ping.out).groups())
+    assert sent >= received == len(re.findall("^64 bytes from", ping.out, re.M))
 
 
 def test_daemon_ends_meanwhile(stack):
-    ping = stack.start("ping", "10.0.0.1")
+    ping = stack.start("ping", "-i", "3600", "10.0.0.1")
     ping.wait_for("icmp_seq=1 ")
     assert stack.daemon.stop() == 0
     assert ping.wait() == 1
@@ -112,13 +153,16 @@ def test_flags_of_an_impossible_kind(stack):
 
 
 def test_arping(stack):
-    arping = stack.netstack("arping", "-c", "2", "-i", "0.01", "10.0.0.1")
+    arping = stack.netstack("arping", "-c", "2", *UNTIL_ANSWERED, "-i", "0.01", "10.0.0.1")
     mac = stack.mac("tun0").upper()
     lines = arping.stdout.splitlines()
     assert lines[0] == "ARPING 10.0.0.1 from 10.0.0.2 tun0"
-    for line in lines[1:3]:
+    for line in lines[1:-2]:
         assert re.match(rf"^Unicast reply from 10\.0\.0\.1 \[{mac}\]  [\d.]+ms$", line)
-    assert lines[3:] == ["Sent 2 probes (1 broadcast(s))", "Received 2 response(s)"]
+    probes, broadcasts = map(int, re.fullmatch(r"Sent (\d+) probes \((\d+) broadcast\(s\)\)",
+                                               lines[-2]).groups())
+    assert lines[-1] == f"Received {len(lines[1:-2])} response(s)"
+    assert 2 <= len(lines[1:-2]) <= probes and 1 <= broadcasts <= probes
 
 
 def test_arping_nobody(stack):
@@ -128,7 +172,7 @@ def test_arping_nobody(stack):
 
 
 def test_arping_detects_duplicates(stack):
-    assert stack.netstack("arping", "-D", "-c", "1", "-w", "5", "10.0.0.1",
+    assert stack.netstack("arping", "-D", "-c", "1", *UNTIL_ANSWERED, "10.0.0.1",
                           check=False).returncode == 1
     assert stack.netstack("arping", "-D", "-c", "1", "-w", "0.3", "10.0.0.9").returncode == 0
 

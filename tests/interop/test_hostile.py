@@ -48,7 +48,7 @@ def test_fragment_flood(stack, wire):
                                           ident=i & 0xFFFF, more=True)) for i in range(20000)))
     drops = stack.drops()
     assert drops["frag_budget"] > 10000
-    stack.ping("-c", "2", "-i", "0.01", "-s", "65507")  # whole ones still get together
+    stack.ping("-c", "1", "-s", "65507")  # whole ones still get together
 
 
 def test_tiny_fragment_flood(stack, wire):
@@ -98,7 +98,7 @@ def test_udp_flood_is_answered_at_a_limited_rate(stack, wire):
                                     struct.pack("!HHHH", 1, i & 0xFFFF or 1, 8, 0)))
     with bounded_memory(stack), pinging(stack):
         wire.flood((datagram(i) for i in range(20000)))
-    counters = {c["name"]: c["value"] for c in stack.view("stats")["counters"]}
+    counters = stack.counters()
     assert stack.drops()["udp_port"] == 20000
     assert counters["icmp.errors_sent"] < 10000
 

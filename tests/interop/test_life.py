@@ -189,8 +189,8 @@ def test_stacks_reach_each_other_through_the_host(host):
     host.sysctl(ip_forward=1)
     host.up("--name", "a", "--device", "tap0", "--address", "10.0.0.2/24")
     host.up("--name", "b", "--device", "tap1", "--address", "10.1.0.2/24")
-    ping = host.netstack("ping", "--name", "a", "-c", "2", "-i", "0.05", "-s", "5000", "10.1.0.2")
-    assert "icmp_seq=2 ttl=63" in ping.stdout
+    ping = host.netstack("ping", "--name", "a", "-c", "1", "-s", "5000", "10.1.0.2")
+    assert "icmp_seq=1 ttl=63" in ping.stdout
 
 
 def test_many_starters_at_once(host):

@@ -17,7 +17,7 @@ def tables(host):
 
 
 def assert_reaches(host, *args):
-    ping = host.netstack("ping", "-n", "-c", "2", "-i", "0.05", "8.8.8.8", *args)
+    ping = host.netstack("ping", "-n", "-c", "1", "8.8.8.8", *args)
     assert "64 bytes from 8.8.8.8: icmp_seq=1 ttl=62" in ping.stdout
 
 
@@ -27,8 +27,8 @@ def test_ping_through_nat(internet, kind):
     before = host.snapshot()
     daemon = host.up("--nat", "wan0", *kind)
     assert_reaches(host)
-    large = host.netstack("ping", "-c", "2", "-i", "0.05", "-s", "20000", "8.8.8.8")
-    assert "2 received" in large.stdout
+    large = host.netstack("ping", "-c", "1", "-s", "20000", "8.8.8.8")
+    assert "1 received" in large.stdout
     assert tables(host) == ["table ip netstack_default"]
     assert forwarding(host, "wan0") == forwarding(host, "tun0") == "1"
     assert forwarding(host, "all") == "0"

@@ -32,8 +32,7 @@ def frames_in(host):
 
 
 def overruns(host):
-    counters = {c["name"]: c["value"] for c in host.view("stats")["counters"]}
-    return counters["device.overruns"]
+    return host.counters()["device.overruns"]
 
 
 def test_nothing_of_the_interface_changes(veth):

@@ -20,7 +20,7 @@ def any_stack(request, host):
 def test_every_size(any_stack):
     """Nothing at all, one fragment, two, many, and the most that IPv4 can carry."""
     for size in (0, 1, 55, 56, 1471, 1472, 1473, 2952, 2953, 9000, 65506, 65507):
-        ping = any_stack.echoes(2, "-i", "0.01", "-s", size)
+        ping = any_stack.echoes(2, "-l", "2", "-s", size)
         assert f"{size + 8} bytes from 10.0.0.2: icmp_seq=1 ttl=64" in ping.stdout
         assert "wrong" not in ping.stdout
     assert any_stack.view("status")["memory"]["used"] == 0
@@ -31,7 +31,7 @@ def test_mtu(host, mtu):
     host.up("--mtu", str(mtu))
     assert host.ip("link show tun0")[0]["mtu"] == mtu
     for size in (0, mtu - 28, min(mtu - 27, 65507), 4 * mtu if mtu < 10000 else 65507):
-        host.echoes(2, "-i", "0.01", "-s", size)
+        host.echoes(2, "-l", "2", "-s", size)
 
 
 def test_flood(any_stack):

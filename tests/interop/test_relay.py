@@ -58,10 +58,19 @@ class Line:
         self.relay.send(signal.SIGUSR1)
         return self.report()
 
-    def quiet(self):
-        """The report once nothing is on the line any more."""
-        return until(lambda: (now := self.now()) and not any(d["held"] for d in now) and now,
-                     "all frames have come out")
+    def heard(self, frames):
+        """The report once the relay has read that many from the left: ping doesn't wait for it."""
+        return until(lambda: (now := self.now())[0]["sent"] >= frames and now,
+                     "all frames have gone in")
+
+    def quiet(self, frames=COUNT):
+        """The report once all frames from the left, and every answer, have come out."""
+        def out():
+            to_b, to_a = now = self.now()
+            answered = to_a["sent"] >= self.right.icmp("OutEchoReps")
+            return answered and not to_b["held"] and not to_a["held"] and now
+        self.heard(frames)
+        return until(out, "all frames have come out")
 
     def end(self):
         """The last report."""
@@ -83,7 +92,9 @@ def line(hosts):
 
 def test_nothing_happens_by_default(line):
     line.start()
-    assert f"{COUNT} received, 0% packet loss" in line.ping()
+    line.ping()
+    line.quiet()
+    assert line.left.icmp("InEchoReps") == COUNT
     for d, ends in zip(line.end(), (("tapa", "tapb"), ("tapb", "tapa"))):
         assert (d["from"], d["to"]) == ends
         assert d["sent"] == d["delivered"] == COUNT
@@ -101,6 +112,7 @@ def test_delay_adds_up(line):
 def test_loss_is_what_the_kernel_misses(line):
     line.start("--to-b", "loss=10%", "--to-a", "loss=20%")
     line.ping()
+    line.quiet()
     to_b, to_a = line.end()
     assert to_b["sent"] == COUNT
     assert 0 < to_b["lost"] < COUNT
@@ -114,6 +126,8 @@ def test_the_seed_decides(line, hosts):
     line.ping()
     other = Line(hosts).start(*spec)
     other.ping()
+    line.heard(COUNT)
+    other.heard(COUNT)
     assert line.end()[0] == other.end()[0]
 
 
@@ -129,6 +143,7 @@ def test_one_wrong_bit_is_noticed(line):
     """Wherever it is: in the addresses, in the headers, in the data."""
     line.start("--to-b", "corrupt=100%")
     line.ping(check=False)
+    line.quiet()
     to_b, to_a = line.end()
     assert to_b["corrupted"] == COUNT
     # Only the sender's MAC address and what the kernel doesn't check may differ: few.
@@ -139,6 +154,7 @@ def test_what_the_queue_has_no_room_for(line):
     """At a frame in a quarter of an hour, one is being sent and ten wait."""
     line.start("--to-b", "rate=1bit,queue=10")
     line.ping("-W", "0.1", count=30, check=False)
+    line.heard(30)
     to_b, _ = line.end()
     assert (to_b["sent"], to_b["overflowed"], to_b["held"]) == (30, 19, 11)
 
@@ -147,6 +163,7 @@ def test_a_device_that_is_down_refuses(line):
     line.start()
     line.right.run("ip", "link", "set", "tapb", "down")
     line.ping(count=3, check=False)
+    line.heard(3)
     to_b, _ = line.end()
     assert to_b["delivered"] == to_b["refused"] == 3
 
@@ -222,7 +239,7 @@ def test_offloads_of_the_last_owner_are_gone(line):
 
 def test_it_ends_by_itself(host):
     done = host.netstack("relay", "--time", "0.01", "--seed", "7", "x", "y")
-    assert done.stdout.startswith("x and y are joined, seed 7\nafter 0.")
+    assert done.stdout.startswith("x and y are joined, seed 7\nafter ")
     assert "\n              to y  to x\n  sent           0     0\n" in done.stdout
     assert not host.run("ip", "link", "show", "x", check=False).stdout
 
