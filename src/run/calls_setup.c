@@ -168,13 +168,20 @@ static void return_option(struct nst_run_call *call, int err)
     nst_run_call_return(call, err);
 }
 
+/* When the descriptor tells that a connect() has failed whose answer isn't here yet, that is here
+ * when the daemon has answered once more. */
 static void on_option(struct nst_client_request *r)
 {
     struct nst_run_call *call = nst_run_call_of(r);
-    int error = -nst_run_call_untold(call);
+    int untold = r->result ? 0 : -nst_run_call_untold(call), error = 0;
 
-    if (error && !r->result)
-        memcpy(r->value, &error, nst_min(r->value_len, sizeof error));
+    memcpy(&error, r->value, nst_min(r->value_len, sizeof error));
+    if (untold == EINPROGRESS && error) {
+        nst_run_call_ask(call, on_option);
+        return;
+    }
+    if (untold && untold != EINPROGRESS)
+        memcpy(r->value, &untold, nst_min(r->value_len, sizeof untold));
     return_option(call, r->result);
 }
 

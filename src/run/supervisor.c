@@ -50,6 +50,7 @@ static const struct {
     int nr;
     nst_run_handler *handler;
 } HANDLERS[] = {
+    {SYS_socket, nst_run_socket},
     {SYS_bind, nst_run_bind},
     {SYS_listen, nst_run_listen},
     {SYS_connect, nst_run_connect},
@@ -154,14 +155,14 @@ static bool has_begun(const struct nst_run_call *call)
     return was_asked(call) || call->given >= 0;
 }
 
-/* What the answers don't change. */
-static bool asks_same(const struct nst_run_call *a, const struct nst_run_call *b)
+/* Whether the daemon was asked for the same; what its answers don't change. */
+static bool asks_same(const struct nst_run_call *call, const struct nst_run_call *older)
 {
-    const struct nst_client_request *x = &a->request, *y = &b->request;
+    const struct nst_client_request *x = &call->request, *y = &older->request;
     bool names = x->op == NST_CLIENT_BIND || x->op == NST_CLIENT_CONNECT,
          sets = x->op == NST_CLIENT_SETSOCKOPT;
 
-    return x->op == y->op && x->done == y->done && is_about_same(a, b) &&
+    return was_asked(older) && x->op == y->op && x->done == y->done && is_about_same(call, older) &&
            x->nonblock == y->nonblock && x->domain == y->domain && x->type == y->type &&
            x->protocol == y->protocol && x->backlog == y->backlog && x->level == y->level &&
            x->option == y->option &&
@@ -176,30 +177,44 @@ static bool asks_for_error_of(const struct nst_run_call *call, const struct nst_
 {
     return call->nr == SYS_getsockopt && (int)call->args[1] == SOL_SOCKET &&
            (int)call->args[2] == SO_ERROR && was_asked(older) &&
-           older->request.op == NST_CLIENT_CONNECT;
+           older->request.op == NST_CLIENT_CONNECT && is_about_same(call, older);
+}
+
+/* Whether `older` was given what `call` wants. */
+static bool wants_given(const struct nst_run_call *call, const struct nst_run_call *older)
+{
+    return older->given >= 0 && call->nr == older->nr && is_about_same(call, older) &&
+           memcmp(call->args, older->args, sizeof call->args) == 0;
+}
+
+/* Of what the thread called for before `call`, what `fits`; the last call is the last in its
+ * bucket. NULL: nothing. */
+static struct nst_run_call *find_older(const struct nst_run_call *call,
+                                       bool (*fits)(const struct nst_run_call *call,
+                                                    const struct nst_run_call *older))
+{
+    NST_LIST_FOREACH (e, bucket_of(call)) {
+        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
+        if (older == call)
+            return NULL;
+        if (older->tid == call->tid && fits(call, older))
+            return older;
+    }
+    return NULL;
 }
 
 /* Who makes another call has given up what he waited for, but what has begun by a system call with
- * the number `but`. */
+ * the number `but`, or what he asks about. */
 static void drop_older(const struct nst_run_call *call, int but)
 {
     NST_LIST_FOREACH_SAFE (e, bucket_of(call)) {
         struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
-        if (older != call && older->tid == call->tid && !(has_begun(older) && older->nr == but) &&
+        if (older == call)
+            return;
+        if (older->tid == call->tid && !(has_begun(older) && older->nr == but) &&
             !asks_for_error_of(call, older))
             call_free(older);
     }
-}
-
-/* The one that the thread was interrupted in, and makes again with `call`; NULL: none. */
-static struct nst_run_call *find_same(const struct nst_run_call *call)
-{
-    NST_LIST_FOREACH (e, bucket_of(call)) {
-        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
-        if (older != call && older->tid == call->tid && was_asked(older) && asks_same(older, call))
-            return older;
-    }
-    return NULL;
 }
 
 /* It goes on, or ends, in the place of the one by which it is made again; that one is freed. A time
@@ -210,6 +225,8 @@ static void take_up(struct nst_run_call *older, struct nst_run_call *call)
     int late = call->timeout_result;
 
     older->id = call->id;
+    nst_list_del(&older->by_tid);
+    nst_list_push_back(bucket_of(older), &older->by_tid);
     memcpy(older->args, call->args, sizeof older->args);
     if (older->fd < 0) {
         older->fd = older->request.fd = call->fd;
@@ -225,16 +242,15 @@ static void take_up(struct nst_run_call *older, struct nst_run_call *call)
 
 int nst_run_call_untold(const struct nst_run_call *call)
 {
-    NST_LIST_FOREACH (e, bucket_of(call)) {
-        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
-        if (older != call && older->tid == call->tid && asks_for_error_of(call, older) &&
-            is_about_same(older, call) && !older->request.conn) {
-            int result = older->request.result;
-            call_free(older);
-            return result;
-        }
-    }
-    return 0;
+    struct nst_run_call *older = find_older(call, asks_for_error_of);
+
+    if (!older)
+        return 0;
+    if (older->request.conn)
+        return -EINPROGRESS;
+    int result = older->request.result;
+    call_free(older);
+    return result;
 }
 
 /* Whether a call whose notification has gone may be made again: its thread lives, and has the
@@ -258,16 +274,13 @@ static bool may_be_repeated(struct nst_run_call *call)
  * one. */
 static bool tell_given(struct nst_run_call *call)
 {
-    NST_LIST_FOREACH (e, bucket_of(call)) {
-        struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
-        if (older != call && older->tid == call->tid && older->given >= 0 &&
-            is_about_same(older, call) && memcmp(older->args, call->args, sizeof call->args) == 0) {
-            call->given = older->given;
-            nst_run_call_return(call, call->given);
-            return true;
-        }
+    const struct nst_run_call *older = find_older(call, wants_given);
+
+    if (older) {
+        call->given = older->given;
+        nst_run_call_return(call, call->given);
     }
-    return false;
+    return older != NULL;
 }
 
 /* ---- Answers -------------------------------------------------------------------------------- */
@@ -485,7 +498,7 @@ void nst_run_call_limit(struct nst_run_call *call, int option, int late)
 void nst_run_call_ask(struct nst_run_call *call, nst_client_done *done)
 {
     call->request.done = done;
-    struct nst_run_call *older = find_same(call);
+    struct nst_run_call *older = find_older(call, asks_same);
     if (older) {
         take_up(older, call);
         return;
@@ -554,14 +567,20 @@ static nst_run_handler *find_handler(int nr)
     return nst_run_call_continue;
 }
 
+static void handle(struct nst_run_call *call)
+{
+    drop_older(call, call->nr);
+    if (!tell_given(call))
+        find_handler(call->nr)(call);
+}
+
 /* Finds out whose descriptor it is; what isn't ours stays the kernel's. */
 static void begin(struct nst_run_call *call)
 {
     struct nst_run_supervisor *s = call->supervisor;
 
     if (call->nr == SYS_socket) {
-        if (!tell_given(call))
-            nst_run_socket(call);
+        handle(call);
         return;
     }
     call->fd = nst_run_target_fd(&s->pidfds, call->tid, (int)call->args[0]);
@@ -569,8 +588,8 @@ static void begin(struct nst_run_call *call)
         nst_run_call_return(call, -ENFILE);
     else if (call->fd < 0 || nst_client_identify(call->fd, &call->name) != 0)
         nst_run_call_continue(call);
-    else if (!tell_given(call))
-        find_handler(call->nr)(call);
+    else
+        handle(call);
 }
 
 static void refuse(struct nst_run_supervisor *s, uint64_t id, int err)
@@ -598,7 +617,6 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     nst_list_push_back(&s->calls, &call->node);
     nst_list_push_back(bucket_of(call), &call->by_tid);
     nst_list_init(&call->in_line);
-    drop_older(call, call->nr);
     sweep_soon(s);
     begin(call);
 }

@@ -102,7 +102,7 @@ void nst_run_call_ask(struct nst_run_call *call, nst_client_done *done);
 struct nst_run_call *nst_run_call_of(struct nst_client_request *request);
 
 /* For SO_ERROR: the -errno that a connect() of the same thread and socket ended in after a signal
- * had ended the call. 0: none. It is told once. */
+ * had ended the call; -EINPROGRESS: it has not ended. 0: there is none. It is told once. */
 int nst_run_call_untold(const struct nst_run_call *call);
 
 /* Whether the descriptor is in non-blocking mode. */

@@ -959,4 +959,5 @@ def test_nothing_leaks(stack, program):
     before = descriptors()
     process.send(signal.SIGUSR1)
     process.wait_for("done", count=2)
-    assert descriptors() == before
+    # One of the daemon's may be the connection of the tool that has just looked.
+    netns.until(lambda: all(now <= then for now, then in zip(descriptors(), before)), "no more than before")

@@ -285,7 +285,7 @@ def test_connect_that_a_signal_ended(stack, program):
     stack.run("nft", "-f", "-", input="table ip mute {\n chain in {\n"
               "type filter hook input priority 0\n tcp dport 99 drop\n }\n }\n")
     process = program(*script(f"""
-        import errno, select, signal, socket
+        import errno, signal, socket
         class Enough(Exception):
             pass
         def enough(*_):
@@ -298,7 +298,7 @@ def test_connect_that_a_signal_ended(stack, program):
         except Enough:
             print("gave up")
         while not (error := s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
-            select.select([], [], [], 0.01)
+            pass  # so that it asks just when the answer comes
         assert error == errno.ECONNREFUSED, error
         assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
     """))
