@@ -20,6 +20,7 @@ struct nst_env {
     uint64_t stats[NST_STAT_COUNT];
     uint64_t drops[NST_DROP_COUNT];
     uint64_t reroutes; /* see nst_env_reroute() */
+    bool contested;    /* somebody claims an address of ours, and the owner was not told yet */
     void (*trace)(void *ctx, const struct nst_trace_event *event);
     void *trace_ctx;
 };

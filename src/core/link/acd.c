@@ -94,7 +94,7 @@ void nst_acd_conflict(struct nst_ifaddr *a, const struct nst_mac *mac)
     struct nst_env *env = a->iface->env;
 
     NST_COUNT(env, acd_conflicts);
-    a->contested = true;
+    a->contested = env->contested = true;
     a->contender = *mac;
     if (a->state == NST_ADDR_TENTATIVE) {
         set_state(a, NST_ADDR_CONFLICT);

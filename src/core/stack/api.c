@@ -294,6 +294,8 @@ static size_t conflict_events(struct nst_stack *stack, struct nst_event *events,
 {
     size_t n = 0;
 
+    if (!stack->env.contested)
+        return 0;
     for (unsigned l = 0; l < stack->ifaces.n; l++) {
         struct nst_iface *iface = stack->ifaces.list[l];
         for (unsigned i = 0; i < iface->naddrs && n < max; i++) {
@@ -308,6 +310,7 @@ static size_t conflict_events(struct nst_stack *stack, struct nst_event *events,
                                              .addr_state = a->state};
         }
     }
+    stack->env.contested = n == max; /* there may be more */
     return n;
 }
 

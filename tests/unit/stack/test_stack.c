@@ -334,6 +334,31 @@ static void test_conflict_is_told(void **state)
     assert_int_equal(nst_addr_del(h.stack, h.link, &prefix.addr), 0);
 }
 
+/* However little room the owner has for events. */
+static void test_conflicts_are_told_one_by_one(void **state)
+{
+    static const char *const addrs[] = {"192.0.2.50", "192.0.2.51"};
+    struct nst_prefix prefixes[2];
+    struct nst_event event;
+    (void)state;
+
+    for (size_t i = 0; i < 2; i++) {
+        prefixes[i] = (struct nst_prefix){test_addr(addrs[i]), 24};
+        assert_int_equal(nst_addr_add(h.stack, h.link, &prefixes[i], NST_ACD_PROBE), 0);
+    }
+    harness_run(&h, 2 * NST_SEC);
+    for (size_t i = 0; i < 2; i++) {
+        frame_arp(&frame, 2, PEER_MAC, addrs[i], US_MAC, "0.0.0.0");
+        harness_input(&h, &frame);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(nst_events(h.stack, &event, 1), 1);
+        assert_int_equal(event.kind, NST_EVENT_CONFLICT);
+        assert_true(nst_addr_eq(&event.addr, &prefixes[i].addr));
+    }
+    assert_int_equal(nst_events(h.stack, &event, 1), 0);
+}
+
 /* ---- Addresses ---------------------------------------------------------------------------- */
 
 static int add_addr(const char *prefix)
@@ -657,6 +682,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_no_carrier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_probing_waits_for_the_carrier, setup, teardown),
         cmocka_unit_test_setup_teardown(test_conflict_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_conflicts_are_told_one_by_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_address_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_address_and_its_route, setup, teardown),
         cmocka_unit_test_setup_teardown(test_route_errors, setup, teardown),
