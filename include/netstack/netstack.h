@@ -537,9 +537,9 @@ int nst_recv_consume(struct nst_stack *stack, nst_sock sock, size_t len);
  *
  * nst_lend() costs an allocation. -ENOMEM. nst_lend_end() says that nothing more of it will be
  * sent, and is the last use of the loan: NST_EVENT_RETURNED with its cookie follows as soon as
- * nothing of it is queued or on its way, without an end only from nst_stack_free(), which
- * returns all silently. nst_send_lent() sends `len` bytes from `offset` on, and returns how many
- * as nst_send() does; -EINVAL if they are outside of what was lent, -EOPNOTSUPP (no stream). */
+ * nothing of it is queued or on its way. nst_stack_free() returns all that is lent, silently.
+ * nst_send_lent() sends `len` bytes from `offset` on, and returns how many as nst_send() does;
+ * -EINVAL if they are outside of what was lent, -EOPNOTSUPP (no stream). */
 struct nst_loan;
 int nst_lend(struct nst_stack *stack, struct nst_loan **out, const void *base, size_t len,
              uint64_t cookie);
