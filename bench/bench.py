@@ -64,6 +64,7 @@ class Row:
     args: tuple = ()
     mtu: int = 1500
     plain: bool = False # for those that have offloads: without
+    lent: bool = False  # ours sends from where the data is, by nst_send_lent()
     spin: bool = False
     cores: int = 1
     peers: tuple = ("netstack", "kernel", "device", "gvisor", "gvisor-gso", "lwip")
@@ -82,6 +83,10 @@ def bulk_rows():
         yield row("16 connections, no offloads", "--conns", "16", plain=True,
                   peers=without)
         yield row("1 connection, MTU 9000, no offloads", mtu=9000, plain=True, peers=without)
+        if way == "out":
+            beside = ("netstack", "kernel", "device")
+            yield row("1 connection, lent", lent=True, peers=beside)
+            yield row("16 connections, lent", "--conns", "16", lent=True, peers=beside)
         yield Row(f"bulk {way}, processor", mode, "cpu_s_per_gb", "s/GB", more=False, cores=2)
 
 
@@ -155,6 +160,8 @@ class Bench:
             args += ["--spin", str(SPIN_US)]
         if self.peer.name in ("netstack", "kernel"):
             args += ["--cc", "cubic"]
+        if self.peer.name == "netstack" and row.lent:
+            args += ["--lent"]
         pin = 0 if row.cores == 1 or self.peer.one_core else None
         server = testbed.serve(self.far, self.peer.server, *args, cpu=pin)
         if self.peer.tap:

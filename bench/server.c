@@ -13,15 +13,11 @@
 #include <sys/ioctl.h>
 
 static const struct option LONGS[] = {
-    {"device", required_argument, NULL, 'd'},
-    {"address", required_argument, NULL, 'a'},
-    {"mtu", required_argument, NULL, 'm'},
-    {"plain", no_argument, NULL, 'p'},
-    {"cc", required_argument, NULL, 'c'},
-    {"spin", required_argument, NULL, 's'},
-    {"report", no_argument, NULL, 'r'},
-    {"carrier", no_argument, NULL, 'w'},
-    {NULL, 0, NULL, 0},
+    {"device", required_argument, NULL, 'd'}, {"address", required_argument, NULL, 'a'},
+    {"mtu", required_argument, NULL, 'm'},    {"plain", no_argument, NULL, 'p'},
+    {"cc", required_argument, NULL, 'c'},     {"spin", required_argument, NULL, 's'},
+    {"report", no_argument, NULL, 'r'},       {"carrier", no_argument, NULL, 'w'},
+    {"lent", no_argument, NULL, 'l'},         {NULL, 0, NULL, 0},
 };
 
 static void set_option(struct server_options *o, int c)
@@ -50,6 +46,9 @@ static void set_option(struct server_options *o, int c)
         break;
     case 'w':
         o->carrier = true;
+        break;
+    case 'l':
+        o->lent = true;
         break;
     default:
         exit(2);

@@ -44,6 +44,7 @@ static bool waiting; /* for the device */
 static struct peer *senders;
 static uint64_t counted_pkts, counted_bytes;
 static uint32_t ring[RING_WORDS];
+static struct nst_loan *loan; /* of the ring */
 static uint8_t buffer[65536];
 
 static void must(const char *what, int err)
@@ -66,14 +67,21 @@ static void forget(struct peer *p)
     free(p);
 }
 
+static int64_t send_part(const struct peer *p, size_t at, size_t len)
+{
+    struct nst_slice slice = {(uint8_t *)ring + at, len};
+    struct nst_msg msg = {.data = &slice, .ndata = 1};
+
+    return options.lent ? nst_send_lent(stack, p->sock, loan, at, len, 0)
+                        : nst_send(stack, p->sock, &msg);
+}
+
 /* Sends the ring from byte `p->at` of the stream on; false when there is no more room. */
 static bool send_ring(struct peer *p, uint64_t len)
 {
     while (len > 0) {
         size_t at = p->at % RING_BYTES, n = RING_BYTES - at;
-        struct nst_slice slice = {(uint8_t *)ring + at, n < len ? n : (size_t)len};
-        struct nst_msg msg = {.data = &slice, .ndata = 1};
-        int64_t sent = nst_send(stack, p->sock, &msg);
+        int64_t sent = send_part(p, at, n < len ? n : (size_t)len);
         if (sent < 0)
             return false;
         p->at += (uint64_t)sent;
@@ -360,6 +368,7 @@ static void set_up_stack(void)
     link.offloads = nst_device_offloads(device);
     must("system", nst_system_config(&config));
     must("stack", nst_stack_new(&stack, &config));
+    must("loan", nst_lend(stack, &loan, ring, sizeof ring, 0));
     must("link", nst_link_add(stack, &link_id, &link));
     must("address", nst_addr_add(stack, link_id, &prefix, NST_ACD_ANNOUNCE));
     open_service(ECHO, NST_SOCK_STREAM);

@@ -53,6 +53,7 @@ struct server_options {
     uint32_t spin_us; /* --spin: go on polling for so long before going to sleep */
     bool report;      /* --report */
     bool carrier;     /* --carrier: watch the device's carrier */
+    bool lent;        /* --lent: the ring is sent from where it is, by a stack that can */
 };
 
 /* Ends the process with code 2 and a sentence when the arguments are wrong. */

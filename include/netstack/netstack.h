@@ -396,12 +396,13 @@ enum nst_ready {
 enum nst_event_kind {
     NST_EVENT_READY,    /* a socket's readiness rose: `sock`, `ready`, `cookie` */
     NST_EVENT_CONFLICT, /* another host uses our address: `link`, `addr`, `mac`, `addr_state` */
+    NST_EVENT_RETURNED, /* memory that was lent is the owner's alone again: `cookie` */
 };
 
 struct nst_event {
     enum nst_event_kind kind;
     nst_sock sock;
-    uint64_t cookie; /* as given to nst_socket() */
+    uint64_t cookie; /* as given to nst_socket(), or nst_lend() */
     uint32_t ready;  /* enum nst_ready: all that holds now */
     nst_link link;
     struct nst_addr addr;
@@ -525,6 +526,26 @@ int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
 int nst_send_commit(struct nst_stack *stack, nst_sock sock, size_t len, uint32_t flags);
 int nst_recv_peek(struct nst_stack *stack, nst_sock sock, struct nst_slice *out, size_t max);
 int nst_recv_consume(struct nst_stack *stack, nst_sock sock, size_t len);
+
+/* Memory of the owner's that streams send from where it is, without copying it: a file that is
+ * mapped, an answer that is kept, what a library has made. It is lent as a whole, and any part of
+ * it sent on any stream of the stack, any number of times. As segments are made of it until the
+ * peer has acknowledged them - and until it is read, if the peer is a socket of this stack -, it
+ * must neither change nor end before it is returned. Whatever comes, acknowledgement, reset or
+ * close, the stack lets go of it in the end; closed connections may take minutes for that. What is
+ * shorter than a kilobyte is copied all the same.
+ *
+ * nst_lend() costs an allocation. -ENOMEM. nst_lend_end() says that nothing more of it will be
+ * sent, and is the last use of the loan: NST_EVENT_RETURNED with its cookie follows as soon as
+ * nothing of it is queued or on its way. nst_stack_free() returns all that is lent, silently.
+ * nst_send_lent() sends `len` bytes from `offset` on, and returns how many as nst_send() does;
+ * -EINVAL if they are outside of what was lent, -EOPNOTSUPP (no stream). */
+struct nst_loan;
+int nst_lend(struct nst_stack *stack, struct nst_loan **out, const void *base, size_t len,
+             uint64_t cookie);
+void nst_lend_end(struct nst_stack *stack, struct nst_loan *loan);
+int64_t nst_send_lent(struct nst_stack *stack, nst_sock sock, struct nst_loan *loan, size_t offset,
+                      size_t len, uint32_t flags);
 
 enum nst_opt {
     NST_OPT_ERROR,       /* get: the pending error, which this clears */

@@ -11,6 +11,8 @@
  * whatever one side reads, or the other sends, can be judged. After each step the stack's
  * invariants are checked; in the end all sockets are closed and the peer is silent: then every
  * connection must end by itself, and every byte of memory come back. */
+#include <errno.h>
+
 #include "core/base/bytes.h"
 #include "core/stack/stack.h"
 #include "core/wire/checksum.h"
@@ -23,12 +25,13 @@
 #undef NDEBUG
 #include <assert.h>
 
-#define CALLS      4
-#define BATCH_MAX  24
-#define STEPS_MAX  256
-#define PACKET_MAX 65535
-#define TEXT_MAX   40000
-#define END_STEPS  20000 /* deadlines until every connection has given up */
+#define CALLS       4
+#define BATCH_MAX   24
+#define STEPS_MAX   256
+#define PACKET_MAX  65535
+#define TEXT_MAX    40000
+#define TEXT_PERIOD 2048  /* of text_at() */
+#define END_STEPS   20000 /* deadlines until every connection has given up */
 
 enum { LISTEN_PORT = 80, LOCAL_PORT = 1024, PEER_PORT = 5000 };
 
@@ -59,6 +62,7 @@ struct script {
     struct nst_pkt *batch[BATCH_MAX]; /* for the stack's next input */
     unsigned nbatch;
     struct nst_offload offload; /* of the packets to come */
+    unsigned loans;             /* that have ended and not returned */
 };
 
 static uint8_t take8(struct script *s)
@@ -526,6 +530,22 @@ static void connect_call(struct script *s)
     c->iss += 100000;
 }
 
+/* From memory that stays as it is: bytes repeat themselves every TEXT_PERIOD. */
+static int64_t send_lent(struct script *s, const struct call *c, size_t len, uint32_t flags)
+{
+    static uint8_t text[TEXT_PERIOD + TEXT_MAX];
+    struct nst_loan *loan;
+
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = text_at(i);
+    if (nst_lend(s->stack, &loan, text, sizeof text, 0) != 0)
+        return -ENOMEM;
+    s->loans++;
+    int64_t sent = nst_send_lent(s->stack, c->sock, loan, c->written % TEXT_PERIOD, len, flags);
+    nst_lend_end(s->stack, loan);
+    return sent;
+}
+
 static void send_text(struct script *s)
 {
     static uint8_t text[TEXT_MAX];
@@ -536,7 +556,8 @@ static void send_text(struct script *s)
 
     for (size_t i = 0; i < slice.len; i++)
         text[i] = text_at(c->written + i);
-    int64_t sent = nst_send(s->stack, c->sock, &msg);
+    int64_t sent = how & 4 ? send_lent(s, c, slice.len, how & 3)
+                           : nst_send(s->stack, c->sock, &msg);
     assert(sent <= (int64_t)slice.len);
     c->written += sent > 0 ? (uint64_t)sent : 0;
 }
@@ -634,14 +655,24 @@ static void choose_congestion(struct script *s)
     (void)nst_set_congestion(s->stack, sock, names[take8(s) % NST_ARRAY_LEN(names)]);
 }
 
+/* Some events, of which those count that return what was lent; false when there are none. */
+static bool take_events(struct script *s)
+{
+    struct nst_event events[4];
+    size_t n = nst_events(s->stack, events, NST_ARRAY_LEN(events));
+
+    for (size_t i = 0; i < n; i++)
+        s->loans -= events[i].kind == NST_EVENT_RETURNED;
+    return n > 0;
+}
+
 static void look_around(struct script *s)
 {
     struct nst_sock_info list[4];
-    struct nst_event events[4];
     struct nst_tcp_info info;
     uint64_t cursor = 0;
 
-    (void)nst_events(s->stack, events, NST_ARRAY_LEN(events));
+    (void)take_events(s);
     (void)nst_tcp_info(s->stack, take_call(s)->sock, &info);
     while (nst_sock_list(s->stack, &cursor, list, NST_ARRAY_LEN(list)) > 0)
         ;
@@ -723,6 +754,9 @@ static void finish(struct script *s)
         pull(s, false);
     }
     assert(s->stack->tcps.nflows == 0);
+    while (take_events(s))
+        ;
+    assert(s->loans == 0);
     nst_stack_check(s->stack);
     nst_stack_free(s->stack);
     assert(s->memory.live_blocks == 0 && s->memory.live_bytes == 0);

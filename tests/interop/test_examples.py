@@ -42,6 +42,20 @@ def test_echo_server(tap):
     assert server.stop(2) == 0, server
 
 
+def test_file_server(tap, tmp_path):
+    """Two at once, one of whom reads late: the file goes to each from the same memory."""
+    text = random.Random(1).randbytes(5_000_001)
+    (tmp_path / "file").write_bytes(text)
+    server = tap.spawn("stdbuf", "-oL", EXAMPLES / "file-server", tmp_path / "file", "tap7")
+    server.wait_for("port 5000")
+    with tap.socket(socket.AF_INET, socket.SOCK_STREAM) as late:
+        late.settimeout(netns.PATIENCE)
+        late.connect(("10.7.0.2", 5000))
+        assert talk(tap, 5000, b"") == text
+        assert b"".join(iter(lambda: late.recv(65536), b"")) == text
+    assert server.stop(2) == 0, server
+
+
 def test_many(tap):
     server = tap.spawn(EXAMPLES / "many", "tap7")
     server.wait_for("port 7000")

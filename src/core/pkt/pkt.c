@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "core/base/bytes.h"
+#include "core/pkt/loan.h"
 #include "core/wire/checksum.h"
 
 static bool append(struct nst_pkt *pkt, struct nst_buf *buf, uint8_t *data, size_t len)
@@ -211,6 +212,7 @@ int nst_pkt_own_head(struct nst_pkt *pkt)
 
     if (pkt->nslices == 0 || head->buf->refs == 1)
         return 0;
+    assert(!nst_buf_is_lent(head->buf)); /* headers are ours */
     buf = nst_buf_new(pkt->pool, head->buf->size);
     if (!buf)
         return -ENOMEM;
@@ -342,13 +344,29 @@ int nst_pkt_checksum_complete(struct nst_pkt *pkt)
     return 0;
 }
 
+/* Of lent memory, which isn't the stack's, what waits counts all the same: it must not wait without
+ * a limit. */
+static size_t slice_truesize(const struct nst_pkt_slice *s)
+{
+    return nst_buf_is_lent(s->buf) ? s->len : s->buf->size;
+}
+
 size_t nst_pkt_truesize(const struct nst_pkt *pkt)
 {
     size_t bytes = sizeof *pkt;
 
     for (unsigned i = 0; i < pkt->nslices; i++)
-        bytes += sizeof(struct nst_buf) + pkt->slices[i].buf->size;
+        bytes += sizeof(struct nst_buf) + slice_truesize(&pkt->slices[i]);
     return bytes;
+}
+
+static bool is_inside(const struct nst_pkt_slice *s)
+{
+    const struct nst_buf *buf = s->buf;
+
+    if (nst_buf_is_lent(buf))
+        return nst_loan_holds(buf, s->data, s->len);
+    return s->data >= buf->data && s->len <= buf->size && s->data + s->len <= buf->data + buf->size;
 }
 
 void nst_pkt_check(const struct nst_pkt *pkt)
@@ -358,8 +376,7 @@ void nst_pkt_check(const struct nst_pkt *pkt)
     assert(pkt->nslices <= NST_PKT_SLICES);
     for (unsigned i = 0; i < pkt->nslices; i++) {
         const struct nst_pkt_slice *s = &pkt->slices[i];
-        assert(s->buf->refs > 0 && s->data >= s->buf->data);
-        assert(s->len <= s->buf->size && s->data + s->len <= s->buf->data + s->buf->size);
+        assert(s->buf->refs > 0 && is_inside(s));
         len += s->len;
     }
     assert(len == pkt->len);

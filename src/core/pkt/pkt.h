@@ -125,7 +125,7 @@ bool nst_pkt_transport_ok(const struct nst_pkt *pkt, size_t off, size_t len);
 /* Finishes a partial checksum in software. -ENOMEM (the head is shared and cannot be copied). */
 int nst_pkt_checksum_complete(struct nst_pkt *pkt);
 
-/* Memory that the packet keeps from other use, shared buffers in full. */
+/* Memory that the packet keeps from other use, shared buffers in full, of lent ones its part. */
 size_t nst_pkt_truesize(const struct nst_pkt *pkt);
 
 /* Aborts if the packet contradicts itself. */

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "core/pkt/loan.h"
 #include "core/pkt/pkt.h"
 
 static void *item_new(struct nst_pool *pool, struct nst_freelist *list)
@@ -52,10 +53,13 @@ void nst_pool_init(struct nst_pool *pool, struct nst_env *env, size_t budget_byt
                  {.item_bytes = sizeof(struct nst_buf) + NST_BUF_MEDIUM, .max = 128},
                  {.item_bytes = sizeof(struct nst_buf) + NST_BUF_LARGE, .max = 64}},
     };
+    nst_list_init(&pool->loans);
+    nst_list_init(&pool->returned);
 }
 
 void nst_pool_fini(struct nst_pool *pool)
 {
+    nst_loans_fini(pool);
     assert(pool->used_bytes == 0);
     list_fini(pool, &pool->pkts);
     for (unsigned i = 0; i < NST_BUF_SIZES; i++)
@@ -91,6 +95,8 @@ void nst_buf_unref(struct nst_pool *pool, struct nst_buf *buf)
     assert(buf->refs > 0);
     if (--buf->refs == 0)
         item_free(pool, bufs_for(pool, buf->size), buf);
+    else if (buf->refs == 1 && nst_buf_is_lent(buf))
+        nst_loan_unused(pool, buf);
 }
 
 struct nst_pkt *nst_pool_pkt_new(struct nst_pool *pool)

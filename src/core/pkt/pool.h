@@ -6,13 +6,20 @@
 #define NST_PKT_POOL_H
 
 #include "core/base/env.h"
+#include "core/base/list.h"
 
-/* A reference-counted block of memory, which slices of packets point into. */
+/* A reference-counted block of memory, which slices of packets point into. One of size 0 stands for
+ * memory of the owner's (loan.h): slices point elsewhere then, and it is shared always. */
 struct nst_buf {
     uint32_t refs;
     uint32_t size; /* of data[] */
     uint8_t data[];
 };
+
+static inline bool nst_buf_is_lent(const struct nst_buf *buf)
+{
+    return buf->size == 0;
+}
 
 /* Buffers come in these sizes: of an Ethernet frame, of a few, of the largest packet. */
 #define NST_BUF_SMALL  2048
@@ -32,6 +39,7 @@ struct nst_pool {
     size_t budget_bytes, used_bytes;
     struct nst_freelist pkts;
     struct nst_freelist bufs[NST_BUF_SIZES];
+    struct nst_list loans, returned; /* of the owner's memory; `returned` isn't known to it yet */
 };
 
 /* Whether memory is scarce. The last eighth of the budget is for packets on their way: what would

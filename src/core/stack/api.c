@@ -3,6 +3,7 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/pkt/loan.h"
 #include "core/stack/stack.h"
 
 _Static_assert(NST_SEND_SLICES == NST_SENDQ_ROOM, "what is reserved fits");
@@ -157,6 +158,33 @@ int nst_recv_consume(struct nst_stack *stack, nst_sock sock, size_t len)
     int err = find_tcb(stack, sock, &t);
 
     return err ? err : nst_tcb_consume(t, len);
+}
+
+/* ---- Memory of the owner's ------------------------------------------------------------------- */
+
+int nst_lend(struct nst_stack *stack, struct nst_loan **out, const void *base, size_t len,
+             uint64_t cookie)
+{
+    *out = nst_pool_lend(&stack->pool, base, len, cookie);
+    return *out ? 0 : -ENOMEM;
+}
+
+void nst_lend_end(struct nst_stack *stack, struct nst_loan *loan)
+{
+    nst_pool_lend_end(&stack->pool, loan);
+}
+
+int64_t nst_send_lent(struct nst_stack *stack, nst_sock sock, struct nst_loan *loan, size_t offset,
+                      size_t len, uint32_t flags)
+{
+    struct nst_tcb *t;
+    int err = find_tcb(stack, sock, &t);
+
+    if (err)
+        return err;
+    if (offset > loan->len || len > loan->len - offset)
+        return -EINVAL;
+    return nst_tcb_send_lent(t, loan, offset, len, flags);
 }
 
 /* ---- Options and information ---------------------------------------------------------------- */
@@ -318,5 +346,7 @@ size_t nst_events(struct nst_stack *stack, struct nst_event *events, size_t max)
 {
     size_t n = conflict_events(stack, events, max);
 
+    if (!nst_list_empty(&stack->pool.returned))
+        n += nst_loan_events(&stack->pool, events + n, max - n);
     return n + nst_sock_events(&stack->socks, events + n, max - n);
 }

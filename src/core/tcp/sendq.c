@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "core/base/bytes.h"
+#include "core/pkt/loan.h"
 
 #define RING_FIRST 4 /* slots at first; the ring doubles */
 
@@ -72,33 +73,39 @@ static bool make_slot(struct nst_sendq *q, struct nst_env *env)
     return true;
 }
 
-/* A new chunk, empty, behind the last. NULL without memory. */
+/* An empty chunk behind the last, which takes the reference. False without memory: then it has
+ * given the reference back. */
+static bool chunk_push(struct nst_sendq *q, struct nst_pool *pool, struct nst_buf *buf,
+                       uint8_t *data)
+{
+    if (!make_slot(q, pool->env)) {
+        nst_buf_unref(pool, buf);
+        return false;
+    }
+    *chunk(q, q->n++) = (struct nst_sendq_chunk){.buf = buf, .data = data, .start = q->end};
+    return true;
+}
+
+/* The same with memory of its own. NULL without memory. */
 static struct nst_sendq_chunk *chunk_new(struct nst_sendq *q, struct nst_pool *pool, size_t wanted)
 {
     struct nst_buf *buf =
         nst_buf_new(pool, q->n ? NST_BUF_MEDIUM : nst_min(wanted, NST_BUF_MEDIUM));
 
-    if (!buf)
-        return NULL;
-    if (!make_slot(q, pool->env)) {
-        nst_buf_unref(pool, buf);
-        return NULL;
-    }
-    struct nst_sendq_chunk *c = chunk(q, q->n++);
-    *c = (struct nst_sendq_chunk){.buf = buf};
-    return c;
+    return buf && chunk_push(q, pool, buf, buf->data) ? chunk(q, q->n - 1) : NULL;
 }
 
 /* The part of the chunk's room that `len` bytes take. */
 static struct nst_slice room_of(const struct nst_sendq_chunk *c, size_t len)
 {
-    uint32_t used = c->off + c->len;
+    uint8_t *end = c->data + c->len;
 
-    return (struct nst_slice){c->buf->data + used, nst_min(len, c->buf->size - used)};
+    if (nst_buf_is_lent(c->buf))
+        return (struct nst_slice){end, 0};
+    return (struct nst_slice){end, nst_min(len, (size_t)(c->buf->data + c->buf->size - end))};
 }
 
-/* What is appended never overwrites what a segment on its way still points to: chunks only grow,
- * and all but the last are full. */
+/* What is appended never overwrites what a segment on its way still points to: chunks only grow. */
 size_t nst_sendq_reserve(struct nst_sendq *q, struct nst_pool *pool, size_t len,
                          struct nst_slice out[NST_SENDQ_ROOM])
 {
@@ -112,15 +119,24 @@ size_t nst_sendq_reserve(struct nst_sendq *q, struct nst_pool *pool, size_t len,
     return n;
 }
 
+static void grow(struct nst_sendq *q, struct nst_sendq_chunk *c, size_t len)
+{
+    c->len += (uint32_t)len;
+    q->end = nst_seq_add(q->end, (uint32_t)len);
+}
+
 void nst_sendq_commit(struct nst_sendq *q, struct nst_pool *pool, size_t len)
 {
-    for (uint32_t i = q->n > NST_SENDQ_ROOM ? q->n - NST_SENDQ_ROOM : 0; i < q->n; i++) {
+    uint32_t i = q->n; /* from the last chunk that isn't empty, which may have had room, */
+
+    while (i > 0 && chunk(q, --i)->len == 0)
+        ;
+    for (; i < q->n; i++) { /* to the last that was made for this */
         struct nst_sendq_chunk *c = chunk(q, i);
         size_t n = room_of(c, len).len;
         if (c->len == 0)
             c->start = q->end;
-        c->len += (uint32_t)n;
-        q->end = nst_seq_add(q->end, (uint32_t)n);
+        grow(q, c, n);
         len -= n;
     }
     while (q->n > 0 && chunk(q, q->n - 1)->len == 0)
@@ -142,6 +158,22 @@ size_t nst_sendq_push(struct nst_sendq *q, struct nst_pool *pool, const void *da
     return done;
 }
 
+/* What goes on where the last chunk ends makes that one longer. */
+bool nst_sendq_lend(struct nst_sendq *q, struct nst_pool *pool, struct nst_buf *buf,
+                    const uint8_t *data, size_t len)
+{
+    struct nst_sendq_chunk *last = q->n ? chunk(q, q->n - 1) : NULL;
+
+    if (!last || last->buf != buf || last->data + last->len != data) {
+        buf->refs++;
+        if (!chunk_push(q, pool, buf, (uint8_t *)(uintptr_t)data))
+            return false;
+        last = chunk(q, q->n - 1);
+    }
+    grow(q, last, len);
+    return true;
+}
+
 void nst_sendq_consume(struct nst_sendq *q, struct nst_pool *pool, nst_seq una)
 {
     while (q->n > 0) {
@@ -150,7 +182,7 @@ void nst_sendq_consume(struct nst_sendq *q, struct nst_pool *pool, nst_seq una)
         if (before <= 0)
             return;
         if ((uint32_t)before < c->len) {
-            c->off += (uint32_t)before;
+            c->data += before;
             c->len -= (uint32_t)before;
             c->start = una;
             return;
@@ -184,7 +216,7 @@ size_t nst_sendq_slice(const struct nst_sendq *q, struct nst_pkt *pkt, nst_seq s
         const struct nst_sendq_chunk *c = chunk(q, i);
         uint32_t skip = (uint32_t)nst_seq_diff(nst_seq_add(start, (uint32_t)done), c->start);
         size_t n = nst_min(len - done, c->len - skip);
-        if (!nst_pkt_append(pkt, c->buf, c->buf->data + c->off + skip, n))
+        if (!nst_pkt_append(pkt, c->buf, c->data + skip, n))
             break;
         done += n;
     }
@@ -197,7 +229,9 @@ void nst_sendq_check(const struct nst_sendq *q)
 
     for (uint32_t i = q->n; i-- > 0;) {
         const struct nst_sendq_chunk *c = chunk(q, i);
-        assert(c->len > 0 && c->off + c->len <= c->buf->size);
+        assert(c->len > 0);
+        assert(nst_buf_is_lent(c->buf) ? nst_loan_holds(c->buf, c->data, c->len)
+                                       : c->data + c->len <= c->buf->data + c->buf->size);
         at = nst_seq_sub(at, c->len);
         assert(nst_seq_eq(at, c->start));
     }

@@ -2,7 +2,8 @@
  * shared buffers that segments slice.
  *
  * The queue is a ring of chunks in the order of the stream. A chunk begins small and the queue goes
- * on in larger ones, so that a short answer costs little and a bulk transfer few slices. */
+ * on in larger ones, so that a short answer costs little and a bulk transfer few slices. One that
+ * is lent lies in the owner's memory, in one piece however long it is. */
 #ifndef NST_TCP_SENDQ_H
 #define NST_TCP_SENDQ_H
 
@@ -11,8 +12,9 @@
 
 struct nst_sendq_chunk {
     struct nst_buf *buf;
-    nst_seq start;     /* of its first byte */
-    uint32_t off, len; /* the bytes in use */
+    uint8_t *data; /* the bytes in use */
+    uint32_t len;
+    nst_seq start; /* of the first */
 };
 
 struct nst_sendq {
@@ -36,6 +38,10 @@ size_t nst_sendq_reserve(struct nst_sendq *q, struct nst_pool *pool, size_t len,
 
 /* The first `len` bytes of that room have been written; the rest is given back. */
 void nst_sendq_commit(struct nst_sendq *q, struct nst_pool *pool, size_t len);
+
+/* Appends `len` bytes, at least one, of a loan's memory, by reference. False without memory. */
+bool nst_sendq_lend(struct nst_sendq *q, struct nst_pool *pool, struct nst_buf *buf,
+                    const uint8_t *data, size_t len);
 
 /* Forgets what lies before `una`. */
 void nst_sendq_consume(struct nst_sendq *q, struct nst_pool *pool, nst_seq una);

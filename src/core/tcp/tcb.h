@@ -941,6 +941,9 @@ uint32_t nst_tcb_sndbuf_used(const struct nst_tcb *t);
 uint32_t nst_tcb_send_room(const struct nst_tcb *t);
 /* Copies to the send queue: bytes; -EAGAIN, -EPIPE, -ENOTCONN, -ENOBUFS. */
 int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags);
+/* Sends the range, which lies inside the loan, from where it is. The same errors. */
+int64_t nst_tcb_send_lent(struct nst_tcb *t, struct nst_loan *loan, size_t off, size_t len,
+                          uint32_t flags);
 /* Copies from the receive queue: bytes; 0 at the end; -EAGAIN, -ENOTCONN. */
 int64_t nst_tcb_recv(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags);
 /* The same in place, as nst_send_reserve(), nst_send_commit(), nst_recv_peek(), nst_recv_consume().

@@ -3,7 +3,10 @@
 
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/pkt/loan.h"
 #include "core/tcp/tcb.h"
+
+#define LENT_MIN 1024 /* bytes that are worth sending from where they are */
 
 /* ---- Open -------------------------------------------------------------------------------- */
 
@@ -129,6 +132,16 @@ static void appended(struct nst_tcb *t, uint32_t n, uint32_t flags)
     nst_tcb_wants_output(t);
 }
 
+/* Of the data, `done` bytes have found room, or there was none. */
+static int64_t sent(struct nst_tcb *t, size_t done, bool all, uint32_t flags)
+{
+    if (!all) /* who has written less than all waits without another try */
+        t->tx_blocked = true;
+    if (done > 0)
+        appended(t, (uint32_t)done, flags);
+    return done > 0 ? (int64_t)done : -ENOBUFS;
+}
+
 int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, uint32_t flags)
 {
     int64_t room = check_room(t, UINT32_MAX);
@@ -141,11 +154,24 @@ int64_t nst_tcb_send(struct nst_tcb *t, const struct nst_slice *data, size_t n, 
         if (got < data[i].len)
             break;
     }
-    if (room > 0 && i < n) /* who has written less than all waits without another try */
-        t->tx_blocked = true;
-    if (done > 0)
-        appended(t, (uint32_t)done, flags);
-    return done > 0 ? (int64_t)done : room < 0 ? room : -ENOBUFS;
+    return room < 0 ? room : sent(t, done, i == n, flags);
+}
+
+/* A chunk, a slice and a record of the device cost as much as to copy a little. */
+int64_t nst_tcb_send_lent(struct nst_tcb *t, struct nst_loan *loan, size_t off, size_t len,
+                          uint32_t flags)
+{
+    int64_t room = check_room(t, len);
+    const uint8_t *data = loan->base + off;
+    size_t done = (size_t)room;
+
+    if (room <= 0)
+        return room;
+    if (len < LENT_MIN)
+        done = nst_sendq_push(&t->act->sendq, t->tcps->pool, data, done);
+    else if (!nst_sendq_lend(&t->act->sendq, t->tcps->pool, nst_loan_buf(loan), data, done))
+        done = 0;
+    return sent(t, done, done == len, flags);
 }
 
 int nst_tcb_reserve(struct nst_tcb *t, size_t len, struct nst_slice out[NST_SENDQ_ROOM])

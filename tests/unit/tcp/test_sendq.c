@@ -1,5 +1,6 @@
 /* The send queue: what is pushed comes out of slices, wherever it is cut and forgotten. */
 #include "core/base/bytes.h"
+#include "core/pkt/loan.h"
 #include "core/tcp/sendq.h"
 
 #include "../core.h"
@@ -19,6 +20,7 @@ static int teardown(void **state)
 {
     (void)state;
     nst_sendq_free(&q, &core.pool);
+    nst_loans_fini(&core.pool);
     test_core_fini(&core);
     return 0;
 }
@@ -123,6 +125,52 @@ static void test_without_memory(void **state)
     nst_pkt_free(slice(start, nst_min(total, 60000)));
 }
 
+/* What is reserved and what is lent stand in the order in which they came, however they alternate;
+ * a chunk that isn't full stays so once another follows. */
+static void test_lent_between(void **state)
+{
+    static uint8_t lent[200000];
+    struct nst_slice room[NST_SENDQ_ROOM];
+    nst_seq start = q.end;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof lent; i++)
+        lent[i] = pattern(q.end.v + (uint32_t)i);
+    struct nst_loan *loan = nst_pool_lend(&core.pool, lent, sizeof lent, 0);
+    for (unsigned i = 0; i < 7; i++) {
+        uint32_t off = (uint32_t)nst_seq_diff(q.end, start);
+        assert_int_equal(push(100 + i), 100 + i); /* in the middle of a chunk */
+        off += 100 + i;
+        assert_true(nst_sendq_lend(&q, &core.pool, nst_loan_buf(loan), lent + off, 2000));
+        off += 2000;
+        assert_true(nst_sendq_lend(&q, &core.pool, nst_loan_buf(loan), lent + off, 1000));
+        nst_sendq_check(&q);
+        assert_int_equal(nst_sendq_reserve(&q, &core.pool, 50000, room), 4);
+        memcpy(room[0].base, lent + off + 1000, 10);
+        nst_sendq_commit(&q, &core.pool, 10);
+        nst_sendq_check(&q);
+    }
+    assert_int_equal(q.n, 2 * 7 + 1); /* both parts of a loan are one chunk, as are the others */
+    nst_pkt_free(slice(start, (size_t)nst_seq_diff(q.end, start)));
+    nst_sendq_consume(&q, &core.pool, nst_seq_add(start, 1500));
+    nst_pkt_free(slice(nst_seq_add(start, 1500), 15000));
+    nst_sendq_consume(&q, &core.pool, q.end);
+    assert_int_equal(nst_loan_buf(loan)->refs, 1);
+}
+
+static void test_lent_without_memory(void **state)
+{
+    static uint8_t lent[10];
+    nst_seq end = q.end;
+    (void)state;
+
+    struct nst_loan *loan = nst_pool_lend(&core.pool, lent, sizeof lent, 0);
+    test_memory_fail_in(&core.memory, 1);
+    assert_false(nst_sendq_lend(&q, &core.pool, nst_loan_buf(loan), lent, sizeof lent));
+    assert_true(nst_seq_eq(q.end, end));
+    assert_int_equal(nst_loan_buf(loan)->refs, 1);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -132,6 +180,8 @@ int main(void)
         T(test_slices_outlive_the_queue),
         T(test_small_writes_share_buffers),
         T(test_without_memory),
+        T(test_lent_between),
+        T(test_lent_without_memory),
     };
 
     return cmocka_run_group_tests_name("tcp/sendq", tests, NULL, NULL);
