@@ -13,7 +13,7 @@ KEEP  ?=
 
 .DEFAULT_GOAL := build
 .PHONY: help build run test test-quick test-long test-stalls sim gcc clang asan msan tsan fuzz coverage format \
-        tidy install clean bench bench-build bench-programs bench-queues bench-loss bench-memory \
+        tidy install uninstall clean bench bench-build bench-programs bench-queues bench-loss bench-memory \
         bench-instructions bench-connections bench-docs setup-build setup-test setup-coverage setup-bench
 
 help: ## Show this list
@@ -28,6 +28,7 @@ $(BUILD)/build.ninja: | setup-build
 
 build: setup-build $(BUILD)/build.ninja ## Build into build/ (the program is build/netstack)
 	@ninja -C $(BUILD) --quiet
+	@tools/own
 
 run: build ## Build, then start the stack on tun0 in the foreground: make run ARGS="--log-level debug"
 	@exec ./$(BUILD)/netstack up $(ARGS)
@@ -82,6 +83,7 @@ asan: ## Build with sanitizers into build-asan/; likewise gcc, clang, msan, tsan
 gcc clang asan msan tsan fuzz: setup-test
 	@tools/preset $@
 	@ninja -C build-$@ --quiet
+	@tools/own
 
 coverage: setup-coverage ## Run the tests and say how much of each file they reach
 	@tools/preset $@
@@ -97,9 +99,14 @@ tidy: setup-test ## Run clang-tidy over the sources, one by one (in company it s
 	@find src examples -name '*.c' -print0 | sort -z | \
 	    xargs -0 -P 2 -n 1 clang-tidy-14 -p build-asan --quiet 2>build-asan/tidy.log
 
-install: build ## Install the program, libraries, headers, man pages and completion
-	@meson install -C $(BUILD) --no-rebuild
-	@[ -n "$(DESTDIR)" ] || ldconfig
+# DESTDIR is for packages, which do the rest themselves when they are installed.
+install: build ## Install the program, libraries, headers, man pages, completion and service
+	@meson install -C $(BUILD) --no-rebuild --quiet
+	@[ -n "$(DESTDIR)" ] || tools/installed
+
+uninstall: ## Remove what was installed
+	@ninja -C $(BUILD) --quiet uninstall
+	@[ -n "$(DESTDIR)" ] || tools/installed
 
 clean: ## Remove everything that was built
 	@rm -rf build build-*

@@ -17,6 +17,7 @@
 #include "daemon/daemon.h"
 #include "daemon/lent.h"
 #include "daemon/log.h"
+#include "daemon/ready.h"
 #include "daemon/sandbox.h"
 #include "daemon/steer.h"
 #include "daemon/thread.h"
@@ -448,6 +449,7 @@ static void detach(struct nst_daemon *d, int parent)
 /* All that needs rights and paths. Who reads the banner finds the daemon in its sandbox. */
 static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fault)
 {
+    int manager = nst_ready_open();
     int err = set_up(d, fault);
 
     if (err)
@@ -461,6 +463,7 @@ static int begin(struct nst_daemon *d, const char *program, struct nst_fault *fa
     nst_queues_leave(d);
     print_banner(d, program);
     print_warnings(d);
+    nst_ready_tell_take(manager);
     return 0;
 }
 

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import textwrap
 
@@ -16,7 +17,14 @@ import netns
 from packets import Wire
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+DESCRIPTORS = 16384  # more than a thousand connections take
 NETSTACK = os.environ.get("NETSTACK", str(SOURCE / "build/netstack"))
+
+
+def raise_limit():
+    """Whoever logs in to Debian may have 1024 descriptors open until he asks for more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
 
 
 def prepare():
@@ -29,6 +37,7 @@ def prepare():
         netns.isolate()
     except OSError as error:
         return f"needs network namespaces of its own: {error.strerror}"
+    raise_limit()
     return None
 
 

@@ -73,9 +73,13 @@ def test_no_rights(host, public_netstack):
     assert_fails(host, [*AS_NOBODY, public_netstack, "up"], 1, "Permission denied", "root")
 
 
-def test_no_rights_for_the_device(host, public_netstack):
+@pytest.mark.parametrize("mode, says", [("600", "Permission denied"),  # without udev
+                                        ("666", "Operation not permitted")])
+def test_no_rights_for_the_device(host, public_netstack, mode, says):
     host.run("mkdir", "-m", "777", "/run/netstack")
-    assert_fails(host, [*AS_NOBODY, public_netstack, "up"], 1, "Permission denied", "run this as")
+    host.run("mount", "-t", "tmpfs", "tmpfs", "/dev/net")
+    host.run("mknod", "-m", mode, "/dev/net/tun", "c", "10", "200")
+    assert_fails(host, [*AS_NOBODY, public_netstack, "up"], 1, says, "run this as")
 
 
 def test_no_rights_for_the_host(host, public_netstack):

@@ -5,11 +5,12 @@ import os
 import pathlib
 import re
 import signal
+import socket
 
 import pytest
 
 from conftest import NETSTACK
-from netns import until
+from netns import PATIENCE, until
 
 
 def status_of(pid):
@@ -48,6 +49,34 @@ def test_down(stack):
     assert stack.netstack("down").stderr == ""
     assert stack.daemon.wait() == 0
     assert stack.netstack("down", check=False).returncode == 2
+
+
+@pytest.mark.parametrize("flags", [[], ["--user", "nobody"], ["--no-sandbox"]], ids=str)
+@pytest.mark.parametrize("name", ["/run/manager", "@manager"])
+def test_service_manager_is_told(host, name, flags):
+    """sd_notify(3): once, when whoever is told finds the stack answering."""
+    manager = host.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    path = f"{host.root}{name}" if name.startswith("/") else name.replace("@", "\0")
+    manager.bind(path)
+    if name.startswith("/"):
+        os.chmod(path, 0o777)
+    host.spawn("env", f"NOTIFY_SOCKET={name}", NETSTACK, "up", *flags)
+    manager.settimeout(PATIENCE)
+    assert manager.recv(100) == b"READY=1"
+    host.assert_answers()
+    host.netstack("down")
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(100)
+
+
+@pytest.mark.parametrize("name", ["/run/nobody", "@nobody", "", "nobody", "/" + 107 * "x"])
+def test_no_service_manager(host, name):
+    """A name that came from elsewhere is said to be of no use, and does no harm."""
+    daemon = host.spawn("env", f"NOTIFY_SOCKET={name}", NETSTACK, "up")
+    daemon.wait_for(r"ends it\.$")
+    assert "NOTIFY_SOCKET" in daemon.err
+    assert daemon.stop() == 0
 
 
 @pytest.mark.parametrize("user", [[], ["--user", "nobody"]], ids=str)

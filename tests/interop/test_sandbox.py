@@ -159,35 +159,52 @@ def expand(names):
     return calls
 
 
-def unit_calls():
-    """What the unit's lines SystemCallFilter= let through: each adds to the list or takes away."""
-    unit = (SOURCE / "share/netstack@.service").read_text()
+def unit_lines(key, dropin):
+    """What the unit says about a key, with a drop-in after it or None."""
+    files = [SOURCE / "share/netstack@.service"]
+    files += [SOURCE / "share/netstack@.service.d" / dropin] if dropin else []
+    return re.findall(rf"^{key}=(.*)$", "".join(file.read_text() for file in files), re.M)
+
+
+def unit_calls(dropin):
+    """What the lines SystemCallFilter= let through: each adds to the list or takes away."""
     allowed = expand(["@default"])
-    for without, names in re.findall(r"^SystemCallFilter=(~?)(.*)$", unit, re.M):
-        calls = expand(names.split())
-        allowed = allowed - calls if without else allowed | calls
+    for line in unit_lines("SystemCallFilter", dropin):
+        calls = expand(line.lstrip("~").split())
+        allowed = allowed - calls if line.startswith("~") else allowed | calls
     return allowed
 
 
-def test_service_may_do_what_it_does(host):
+def unit_rights(dropin):
+    """The capabilities, as setpriv wants them."""
+    [*rights] = " ".join(unit_lines("AmbientCapabilities", dropin)).split()
+    assert rights == " ".join(unit_lines("CapabilityBoundingSet", dropin)).split()
+    return "-all," + ",".join("+" + right.removeprefix("CAP_").lower() for right in rights)
+
+
+@pytest.mark.parametrize("dropin, flags", [(None, []), (None, ["--queues", "2"]),
+                                           ("queues.conf", ["--queues", "2"])], ids=str)
+def test_service_may_do_what_it_does(host, dropin, flags):
     """With the rights that the unit gives, whatever succeeds from beginning to end is a system call
-    that the unit lets through."""
+    that the unit lets through; and the kernel steers if a drop-in wants it."""
     host.run("sh", "-ec", """
         install -d -o nobody /run/netstack /run/trace
         mknod -m 666 /run/tun c 10 200
         mount --bind /run/tun /dev/net/tun
     """)
+    rights = unit_rights(dropin)
     daemon = host.spawn("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
-                        "--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin",
-                        "--bounding-set=-all,+net_admin", "strace", "-ff", "-qq", "-e", "signal=none",
-                        "-o", "/run/trace/of", NETSTACK, "up")
+                        f"--inh-caps={rights}", f"--ambient-caps={rights}", f"--bounding-set={rights}",
+                        "strace", "-ff", "-qq", "-e", "signal=none", "-o", "/run/trace/of",
+                        NETSTACK, "up", *flags)
     daemon.wait_for("ends it")
+    assert bool(host.view("status").get("steered")) == bool(dropin)
     host.netstack("down")
     finish(daemon)
     traces = [file.read_text() for file in pathlib.Path(host.root, "run/trace").iterdir()]
     made = set(re.findall(r"^(\w+)\(.* = (?!-1 )", "".join(traces), re.M))
     assert {"seccomp", "landlock_restrict_self", "capset"} <= made
-    assert made - unit_calls() == set()
+    assert made - unit_calls(dropin) == set()
 
 
 def test_without(host):
