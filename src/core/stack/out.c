@@ -59,7 +59,10 @@ void nst_stack_advance(struct nst_stack *stack, nst_time now)
 {
     struct nst_timer *timer;
 
-    assert(now >= stack->env.now);
+    if (now < stack->env.now) { /* only while the clock stands at 0: see env_init() */
+        assert(now == 0 && stack->env.now == 1);
+        now = 1;
+    }
     stack->env.now = now;
     while ((timer = nst_wheel_pull(&stack->env.wheel, now)))
         run_timer(stack, timer);

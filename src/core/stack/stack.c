@@ -32,15 +32,17 @@ static struct nst_limits limits_of(const struct nst_config *config)
     return l;
 }
 
+/* A time of 0 stands for none, in all layers: a clock that begins there is ahead by a nanosecond.
+ */
 static void env_init(struct nst_env *env, const struct nst_config *config)
 {
-    env->now = config->now;
+    env->now = nst_max(config->now, 1);
     env->allocator = config->allocator;
     env->trace = config->trace;
     env->trace_ctx = config->trace_ctx;
     memcpy(env->seed, config->seed, sizeof env->seed);
     nst_prng_init(&env->prng, config->seed, "general");
-    nst_wheel_init(&env->wheel, config->now);
+    nst_wheel_init(&env->wheel, env->now);
 }
 
 static int layers_init(struct nst_stack *stack, const struct nst_config *config)

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "core/base/addr.h"
 #include "core/base/bytes.h"
+#include "core/base/timer.h"
 
 #define LIMIT_FIELDS(X) \
     X(memory_bytes)     \
@@ -43,10 +44,18 @@ static void cmd_include(struct world *w)
     script_include(w->s, name);
 }
 
-/* config seed N | ttl N | redirects | broadcast-echo | limit NAME N | tcp NAME N|on|off */
+/* The owner's clock says so when the script begins. */
+static void set_clock(struct world *w)
+{
+    w->start = w->now = w->config.now = script_number(w->s) * NST_SEC;
+}
+
+/* config seed N | ttl N | redirects | broadcast-echo | limit NAME N | clock N | tcp NAME N|on|off
+ */
 static void cmd_config(struct world *w)
 {
-    static const char *const names[] = {"seed", "ttl", "redirects", "broadcast-echo", "limit"};
+    static const char *const names[] = {"seed",           "ttl",   "redirects",
+                                        "broadcast-echo", "limit", "clock"};
 
     if (script_accept(w->s, "tcp")) {
         tcp_config(w);
@@ -67,8 +76,11 @@ static void cmd_config(struct world *w)
     case 3:
         w->config.flags |= NST_STACK_BROADCAST_ECHO;
         break;
-    default:
+    case 4:
         set_limit(w);
+        break;
+    default:
+        set_clock(w);
     }
     script_expect_end(w->s);
 }
