@@ -353,6 +353,40 @@ static void test_321_receive_memory(void **state)
     assert_true(harness_memory(&h) < (size_t)4 << 20);
 }
 
+static void say_ahead(uint32_t at)
+{
+    const struct seg s = {.seq = d.seq + at, .ack = d.ack, .flags = ACK, .wnd = 65535, .len = 1000};
+
+    dialogue_in(&d, &s);
+}
+
+/* While memory is scarce what waits behind a hole grows no further: what is nearer takes the place
+ * of what is further ahead. What the owner reads goes on. */
+static void test_321_holes_while_memory_is_scarce(void **state)
+{
+    struct nst_pkt *pkts[4096];
+    size_t n = 0;
+    (void)state;
+
+    dialogue_open(&d);
+    say_ahead(4000);
+    while (!nst_pool_is_scarce(&h.stack->pool) && n < NST_ARRAY_LEN(pkts))
+        assert_non_null(pkts[n++] = nst_pkt_alloc(h.stack, 1500));
+    assert_true(nst_pool_is_scarce(&h.stack->pool));
+    for (uint32_t at = 6000; at < 40000; at += 2000)
+        say_ahead(at);
+    assert_int_equal(nst_ooo_bytes(dialogue_tcb(&d)->act->ooo), 1000);
+    assert_int_equal(harness_drops(&h, NST_DROP_tcp_ooo_full), 17);
+    say_ahead(2000);
+    assert_int_equal(nst_ooo_bytes(dialogue_tcb(&d)->act->ooo), 1000);
+    assert_int_equal(harness_drops(&h, NST_DROP_tcp_ooo_full), 18);
+    assert_other_moves();
+    while (n > 0)
+        nst_pkt_free(pkts[--n]);
+    say_ahead(4000);
+    assert_int_equal(nst_ooo_bytes(dialogue_tcb(&d)->act->ooo), 2000);
+}
+
 /* Row 174: ten thousand that close with data which the peer does not take, none left after it. */
 static void test_174_last_ack_flood(void **state)
 {
@@ -578,6 +612,7 @@ int main(void)
         T(test_269_naptha),
         SMALL(test_270_sockstress),
         SMALL(test_321_receive_memory),
+        SMALL(test_321_holes_while_memory_is_scarce),
         T(test_174_last_ack_flood),
         T(test_162_orphans_are_limited),
         T(test_318_time_wait_churn),
