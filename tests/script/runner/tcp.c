@@ -139,7 +139,7 @@ void tcp_expect_state(struct world *w)
 /* flow PORT PEERPORT STATE: of a connection with the first neighbour that may have no socket */
 void tcp_expect_flow(struct world *w)
 {
-    struct nst_addr_info info;
+    struct nst_addr_info info = {0};
     struct nst_flow_id id = {.peer = w->peer};
 
     nst_addr_list(w->stack, &info, 1);

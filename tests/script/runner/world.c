@@ -299,7 +299,7 @@ static struct nst_mac station_for(struct world *w, const struct world_link *link
     struct nst_route routes[32];
     size_t n =
         nst_min(nst_route_list(w->stack, routes, NST_ARRAY_LEN(routes)), NST_ARRAY_LEN(routes));
-    struct nst_addr ours;
+    struct nst_addr ours = {0};
     bool broadcast;
 
     if (!own_network(w, link, src, &ours, &broadcast))
@@ -338,7 +338,7 @@ static void complete_ip(struct world *w, const struct world_link *link, struct p
     complete_addrs(w, link, p, false);
     const struct nst_addr *dst = &p->fields[FIELD_IP_DST].addr;
     struct nst_mac src = station_for(w, link, &p->fields[FIELD_IP_SRC].addr);
-    struct nst_addr ours;
+    struct nst_addr ours = {0};
     bool broadcast;
 
     own_network(w, link, dst, &ours, &broadcast);
