@@ -155,9 +155,8 @@ static void advance(struct nst_tcb *t, const struct nst_tcp_seg *seg, struct nst
 /* The owner may write again once a third of the buffer is free, and there is memory for it. */
 static void tell_writable(struct nst_tcb *t)
 {
-    uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.una);
-
-    if (t->tx_blocked && queued <= t->opt.sndbuf - t->opt.sndbuf / 3 && nst_tcb_send_room(t) > 0) {
+    if (t->tx_blocked && nst_tcb_sndbuf_used(t) <= t->opt.sndbuf - t->opt.sndbuf / 3 &&
+        nst_tcb_send_room(t) > 0) {
         t->tx_blocked = false;
         nst_tcb_changed(t);
     }
@@ -174,12 +173,11 @@ static uint64_t sndbuf_bound(const struct nst_tcb *t)
     return nst_max(SHORT_SNDBUF, 4 * t->act->rate.bytes_per_sec * nst_rtt_min(&t->rtt) / NST_SEC);
 }
 
-/* Room for two windows, so that the owner can keep one full while the other is out; and for what
- * has arrived behind a hole, which takes no window but stays until the hole is filled. */
+/* Room for two windows, so that the owner can keep one full while the other is out. */
 static void tune_sndbuf(struct nst_tcb *t)
 {
     const struct nst_tcp_config *c = &t->tcps->config;
-    uint64_t wanted = 2 * (uint64_t)t->act->cc.cwnd + t->act->board.sacked;
+    uint64_t wanted = 2 * (uint64_t)t->act->cc.cwnd;
 
     if (t->opt.sndbuf_fixed || t->opt.sndbuf >= wanted ||
         t->tcps->pool->used_bytes >= t->tcps->pool->budget_bytes / 4 * 3)

@@ -922,6 +922,8 @@ void nst_tcp_answer(struct nst_tcps *tcps);
 struct nst_tcb *nst_tcp_accept(struct nst_tcp_listener *l);
 /* Sends the SYN. The ends are set. -EADDRINUSE (the four are in use), -ENOBUFS. */
 int nst_tcb_connect(struct nst_tcb *t);
+/* How much of the send buffer is in use, bytes. */
+uint32_t nst_tcb_sndbuf_used(const struct nst_tcb *t);
 /* How much the send queue takes now, bytes. */
 uint32_t nst_tcb_send_room(const struct nst_tcb *t);
 /* Copies to the send queue: bytes; -EAGAIN, -EPIPE, -ENOTCONN, -ENOBUFS. */

@@ -76,14 +76,25 @@ static int check_sendable(const struct nst_tcb *t)
     }
 }
 
-/* While memory is scarce each connection has a segment at a time. */
-uint32_t nst_tcb_send_room(const struct nst_tcb *t)
+/* What has arrived behind a hole waits for nothing but the hole: it takes no room, up to as much as
+ * a buffer may have, unless the owner said how large all of it is to be. */
+uint32_t nst_tcb_sndbuf_used(const struct nst_tcb *t)
 {
     uint32_t queued = (uint32_t)nst_seq_diff(nst_tcb_snd_end(t), t->snd.una);
 
+    if (!t->act || t->opt.sndbuf_fixed)
+        return queued;
+    return queued - nst_min32(t->act->board.sacked, t->tcps->config.sndbuf_max);
+}
+
+/* While memory is scarce each connection has a segment at a time. */
+uint32_t nst_tcb_send_room(const struct nst_tcb *t)
+{
+    uint32_t used = nst_tcb_sndbuf_used(t);
+
     if (nst_pool_is_scarce(t->tcps->pool))
-        return queued ? 0 : t->snd_mss;
-    uint32_t room = t->opt.sndbuf - nst_min32(queued, t->opt.sndbuf);
+        return nst_seq_lt(t->snd.una, nst_tcb_snd_end(t)) ? 0 : t->snd_mss;
+    uint32_t room = t->opt.sndbuf - nst_min32(used, t->opt.sndbuf);
     return (uint32_t)nst_min(room, nst_max(nst_pool_spare(t->tcps->pool), t->snd_mss));
 }
 
