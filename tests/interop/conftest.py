@@ -2,6 +2,7 @@
 
 $NETSTACK names the program under test; without it, the release build's is taken.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -70,9 +71,37 @@ class Host(netns.Namespace):
         drops = self.view("stats", *args)["drops"]
         return {d["reason"]: d["count"] for d in drops if d["count"]}
 
+    def counters(self):
+        """Name to count, of what the stack has counted."""
+        return {c["name"]: c["value"] for c in self.view("stats")["counters"]}
+
     def ping(self, *args, check=True, dst="10.0.0.2"):
         """The host's own ping to the stack."""
         return self.run("ping", "-n", *args, dst, check=check)
+
+    @contextlib.contextmanager
+    def each_answered(self):
+        """Each echo request that the host sends in this block is answered, and once. By the
+        counts of both ends: ping itself waits for the last answer no longer than twice the
+        longest round trip, or its interval, and a daemon may come to its turn later."""
+        def counts():
+            return (self.icmp("OutEchos"), self.counters()["icmp.echo_replied"],
+                    self.icmp("InEchoReps"))
+
+        def since():
+            return [now - then for now, then in zip(counts(), before)]
+
+        before = counts()
+        yield
+        netns.until(lambda: (s := since())[0] <= s[2], "every request is answered")
+        asked, replied, received = since()
+        assert asked == replied == received
+
+    def echoes(self, n, *args, **kwargs):
+        """The host's own ping, until it has n answers. It asks on while one is late, but doesn't
+        make up for one that is lost."""
+        with self.each_answered():
+            return self.ping("-c", n, "-w", int(netns.PATIENCE), *args, **kwargs)
 
     def assert_answers(self, dst="10.0.0.2"):
         self.ping("-c", "1", "-W", "10", dst=dst)

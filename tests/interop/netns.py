@@ -220,6 +220,12 @@ class Namespace:
         for ns, name in ((self, link), (other, other_link)):
             until(lambda: ns.ip(f"link show {name}")[0]["operstate"] == "UP", f"{name} is up")
 
+    def icmp(self, name):
+        """A counter of the kernel's."""
+        keys, values = (row.split() for row in self.run("grep", "^Icmp:", "/proc/net/snmp")
+                        .stdout.splitlines())
+        return int(values[keys.index(name)])
+
     def snapshot(self):
         """All of the host that a program might have changed, to compare before and after."""
         lines = self.run("sysctl", "-a", "-r", r"^net\.ipv4\.(ip_forward|conf\.)").stdout

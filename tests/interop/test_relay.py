@@ -79,13 +79,6 @@ def line(hosts):
     return Line(hosts)
 
 
-def icmp(host, name):
-    """A counter of the kernel's."""
-    keys, values = (row.split() for row in host.run("grep", "^Icmp:", "/proc/net/snmp")
-                    .stdout.splitlines())
-    return int(values[keys.index(name)])
-
-
 # ---- One effect at a time ----------------------------------------------------------------------
 
 def test_nothing_happens_by_default(line):
@@ -111,8 +104,8 @@ def test_loss_is_what_the_kernel_misses(line):
     to_b, to_a = line.end()
     assert to_b["sent"] == COUNT
     assert 0 < to_b["lost"] < COUNT
-    assert icmp(line.right, "InEchos") == COUNT - to_b["lost"] == to_a["sent"]
-    assert icmp(line.left, "InEchoReps") == to_a["sent"] - to_a["lost"] < to_a["sent"]
+    assert line.right.icmp("InEchos") == COUNT - to_b["lost"] == to_a["sent"]
+    assert line.left.icmp("InEchoReps") == to_a["sent"] - to_a["lost"] < to_a["sent"]
 
 
 def test_the_seed_decides(line, hosts):
@@ -129,7 +122,7 @@ def test_repeats_come_twice(line):
     line.ping()
     to_b, _ = line.quiet()
     assert to_b["repeated"] > 0
-    assert icmp(line.right, "InEchos") == COUNT + to_b["repeated"] == to_b["delivered"]
+    assert line.right.icmp("InEchos") == COUNT + to_b["repeated"] == to_b["delivered"]
 
 
 def test_one_wrong_bit_is_noticed(line):
