@@ -14,8 +14,8 @@
  * there, up to a tenth is taken for chance where there is no queue, and nothing where there is one.
  *
  * What that costs: a queue that is too short to be seen looks like chance. Flows that share one
- * bear more of each other's losses than they should: in tests/sim/fairness.txt 16 flows lose 22 %
- * instead of 4 % where there is room for five packets, 0.6 ms; with room for 16 they lose 5.5 %.
+ * bear more of each other's losses than they should: in tests/sim/fairness.txt 16 flows lose 23 %
+ * instead of 4 % where there is room for five packets, 0.6 ms; with room for 16 they lose 6 %.
  * The bound of a tenth keeps that from growing.
  *
  * Numbers of losses vary by the square root of what one expects. A judgement takes that into
