@@ -1,6 +1,7 @@
 /* A connection's deadlines: the earliest stands in the stack's wheel, or one that was earlier and
  * has been put off or dropped since. With most of them that happens, segment for segment, and few
- * come: so the timer is left where it is, and once finds nothing due, rather than moved each time.
+ * come: so the timer is left where it is rather than moved each time. It is moved when it has come
+ * near, for its time is that for which the owner of the stack may sleep, and short sleeps are dear.
  */
 #include <errno.h>
 
@@ -9,28 +10,52 @@
 
 #define OVERRIDE_MAX NST_SEC /* RFC 9293 §3.8.6.2.1: 0.1 to 1 s */
 
+/* Two ticks of the clock of a kernel that has 250 a second, and what a slot of the wheel rounds
+ * off. */
+#define NEAR (12 * NST_MS)
+
 static nst_time *deadline(struct nst_tcb *t, enum nst_tcp_deadline which)
 {
     return which == NST_TCP_DL_WATCH ? &t->watch : &t->act->deadlines[which];
 }
 
-/* Lets the timer fire at `at`, if it would not before. */
-static void fire_by(struct nst_tcb *t, nst_time at)
+static nst_time fires_at(const struct nst_tcb *t)
 {
-    if (at < (nst_timer_armed(&t->timer) ? nst_timer_at(&t->timer) : NST_TIME_NEVER))
-        nst_timer_arm(&t->tcps->env->wheel, &t->timer, at);
+    return nst_timer_armed(&t->timer) ? nst_timer_at(&t->timer) : NST_TIME_NEVER;
+}
+
+static nst_time earliest(const struct nst_tcb *t)
+{
+    nst_time at = NST_TIME_NEVER;
+
+    for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
+        at = nst_min(at, nst_tcb_deadline(t, i));
+    return at;
+}
+
+/* Whether a timer that would fire at `fires` is near enough, and `at` far enough beyond, to move
+ * it: what is set again and again at a short distance moves it once in half of that. */
+static bool is_to_be_moved(nst_time now, nst_time fires, nst_time at)
+{
+    return fires < now + NEAR && at - fires >= fires - nst_min(now, fires);
 }
 
 void nst_tcb_set(struct nst_tcb *t, enum nst_tcp_deadline which, nst_time at)
 {
+    struct nst_env *env = t->tcps->env;
+    nst_time fires = fires_at(t);
+
     *deadline(t, which) = at;
-    fire_by(t, at);
+    if (at < fires)
+        nst_timer_arm(&env->wheel, &t->timer, at);
+    else if (is_to_be_moved(env->now, fires, at) && (at = earliest(t)) > fires)
+        nst_timer_arm(&env->wheel, &t->timer, at);
 }
 
 void nst_tcb_clear(struct nst_tcb *t, enum nst_tcp_deadline which)
 {
     if (nst_tcb_deadline(t, which) != NST_TIME_NEVER)
-        nst_tcb_set(t, which, NST_TIME_NEVER);
+        *deadline(t, which) = NST_TIME_NEVER;
 }
 
 /* ---- Retransmission and probes ----------------------------------------------------------- */
@@ -326,8 +351,10 @@ static bool is_due(struct nst_tcb *t, enum nst_tcp_deadline which)
  * next, which may be due at once. */
 void nst_tcb_timeout(struct nst_tcb *t)
 {
-    for (unsigned i = 0; i <= NST_TCP_DL_WATCH; i++)
-        fire_by(t, nst_tcb_deadline(t, i));
+    nst_time next = earliest(t);
+
+    if (next != NST_TIME_NEVER)
+        nst_timer_arm(&t->tcps->env->wheel, &t->timer, next);
     if (is_due(t, NST_TCP_DL_DELACK)) {
         t->ack_now = true;
         t->pingpong = false;

@@ -87,6 +87,25 @@ static void test_idle_again(void **state)
     assert_true(h.memory.live_bytes - before <= IDLE_BYTES_MAX + sizeof(struct nst_tcp_name));
 }
 
+/* ---- Sleep ------------------------------------------------------------------------------- */
+
+/* A sleep of less than a tick of the kernel's clock (4 ms) makes it set the clock anew, which takes
+ * as long as a message. Who talks all the time has nothing due so soon, but for the ends of slots
+ * of the wheel: once in 262 ms. */
+static void test_talk_leaves_nothing_due_soon(void **state)
+{
+    unsigned soon = 0;
+    (void)state;
+
+    dialogue_open(&d);
+    for (unsigned ms = 0; ms < 1000; ms++) {
+        use(&d);
+        soon += nst_deadline(h.stack) < h.now + 4 * NST_MS;
+        harness_run(&h, NST_MS);
+    }
+    assert_true(soon <= 1000 / 262 * 4 + 4);
+}
+
 /* ---- What keeps it ----------------------------------------------------------------------- */
 
 static void test_unread_data_stay(void **state)
@@ -261,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_sizes),
         T(test_idle_after_accept),
         T(test_idle_again),
+        T(test_talk_leaves_nothing_due_soon),
         T(test_unread_data_stay),
         T(test_a_closed_window_keeps_it),
         T(test_a_fin_that_waits_keeps_it),
