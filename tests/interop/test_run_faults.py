@@ -222,6 +222,13 @@ def test_signals_while_asking(request, program):
             return s
         def error_of(s):
             return s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        def told_by(s):
+            # Once read, an error is gone, and without the shim a signal may come with the answer.
+            if not {interrupts}:
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+            result = error_of(s), error_of(s)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+            return result
         def wait_for(s, to):
             # It waits, and so a signal may end it.
             if {interrupts}:
@@ -249,7 +256,7 @@ def test_signals_while_asking(request, program):
                 assert wait_for(waits, closed) == errno.ECONNREFUSED
                 assert goes_on.connect_ex(closed) == errno.EINPROGRESS
                 select.select([], [goes_on], [])
-                assert (error_of(goes_on), error_of(goes_on)) == (errno.ECONNREFUSED, 0)
+                assert told_by(goes_on) == (errno.ECONNREFUSED, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     """)))
 
