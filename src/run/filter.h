@@ -17,6 +17,14 @@
  * docs/adr/0007-run.md. */
 #define NST_RUN_MAGIC UINT64_C(0x6e65747374616b31)
 
+/* Where the filter is to see the call, the shim passes this in its place: a mark, and below it a
+ * number that the thread's calls have once. A call that is made again after a signal has all its
+ * arguments again, and so is known for the same. */
+#define NST_RUN_NUMBER_BITS 48
+#define NST_RUN_NUMBERED(number)               \
+    (UINT64_C(0x6e73) << NST_RUN_NUMBER_BITS | \
+     ((uint64_t)(number) & ((UINT64_C(1) << NST_RUN_NUMBER_BITS) - 1)))
+
 /* A variable of the environment: set, it tells the shim of --host-loopback. */
 #define NST_RUN_HOST_LOOPBACK "NETSTACK_RUN_HOST_LOOPBACK"
 

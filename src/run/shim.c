@@ -71,8 +71,15 @@ static ssize_t negated(ssize_t result)
 
 /* The kernel is done with such a call before it looks at signals. A trap is a wait, which a handler
  * without SA_RESTART ends: then it is made again, and goes on where it was (supervisor.h). */
+static int ask_to_the_end(long nr, long a, long b, long c, long d, long e)
+{
+    const uint64_t number = nst_run_number();
+
+    return (int)TEMP_FAILURE_RETRY(NST_RUN_ASK(number, nr, a, b, c, d, e));
+}
+
 #define ASK_TO_THE_END(nr, a, b, c, d, e) \
-    ((int)TEMP_FAILURE_RETRY(NST_RUN_ASK((nr), (a), (b), (c), (d), (e))))
+    ask_to_the_end((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
 
 /* ---- Setting up --------------------------------------------------------------------------- */
 
@@ -94,10 +101,11 @@ int shim_listen(int fd, int backlog)
 /* One that waits for the other side may be ended. */
 int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    const uint64_t number = nst_run_number();
     long n;
 
     do
-        WAITING(n, NST_RUN_ASK(SYS_connect, fd, addr, len, 0, 0));
+        WAITING(n, NST_RUN_ASK(number, SYS_connect, fd, addr, len, 0, 0));
     while (n < 0 && errno == EINTR && fcntl(fd, F_GETFL) & O_NONBLOCK);
     return (int)n;
 }
@@ -248,7 +256,7 @@ static ssize_t send_one(int fd, const struct msghdr *msg, int flags)
     ssize_t n;
 
     if (connects_first(fd, msg, flags) || may_be_for_host(fd, msg)) {
-        WAITING(n, negated(NST_RUN_ASK(SYS_sendmsg, fd, msg, flags, 0, 0)));
+        WAITING(n, negated(NST_RUN_ASK(nst_run_number(), SYS_sendmsg, fd, msg, flags, 0, 0)));
         return n;
     }
     WAITING(n, nst_client_sendmsg(fd, msg, flags));
@@ -263,7 +271,7 @@ static ssize_t receive_one(int fd, struct msghdr *msg, int flags)
     ssize_t n;
 
     if (flags & MSG_ERRQUEUE && nst_client_identify(fd, &name) == 0)
-        return negated(NST_RUN_ASK(SYS_recvmsg, fd, msg, flags, 0, 0));
+        return negated(NST_RUN_ASK(nst_run_number(), SYS_recvmsg, fd, msg, flags, 0, 0));
     WAITING(n, nst_client_recvmsg(fd, msg, flags));
     if (n == -ENOTSOCK)
         WAITING(n, negated(nst_run_recvmsg(fd, msg, flags)));

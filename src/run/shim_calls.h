@@ -7,32 +7,43 @@
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-static inline void nst_run_nothing(long a, long b, long c, long d, long e, long f)
+static inline long nst_run_nothing(long nr, ...)
 {
-    (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
+    return nr;
 }
 
-/* Makes a system call that the filter lets through. The kernel keeps all registers, and libc's
- * functions of fewer arguments leave that of the sixth alone: so the magic must not stay in it, or
- * the program's next bind() would go through as well. */
-static inline long nst_run_pass(long nr, long a, long b, long c, long d, long e)
+/* Makes a system call with a sixth argument that the program's next call must not have. The kernel
+ * keeps all registers, and libc's functions of fewer arguments leave that of the sixth alone;
+ * syscall() takes six whatever it is given, from the stack. So both are overwritten. */
+static inline long nst_run_syscall(long nr, long a, long b, long c, long d, long e, uint64_t sixth)
 {
-    void (*volatile forget)(long, long, long, long, long, long) = nst_run_nothing;
-    long result = syscall(nr, a, b, c, d, e, NST_RUN_MAGIC);
+    long (*volatile forget)(long, ...) = nst_run_nothing;
+    long result = syscall(nr, a, b, c, d, e, sixth);
 
-    forget(0, 0, 0, 0, 0, 0);
+    forget(0, 0L, 0L, 0L, 0L, 0L, 0L);
     return result;
 }
 
+/* One that the filter lets through. */
 #define NST_RUN_PASS(nr, a, b, c, d, e) \
-    nst_run_pass((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+    nst_run_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), NST_RUN_MAGIC)
 
-/* Makes one that the filter is to see. syscall() takes six arguments whatever it is given, and the
- * sixth that isn't given is what lies on the stack, where the magic has lain. */
-#define NST_RUN_ASK(nr, a, b, c, d, e) \
-    syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0L)
+/* One that the filter is to see; `number` is from nst_run_number(), and the same when it is made
+ * again. */
+#define NST_RUN_ASK(number, nr, a, b, c, d, e) \
+    nst_run_syscall((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (number))
+
+/* No thread makes two such calls in one nanosecond, and the clock begins anew after three days. */
+static inline uint64_t nst_run_number(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return NST_RUN_NUMBERED(now.tv_sec * 1000000000 + now.tv_nsec);
+}
 
 static inline int nst_run_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {

@@ -1,6 +1,7 @@
 #include "run/supervisor.h"
 
 #include "core/base/bytes.h"
+#include "run/filter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +19,8 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-#define SWEEP_NS (100 * NST_LOOP_MSEC)
+#define SWEEP_NS    (100 * NST_LOOP_MSEC)
+#define REMEMBER_NS NST_LOOP_SECOND /* an answer, for who may not have heard it */
 
 enum {
     BUCKETS = 256,
@@ -203,6 +205,20 @@ static struct nst_run_call *find_older(const struct nst_run_call *call,
     return NULL;
 }
 
+static bool is_numbered(const struct nst_run_call *call)
+{
+    const uint64_t number = call->args[NST_RUN_ARGS - 1];
+
+    return number == NST_RUN_NUMBERED(number);
+}
+
+/* Whether `call` is `older` made again, which was answered. */
+static bool was_told(const struct nst_run_call *call, const struct nst_run_call *older)
+{
+    return older->told_at != 0 && call->nr == older->nr &&
+           memcmp(call->args, older->args, sizeof call->args) == 0;
+}
+
 /* Who makes another call has given up what he waited for, but what has begun by a system call with
  * the number `but`, or what he asks about. */
 static void drop_older(const struct nst_run_call *call, int but)
@@ -211,8 +227,9 @@ static void drop_older(const struct nst_run_call *call, int but)
         struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
         if (older == call)
             return;
-        if (older->tid == call->tid && !(has_begun(older) && older->nr == but) &&
-            !asks_for_error_of(call, older))
+        if (older->tid == call->tid &&
+            (older->told_at != 0 ||
+             (!(has_begun(older) && older->nr == but) && !asks_for_error_of(call, older))))
             call_free(older);
     }
 }
@@ -285,37 +302,57 @@ static bool tell_given(struct nst_run_call *call)
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-/* Whether it arrived; if not, the call has gone (ENOENT). */
+/* Whether the kernel takes it; if not, the call has gone (ENOENT). */
 static bool answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
 {
     return ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
 }
 
-/* Otherwise the record stays for who makes the call again. */
-static void answer_take(struct nst_run_call *call, struct seccomp_notif_resp *resp)
+/* It is over, but who made it may not have heard the answer. */
+static void remember(struct nst_run_call *call)
+{
+    nst_client_cancel(&call->request);
+    nst_loop_timer_stop(&call->timeout);
+    call->told_at = nst_loop_now(call->supervisor->loop);
+}
+
+/* The record stays for who makes the call again. */
+static void answer_take(struct nst_run_call *call)
 {
     drop_older(call, -1);
     let_go(call);
-    if (answer(call->supervisor, resp) || !has_begun(call))
+    call->answer.id = call->id;
+    bool told = answer(call->supervisor, &call->answer);
+    if (told && is_numbered(call))
+        remember(call);
+    else if (told || !(has_begun(call) || call->told_at))
         call_free(call);
 }
 
 void nst_run_call_return(struct nst_run_call *call, int64_t result)
 {
-    struct seccomp_notif_resp resp = {.id = call->id};
-
-    if (result < 0)
-        resp.error = (int32_t)result;
-    else
-        resp.val = result;
-    answer_take(call, &resp);
+    call->answer = (struct seccomp_notif_resp){.val = result < 0 ? 0 : result,
+                                               .error = result < 0 ? (int32_t)result : 0};
+    answer_take(call);
 }
 
 void nst_run_call_continue(struct nst_run_call *call)
 {
-    struct seccomp_notif_resp resp = {.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    call->answer = (struct seccomp_notif_resp){.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    answer_take(call);
+}
 
-    answer_take(call, &resp);
+/* Whether it was answered before; then it is again, the same. */
+static bool tell_again(struct nst_run_call *call)
+{
+    struct nst_run_call *older = find_older(call, was_told);
+
+    if (older) {
+        older->id = call->id;
+        call_free(call);
+        answer_take(older);
+    }
+    return older != NULL;
 }
 
 /* SECCOMP_ADDFD_FLAG_SEND would make one step of both. But when we are stopped or frozen in the
@@ -431,7 +468,8 @@ static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
 
     NST_LIST_FOREACH_SAFE (e, &s->calls) {
         struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, node);
-        if (!nst_run_call_stands(call) && !may_be_repeated(call))
+        if (call->told_at ? nst_loop_now(loop) - call->told_at >= REMEMBER_NS
+                          : !nst_run_call_stands(call) && !may_be_repeated(call))
             call_free(call);
     }
     for (size_t i = s->nkept; i-- > 0;)
@@ -618,7 +656,8 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     nst_list_push_back(bucket_of(call), &call->by_tid);
     nst_list_init(&call->in_line);
     sweep_soon(s);
-    begin(call);
+    if (!tell_again(call))
+        begin(call);
 }
 
 static bool is_pending(int notify)
