@@ -13,6 +13,7 @@ import subprocess
 
 import pytest
 
+import devices
 import netns
 from conftest import NETSTACK, finish, script
 
@@ -469,14 +470,14 @@ def test_interface_of_a_datagram(stack, program):
         def interface():
             data, [(level, kind, value)], flags, peer = s.recvmsg(10, 100)
             return socket.if_indextoname(struct.unpack_from("I", value)[0])
-        assert interface() == "tun0"
+        assert interface() == "{devices.NAME}"
         sender().sendto(b"x", ("127.0.0.1", 5000))
         assert interface() == "lo"
         def join(name):
             request = struct.pack("4s4si", socket.inet_aton("239.1.2.3"), bytes(4),
                                   socket.if_nametoindex(name))
             s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
-        join("tun0")
+        join("{devices.NAME}")
         try:
             join("lo")
             assert False
@@ -755,11 +756,11 @@ def test_place(host):
     links = json.loads(host.netstack("run", "--", "ip", "-j", "addr").stdout)
     found = {l["ifname"]: [a["local"] for a in l["addr_info"] if a["family"] == "inet"]
              for l in links}
-    assert found == {"lo": ["127.0.0.1"], "tun0": [STACK]}
-    legacy = host.netstack("run", "--", *script("""
+    assert found == {"lo": ["127.0.0.1"], devices.NAME: [STACK]}
+    legacy = host.netstack("run", "--", *script(f"""
         import fcntl, socket, struct
         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        print(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack("256s", b"tun0"))[20:24]))
+        print(socket.inet_ntoa(fcntl.ioctl(s, 0x8915, struct.pack("256s", b"{devices.NAME}"))[20:24]))
     """)).stdout
     assert legacy == STACK + "\n"
     outside = json.loads(host.netstack("run", "--no-namespaces", "--", "ip", "-j", "addr").stdout)
