@@ -302,10 +302,17 @@ static bool tell_given(struct nst_run_call *call)
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-/* Whether the kernel takes it; if not, the call has gone (ENOENT). */
-static bool answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
+/* Asks or tells the kernel something about a notification. What stops or freezes us may end that
+ * before anything is done (EINTR), which must not pass for a call that has gone (ENOENT). */
+static int control(const struct nst_run_supervisor *s, unsigned long what, void *arg)
 {
-    return ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
+    return (int)TEMP_FAILURE_RETRY(ioctl(s->notify.fd, what, arg));
+}
+
+/* Whether the kernel takes it; if not, the call has gone. */
+static bool answer(const struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
+{
+    return control(s, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
 }
 
 /* It is over, but who made it may not have heard the answer. */
@@ -368,7 +375,7 @@ int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
     call->request.done = NULL; /* once more, it would be another one */
     drop_older(call, -1);
     let_go(call);
-    int number = ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add),
+    int number = control(call->supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &add),
         err = number < 0 ? -errno : 0;
     if (!err) {
         close(fd);
@@ -389,14 +396,14 @@ int nst_run_call_replace(struct nst_run_call *call, int fd)
         .newfd_flags = nst_run_target_cloexec(call->tid, number) ? O_CLOEXEC : 0,
     };
 
-    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
+    return control(call->supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
 }
 
 bool nst_run_call_stands(const struct nst_run_call *call)
 {
     uint64_t id = call->id;
 
-    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    return control(call->supervisor, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 /* ---- Kept connections --------------------------------------------------------------------- */

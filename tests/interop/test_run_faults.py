@@ -343,6 +343,39 @@ def test_supervisor_is_stopped_and_goes_on(stack, program):
     finish(process)
 
 
+def test_supervisor_is_interrupted(stack, program, tmp_path):
+    """What stops or freezes the supervisor may end any question that it asks of the kernel (EINTR): it
+    asks again, and no call is left without an answer. Here that is every other one."""
+    process = program(*script("""
+        import signal, socket, threading
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        print("ready")
+        signal.sigwait([signal.SIGUSR1])
+        def serve():
+            for _ in range(20):
+                with server.accept()[0] as a:
+                    u.sendto(b"%d" % a.getpeername()[1], u.getsockname())
+        server = socket.create_server(("127.0.0.1", 5000))
+        u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        u.bind(("127.0.0.1", 5000))
+        thread = threading.Thread(target=serve)
+        thread.start()
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", 5000)) as c:
+                assert u.recvfrom(10) == (b"%d" % c.getsockname()[1], u.getsockname())
+        thread.join()
+    """))
+    process.wait_for("ready")
+    tracer = stack.spawn("strace", "-o", tmp_path / "trace", "-e", "trace=ioctl",
+                         "-e", "inject=ioctl:error=EINTR:when=1+2", "-p", supervisor_of(stack))
+    tracer.wait_for("attached", "err")
+    process.send(signal.SIGUSR1)
+    finish(process)
+    tracer.wait()
+    interrupted = re.findall(r"NOTIF_(\w+).* = -1 EINTR", (tmp_path / "trace").read_text())
+    assert {"RECV", "ADDFD", "SEND"} <= set(interrupted)
+
+
 def test_connect_that_a_signal_ended(stack, program):
     """It goes on, and SO_ERROR tells how it ended."""
     stack.run("nft", "-f", "-", input="table ip mute {\n chain in {\n"
