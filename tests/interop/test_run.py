@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import subprocess
+import textwrap
 
 import pytest
 
@@ -838,6 +839,32 @@ client = socket.create_connection(("127.0.0.1", 5000))
 accepted, peer = server.accept()
 assert peer == client.getsockname()
 """))
+
+
+def test_program_without_a_clock(program, tmp_path):
+    """A sandbox may forbid to read the clock, which is a system call where the vDSO has none; here that
+    ends the program."""
+    source = tmp_path / "program.c"
+    source.write_text(textwrap.dedent("""
+        #include <netinet/in.h>
+        #include <stdlib.h>
+        #include <time.h>
+        int clock_gettime(clockid_t clock, struct timespec *now)
+        {
+            abort();
+        }
+        int main(void)
+        {
+            struct sockaddr_in at = {.sin_family = AF_INET};
+            socklen_t len = sizeof at;
+            int s = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0);
+            return bind(s, (struct sockaddr *)&at, len) || listen(s, 1) ||
+                   getsockname(s, (struct sockaddr *)&at, &len) ||
+                   connect(c, (struct sockaddr *)&at, len) || accept(s, NULL, NULL) < 0;
+        }
+    """))
+    subprocess.run(["gcc", "-rdynamic", "-o", tmp_path / "program", source], check=True)
+    finish(program(str(tmp_path / "program")))
 
 
 def test_program_that_moves(stack, program):

@@ -271,7 +271,8 @@ def test_signals_while_asking(request, program):
 
 def test_call_made_again_after_its_answer(program):
     """A signal that comes with the answer ends the call, and the kernel has taken the answer all the
-    same. By the shim's number the call that is made again is known, and has it once more."""
+    same. By the shim's number the call that is made again is known, and has it once more, whatever
+    the signal's handler has called meanwhile."""
     finish(program(*script("""
         import ctypes, errno, os, platform, select, socket, struct
         SOCKET, BIND, LISTEN, CONNECT, GETSOCKOPT = {
@@ -282,7 +283,7 @@ def test_call_made_again_after_its_answer(program):
         libc.syscall.argtypes = [ctypes.c_long] + 5 * [ctypes.c_void_p] + [ctypes.c_uint64]
         def call(number, nr, *args):
             args = [*args, 0, 0, 0][:5]
-            result = libc.syscall(nr, *args, 0x6e73 << 48 | number)
+            result = libc.syscall(nr, *args, 0xf5c1 << 48 | number)
             return result if result >= 0 else -ctypes.get_errno()
         def twice(number, nr, *args):
             result = call(number, nr, *args)
@@ -301,7 +302,7 @@ def test_call_made_again_after_its_answer(program):
         ours = address(5000)
         assert twice(3, BIND, server, ours, 16) == 0
         assert twice(4, BIND, server, ours, 16) == -errno.EINVAL
-        assert call(3, BIND, server, ours, 16) == -errno.EINVAL  # not the last any more
+        assert call(3, BIND, server, ours, 16) == 0
         assert twice(5, LISTEN, server, 1) == 0
         assert twice(6, CONNECT, client, address(1), 16) == -errno.EINPROGRESS
         poll = select.poll()
