@@ -166,6 +166,22 @@ static bool has_begun(const struct nst_run_call *call)
     return was_asked(call) || call->given >= 0;
 }
 
+static bool is_numbered(const struct nst_run_call *call)
+{
+    const uint64_t number = call->args[NST_RUN_ARGS - 1];
+
+    return number == NST_RUN_NUMBERED(number);
+}
+
+/* Whether `call` can't be `older` made again: of most calls the shim makes none but the same again,
+ * until it has an answer. */
+static bool is_another(const struct nst_run_call *call, const struct nst_run_call *older)
+{
+    return is_numbered(older) && older->nr != SYS_connect && older->nr != SYS_sendmsg &&
+           older->nr != SYS_recvmsg &&
+           call->args[NST_RUN_ARGS - 1] != older->args[NST_RUN_ARGS - 1];
+}
+
 /* Whether the daemon was asked for the same; what its answers don't change. */
 static bool asks_same(const struct nst_run_call *call, const struct nst_run_call *older)
 {
@@ -173,10 +189,10 @@ static bool asks_same(const struct nst_run_call *call, const struct nst_run_call
     bool names = x->op == NST_CLIENT_BIND || x->op == NST_CLIENT_CONNECT,
          sets = x->op == NST_CLIENT_SETSOCKOPT;
 
-    return was_asked(older) && x->op == y->op && x->done == y->done && is_about_same(call, older) &&
-           x->nonblock == y->nonblock && x->domain == y->domain && x->type == y->type &&
-           x->protocol == y->protocol && x->backlog == y->backlog && x->level == y->level &&
-           x->option == y->option &&
+    return was_asked(older) && !is_another(call, older) && x->op == y->op && x->done == y->done &&
+           is_about_same(call, older) && x->nonblock == y->nonblock && x->domain == y->domain &&
+           x->type == y->type && x->protocol == y->protocol && x->backlog == y->backlog &&
+           x->level == y->level && x->option == y->option &&
            (!names ||
             (x->addrlen == y->addrlen && memcmp(&x->addr, &y->addr, sizeof x->addr) == 0)) &&
            (!sets || (x->value_len == y->value_len &&
@@ -214,15 +230,23 @@ static struct nst_run_call *find_older(const struct nst_run_call *call,
     return NULL;
 }
 
-/* Who makes another call has given up what he waited for, but what has begun by a system call with
- * the number `but`, or what he asks about. */
+/* Whether what has begun may be made again: by `call`, if it is by the system call `but`; or after
+ * it, which then is made by a signal's handler. That needs a number, and one of each system call is
+ * enough. */
+static bool may_go_on(const struct nst_run_call *older, const struct nst_run_call *call, int but)
+{
+    return has_begun(older) && (older->nr == but || (is_numbered(older) && older->nr != call->nr));
+}
+
+/* Who makes another call has given up what he waited for, but what may go on, or what he asks
+ * about. */
 static void drop_older(const struct nst_run_call *call, int but)
 {
     NST_LIST_FOREACH_SAFE (e, bucket_of(call)) {
         struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
         if (older == call)
             return;
-        if (older->tid == call->tid && !(has_begun(older) && older->nr == but) &&
+        if (older->tid == call->tid && !may_go_on(older, call, but) &&
             !asks_for_error_of(call, older))
             call_free(older);
     }
@@ -309,20 +333,18 @@ static bool answer(const struct nst_run_supervisor *s, const struct seccomp_noti
     return control(s, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
 }
 
-/* Where the answer to such a call is remembered; NULL: nowhere, it has no number. */
-static struct told *place_of(struct nst_run_supervisor *s, const uint64_t args[NST_RUN_ARGS])
+/* Where the answer to it is remembered. */
+static struct told *told_place(const struct nst_run_call *call)
 {
-    const uint64_t number = args[NST_RUN_ARGS - 1];
-
-    return number == NST_RUN_NUMBERED(number) ? &s->told[number % TOLD_MAX] : NULL;
+    return &call->supervisor->told[call->args[NST_RUN_ARGS - 1] % TOLD_MAX];
 }
 
 /* What the kernel does is no answer: it does that once more. */
 static void remember(const struct nst_run_call *call, const struct seccomp_notif_resp *resp)
 {
-    struct told *told = place_of(call->supervisor, call->args);
+    struct told *told = told_place(call);
 
-    if (!told || resp->flags & SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+    if (!is_numbered(call) || resp->flags & SECCOMP_USER_NOTIF_FLAG_CONTINUE)
         return;
     *told = (struct told){.tid = call->tid, .nr = call->nr, .answer = *resp};
     memcpy(told->args, call->args, sizeof told->args);
@@ -331,9 +353,9 @@ static void remember(const struct nst_run_call *call, const struct seccomp_notif
 /* Whether it was answered before; then it is again, the same. */
 static bool tell_again(const struct nst_run_call *call)
 {
-    const struct told *told = place_of(call->supervisor, call->args);
+    const struct told *told = told_place(call);
 
-    if (!told || told->tid != call->tid || told->nr != call->nr ||
+    if (!is_numbered(call) || told->tid != call->tid || told->nr != call->nr ||
         memcmp(told->args, call->args, sizeof told->args) != 0)
         return false;
     struct seccomp_notif_resp resp = told->answer;

@@ -20,8 +20,8 @@
  *
  * Without the shim it is a guess: a call that asks the daemon for what the same thread was
  * interrupted in asking for *takes up* that one. So does one that was given a descriptor and not
- * told. Until then the record stays, as long as its thread makes no other call and has the
- * socket. */
+ * told. Until then the record stays, as long as its thread makes no other call (with a number: none
+ * of the same kind, as a signal's handler may make others) and has the socket. */
 #ifndef NST_RUN_SUPERVISOR_H
 #define NST_RUN_SUPERVISOR_H
 

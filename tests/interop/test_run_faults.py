@@ -11,6 +11,8 @@ import pathlib
 import re
 import resource
 import signal
+import subprocess
+import textwrap
 import time
 
 import pytest
@@ -316,6 +318,50 @@ def test_call_made_again_after_its_answer(program):
         assert error_of(7, twice) == errno.ECONNREFUSED
         assert error_of(8, call) == 0
     """)))
+
+
+def test_handler_that_makes_calls(stack, tmp_path):
+    """A call that a signal ends and the kernel makes again is done once, even if the handler has made
+    another meanwhile. (Without the shim that passes for a call that was given up.)"""
+    source = tmp_path / "program.c"
+    source.write_text(textwrap.dedent("""
+        #include <netinet/in.h>
+        #include <signal.h>
+        #include <stdio.h>
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        static void on_signal(int signo)
+        {
+            listen(-1, signo);
+            write(1, "handled\\n", 8);
+        }
+        int main(void)
+        {
+            struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+            struct sockaddr_in at = {.sin_family = AF_INET};
+            sigset_t go;
+            int signo, s = socket(AF_INET, SOCK_STREAM, 0);
+            sigaction(SIGUSR1, &action, NULL);
+            sigemptyset(&go);
+            sigaddset(&go, SIGUSR2);
+            sigprocmask(SIG_BLOCK, &go, NULL);
+            dprintf(1, "ready: %d\\n", SYS_bind);
+            sigwait(&go, &signo);
+            return bind(s, (struct sockaddr *)&at, sizeof at) != 0;
+        }
+    """))
+    subprocess.run(["gcc", "-o", tmp_path / "program", source], check=True)
+    process = stack.start("run", "--", tmp_path / "program")
+    number = process.wait_for(r"ready: (\d+)")[1]
+    where = pathlib.Path(f"/proc/{process.pid}/syscall")
+    stack.daemon.send(signal.SIGSTOP)
+    process.send(signal.SIGUSR2)
+    netns.until(lambda: where.read_text().startswith(number + " "), "it binds")
+    for i in range(10):
+        process.send(signal.SIGUSR1)
+        process.wait_for("handled", count=i + 1)
+    stack.daemon.send(signal.SIGCONT)
+    finish(process)
 
 
 def test_supervisor_is_stopped_and_goes_on(stack, program):
