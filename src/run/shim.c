@@ -46,13 +46,12 @@ ssize_t shim_recvmsg(int, struct msghdr *, int) IN_FRONT_OF("recvmsg");
 int shim_sendmmsg(int, struct mmsghdr *, unsigned, int) IN_FRONT_OF("sendmmsg");
 int shim_recvmmsg(int, struct mmsghdr *, unsigned, int, struct timespec *) IN_FRONT_OF("recvmmsg");
 
-/* What libc makes of a result. */
-static ssize_t finish(ssize_t result)
+/* What libc makes of a result. What succeeds leaves errno as it was `before`, on which some
+ * programs rely (lftp, with SO_ERROR). */
+static ssize_t finish(int before, ssize_t result)
 {
-    if (result >= 0)
-        return result;
-    errno = (int)-result;
-    return -1;
+    errno = result < 0 ? (int)-result : before;
+    return result < 0 ? -1 : result;
 }
 
 static ssize_t negated(ssize_t result)
@@ -71,11 +70,11 @@ static ssize_t negated(ssize_t result)
 
 /* The kernel is done with such a call before it looks at signals. A trap is a wait, which a handler
  * without SA_RESTART ends: then it is made again, and goes on where it was (supervisor.h). */
-static int ask_to_the_end(long nr, long a, long b, long c, long d, long e)
+static ssize_t ask_to_the_end(long nr, long a, long b, long c, long d, long e)
 {
     const uint64_t number = nst_run_number();
 
-    return (int)TEMP_FAILURE_RETRY(NST_RUN_ASK(number, nr, a, b, c, d, e));
+    return negated(TEMP_FAILURE_RETRY(NST_RUN_ASK(number, nr, a, b, c, d, e)));
 }
 
 #define ASK_TO_THE_END(nr, a, b, c, d, e) \
@@ -85,51 +84,61 @@ static int ask_to_the_end(long nr, long a, long b, long c, long d, long e)
 
 int shim_socket(int domain, int type, int protocol)
 {
-    return ASK_TO_THE_END(SYS_socket, domain, type, protocol, 0, 0);
+    const int before = errno;
+
+    return (int)finish(before, ASK_TO_THE_END(SYS_socket, domain, type, protocol, 0, 0));
 }
 
 int shim_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
-    return ASK_TO_THE_END(SYS_bind, fd, addr, len, 0, 0);
+    const int before = errno;
+
+    return (int)finish(before, ASK_TO_THE_END(SYS_bind, fd, addr, len, 0, 0));
 }
 
 int shim_listen(int fd, int backlog)
 {
-    return ASK_TO_THE_END(SYS_listen, fd, backlog, 0, 0, 0);
+    const int before = errno;
+
+    return (int)finish(before, ASK_TO_THE_END(SYS_listen, fd, backlog, 0, 0, 0));
 }
 
 /* One that waits for the other side may be ended. */
 int shim_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
     const uint64_t number = nst_run_number();
-    long n;
+    const int before = errno;
+    ssize_t n;
 
     do
-        WAITING(n, NST_RUN_ASK(number, SYS_connect, fd, addr, len, 0, 0));
-    while (n < 0 && errno == EINTR && fcntl(fd, F_GETFL) & O_NONBLOCK);
-    return (int)n;
+        WAITING(n, negated(NST_RUN_ASK(number, SYS_connect, fd, addr, len, 0, 0)));
+    while (n == -EINTR && fcntl(fd, F_GETFL) & O_NONBLOCK);
+    return (int)finish(before, n);
 }
 
 /* ---- Names -------------------------------------------------------------------------------- */
 
 int shim_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
+    const int before = errno;
     struct nst_ipc_sockname name;
-    int err;
+    ssize_t n;
 
     if (nst_client_identify(fd, &name) != 0)
-        return nst_run_getsockname(fd, addr, len);
-    err = nst_client_sockname(fd, addr, len);
-    return err == -EAGAIN ? ASK_TO_THE_END(SYS_getsockname, fd, addr, len, 0, 0) : (int)finish(err);
+        n = negated(nst_run_getsockname(fd, addr, len));
+    else if ((n = nst_client_sockname(fd, addr, len)) == -EAGAIN)
+        n = ASK_TO_THE_END(SYS_getsockname, fd, addr, len, 0, 0);
+    return (int)finish(before, n);
 }
 
 int shim_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
+    const int before = errno;
     struct nst_ipc_sockname name;
+    bool ours = nst_client_identify(fd, &name) == 0;
 
-    if (nst_client_identify(fd, &name) != 0)
-        return nst_run_getpeername(fd, addr, len);
-    return (int)finish(nst_client_getpeername(fd, addr, len));
+    return (int)finish(before, ours ? nst_client_getpeername(fd, addr, len)
+                                    : negated(nst_run_getpeername(fd, addr, len)));
 }
 
 /* Whether it is a hint, and of a stream of ours. */
@@ -143,39 +152,52 @@ static bool is_hint(int fd, int level, int option)
 
 int shim_setsockopt(int fd, int level, int option, const void *value, socklen_t len)
 {
-    if (is_hint(fd, level, option))
-        return (int)finish(nst_client_set_hint(fd, option, value, len));
-    return ASK_TO_THE_END(SYS_setsockopt, fd, level, option, value, len);
+    const int before = errno;
+
+    return (int)finish(before, is_hint(fd, level, option)
+                                   ? nst_client_set_hint(fd, option, value, len)
+                                   : ASK_TO_THE_END(SYS_setsockopt, fd, level, option, value, len));
 }
 
 /* Those whose answers are in the name or in the kernel's socket. */
 int shim_getsockopt(int fd, int level, int option, void *value, socklen_t *len)
 {
+    const int before = errno;
+    ssize_t n;
+
     if (is_hint(fd, level, option))
-        return (int)finish(nst_client_get_hint(fd, option, value, len));
-    if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
-        return nst_run_getsockopt(fd, level, option, value, len);
-    return ASK_TO_THE_END(SYS_getsockopt, fd, level, option, value, len);
+        n = nst_client_get_hint(fd, option, value, len);
+    else if (level == SOL_SOCKET && (option == SO_TYPE || option == SO_ACCEPTCONN))
+        n = negated(nst_run_getsockopt(fd, level, option, value, len));
+    else
+        n = ASK_TO_THE_END(SYS_getsockopt, fd, level, option, value, len);
+    return (int)finish(before, n);
 }
 
 /* ---- accept() ----------------------------------------------------------------------------- */
 
-int shim_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+/* A descriptor, or -errno. */
+static ssize_t accept_one(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
     struct nst_ipc_sockname name;
-    long accepted;
+    ssize_t accepted;
 
     if (nst_client_identify(fd, &name) != 0)
-        return (int)NST_RUN_PASS(SYS_accept4, fd, addr, len, flags, 0);
-    WAITING(accepted, NST_RUN_PASS(SYS_accept4, fd, NULL, NULL, flags, 0));
+        return negated(NST_RUN_PASS(SYS_accept4, fd, addr, len, flags, 0));
+    WAITING(accepted, negated(NST_RUN_PASS(SYS_accept4, fd, NULL, NULL, flags, 0)));
     if (accepted < 0)
-        return -1;
+        return accepted;
     int err = nst_client_accepted((int)accepted, fd, addr, len);
-    if (err) {
+    if (err)
         close((int)accepted);
-        return (int)finish(err);
-    }
-    return (int)accepted;
+    return err ? err : accepted;
+}
+
+int shim_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    const int before = errno;
+
+    return (int)finish(before, accept_one(fd, addr, len, flags));
 }
 
 int shim_accept(int fd, struct sockaddr *addr, socklen_t *len)
@@ -280,12 +302,16 @@ static ssize_t receive_one(int fd, struct msghdr *msg, int flags)
 
 ssize_t shim_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
-    return finish(send_one(fd, msg, flags));
+    const int before = errno;
+
+    return finish(before, send_one(fd, msg, flags));
 }
 
 ssize_t shim_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    return finish(receive_one(fd, msg, flags));
+    const int before = errno;
+
+    return finish(before, receive_one(fd, msg, flags));
 }
 
 ssize_t shim_sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *addr,
@@ -330,39 +356,55 @@ ssize_t shim_recvfrom_chk(int fd, void *data, size_t len, size_t room, int flags
     return shim_recvfrom(fd, data, len, flags, addr, addr_len);
 }
 
-int shim_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+/* How many were sent, or -errno of the first. */
+static ssize_t send_all(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     struct nst_ipc_sockname name;
     unsigned done = 0;
 
     if (nst_client_identify(fd, &name) != 0)
-        return (int)NST_RUN_PASS(SYS_sendmmsg, fd, messages, count, flags, 0);
+        return negated(NST_RUN_PASS(SYS_sendmmsg, fd, messages, count, flags, 0));
     for (; done < count; done++) {
         ssize_t n = send_one(fd, &messages[done].msg_hdr, flags);
         if (n < 0)
-            return done ? (int)done : (int)finish(n);
+            return done ? (ssize_t)done : n;
         messages[done].msg_len = (unsigned)n;
     }
-    return (int)done;
+    return (ssize_t)done;
+}
+
+int shim_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
+{
+    const int before = errno;
+
+    return (int)finish(before, send_all(fd, messages, count, flags));
 }
 
 /* As the supervisor has it, with what is there, but at least one. */
-int shim_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
-                  struct timespec *timeout)
+static ssize_t receive_all(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                           struct timespec *timeout)
 {
     struct nst_ipc_sockname name;
     unsigned done = 0;
 
     if (nst_client_identify(fd, &name) != 0)
-        return (int)NST_RUN_PASS(SYS_recvmmsg, fd, messages, count, flags, timeout);
+        return negated(NST_RUN_PASS(SYS_recvmmsg, fd, messages, count, flags, timeout));
     if (timeout && !nst_client_is_time(timeout))
-        return (int)finish(-EINVAL);
+        return -EINVAL;
     flags &= ~MSG_WAITFORONE;
     for (; done < count; done++) {
         ssize_t n = receive_one(fd, &messages[done].msg_hdr, done ? flags | MSG_DONTWAIT : flags);
         if (n < 0)
-            return done ? (int)done : (int)finish(n);
+            return done ? (ssize_t)done : n;
         messages[done].msg_len = (unsigned)n;
     }
-    return (int)done;
+    return (ssize_t)done;
+}
+
+int shim_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
+                  struct timespec *timeout)
+{
+    const int before = errno;
+
+    return (int)finish(before, receive_all(fd, messages, count, flags, timeout));
 }

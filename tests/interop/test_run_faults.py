@@ -271,6 +271,49 @@ def test_signals_while_asking(request, program):
     """)))
 
 
+def test_success_leaves_errno_alone(stack):
+    """Some programs look at it after a call that can't fail (lftp, at SO_ERROR), and signals that
+    end a trapped call don't change that."""
+    finish(stack.start("run", "--", *script("""
+        import ctypes, errno, select, signal, socket, struct
+        libc = ctypes.CDLL(None, use_errno=True)
+        addr = struct.pack("=HH4s8x", socket.AF_INET, 0, bytes([127, 0, 0, 1]))
+        room, value, data = ctypes.create_string_buffer(16), ctypes.c_int(1), b"some data"
+        def succeed(name, *args):
+            ctypes.set_errno(errno.EXDEV)
+            result = getattr(libc, name)(*args)
+            assert result >= 0 and ctypes.get_errno() == errno.EXDEV, (name, result)
+            return result
+        def name_of(ask, fd):
+            succeed(ask, fd, room, ctypes.byref(ctypes.c_uint(16)))
+            return room.raw
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.siginterrupt(signal.SIGALRM, True)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        for _ in range(100):
+            server, client = (succeed("socket", socket.AF_INET, socket.SOCK_STREAM, 0) for _ in range(2))
+            succeed("bind", server, addr, 16)
+            succeed("listen", server, 5)
+            at = name_of("getsockname", server)
+            succeed("setsockopt", client, socket.SOL_SOCKET, socket.SO_KEEPALIVE,
+                    ctypes.byref(value), 4)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+            succeed("connect", client, at, 16)
+            far = succeed("accept", server, None, None)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+            assert name_of("getpeername", client) == at
+            for option in socket.SO_ERROR, socket.SO_TYPE, socket.SO_KEEPALIVE:
+                succeed("getsockopt", client, socket.SOL_SOCKET, option, ctypes.byref(value),
+                        ctypes.byref(ctypes.c_uint(4)))
+            assert succeed("send", client, data, 9, 0) == 9
+            select.select([far], [], [])
+            assert succeed("recv", far, room, 9, 0) == 9
+            for fd in server, client, far:
+                succeed("close", fd)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    """)))
+
+
 def test_call_made_again_after_its_answer(program):
     """A signal that comes with the answer ends the call, and the kernel has taken the answer all the
     same. By the shim's number the call that is made again is known, and has it once more, whatever
