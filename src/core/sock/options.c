@@ -285,8 +285,8 @@ size_t nst_socks_list(const struct nst_socks *socks, uint64_t *cursor, struct ns
     size_t n = 0;
 
     for (; n < max && *cursor < socks->nslots; ++*cursor)
-        if (socks->slots[*cursor].socket)
-            nst_sock_info(socks->slots[*cursor].socket, &out[n++]);
+        if (socks->slots[*cursor])
+            nst_sock_info(socks->slots[*cursor], &out[n++]);
     if (n == max)
         return n;
     uint64_t at = *cursor & IN_FLOWS ? *cursor & ~IN_FLOWS : 0;

@@ -61,11 +61,6 @@ struct nst_socket {
     uint16_t group;            /* those with the same number may share `local`; 0: none may */
 };
 
-struct nst_sock_slot {
-    struct nst_socket *socket;
-    uint32_t generation;
-};
-
 struct nst_socks {
     struct nst_env *env;
     struct nst_pool *pool;
@@ -74,8 +69,9 @@ struct nst_socks {
     struct nst_tcps *tcps;
     struct nst_siphash_key key;
     uint32_t max, count;
-    struct nst_sock_slot *slots;
+    struct nst_socket **slots;
     uint32_t nslots, next_free; /* where to look for a free slot first */
+    uint32_t generation;        /* of the handles of those that are opened now */
     struct nst_list buckets[NST_SOCK_BUCKETS];
     struct nst_list raws, packets;
     struct nst_list sending, changed;
