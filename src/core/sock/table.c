@@ -206,9 +206,10 @@ static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct n
 {
     NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
         const struct nst_socket *s = socket_of(e);
-        if (s->proto == proto && s->local.port == port && !(for_whom && may_share(s, for_whom)) &&
-            (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->local.addr) ||
-             nst_addr_eq(addr, &s->local.addr)))
+        if (s->proto == proto && s->dgram->local.port == port &&
+            !(for_whom && may_share(s, for_whom)) &&
+            (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->dgram->local.addr) ||
+             nst_addr_eq(addr, &s->dgram->local.addr)))
             return true;
     }
     return false;
@@ -242,8 +243,8 @@ int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
         return -EADDRINUSE;
     if (!port && !(port = port_choose(socks, s->proto, &local->addr)))
         return -EADDRINUSE;
-    s->local = *local;
-    s->local.port = port;
+    s->dgram->local = *local;
+    s->dgram->local.port = port;
     nst_list_del(&s->dgram->place);
     nst_list_push_back(bucket_of(socks, s->proto, port), &s->dgram->place);
     return 0;
@@ -255,12 +256,12 @@ static unsigned score(const struct nst_socket *s, uint8_t proto, const struct ns
 {
     unsigned points = 1;
 
-    if (s->proto != proto || s->local.port != local->port)
+    if (s->proto != proto || s->dgram->local.port != local->port)
         return 0;
-    if (s->local.link && s->local.link != local->link)
+    if (s->dgram->local.link && s->dgram->local.link != local->link)
         return 0;
-    if (nst_addr_is_set(&s->local.addr)) {
-        if (!nst_addr_eq(&s->local.addr, &local->addr))
+    if (nst_addr_is_set(&s->dgram->local.addr)) {
+        if (!nst_addr_eq(&s->dgram->local.addr, &local->addr))
             return 0;
         points++;
     }
@@ -342,7 +343,7 @@ void nst_socks_check(const struct nst_socks *socks)
             continue;
         count++;
         assert(nst_sock_find(socks, s->handle) == s);
-        if (!s->dgram)
+        if (s->type == NST_SOCK_STREAM)
             continue;
         assert(memory_of(&s->dgram->rxq) == s->dgram->rx_mem &&
                memory_of(&s->dgram->errq) == s->dgram->err_mem);
