@@ -9,7 +9,10 @@
  * It isn't given back between a request and the next, but when nothing has moved for a while: the
  * deadline NST_TCP_DL_REST asks now and then, so that what moves pays nothing for it. What is worth
  * keeping for longer is small and stands in the block: the round-trip times, and what congestion
- * control remembers (struct nst_cc_kept). */
+ * control remembers (struct nst_cc_kept).
+ *
+ * What has gone wrong is counted in a struct that only those have of which there is something to
+ * count, idle or not. Without memory for it the count goes on where nobody reads it. */
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
@@ -115,6 +118,22 @@ void nst_tcb_rest(struct nst_tcb *t)
     }
     nst_cc_rest(&t->act->cc, &t->cc);
     nst_tcb_deactivate(t);
+}
+
+/* ---- Trouble --------------------------------------------------------------------------------- */
+
+struct nst_tcp_trouble *nst_tcb_trouble(struct nst_tcb *t)
+{
+    if (!t->trouble)
+        t->trouble = nst_env_alloc(t->tcps->env, sizeof *t->trouble);
+    return t->trouble ? t->trouble : &t->tcps->uncounted;
+}
+
+const struct nst_tcp_trouble *nst_tcb_troubles(const struct nst_tcb *t)
+{
+    static const struct nst_tcp_trouble none;
+
+    return t->trouble ? t->trouble : &none;
 }
 
 /* ---- What can be asked of any connection --------------------------------------------------- */

@@ -258,6 +258,6 @@ void nst_metrics_end(struct nst_tcb *t)
         return;
     merge_rtt(m, &t->rtt);
     merge_mtu(m, t);
-    if (t->count.reordered)
+    if (nst_tcb_troubles(t)->reordered)
         m->reordered = m->measured;
 }

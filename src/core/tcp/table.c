@@ -278,6 +278,7 @@ void nst_tcb_free(struct nst_tcb *t)
     leave_place(t);
     nst_tcb_deactivate(t);
     nst_timer_cancel(&tcps->env->wheel, &t->timer);
+    nst_env_free(tcps->env, t->trouble, sizeof *t->trouble);
     nst_env_free(tcps->env, t, sizeof *t);
 }
 

@@ -7,7 +7,7 @@
 
 #include "../dialogue.h"
 
-#define IDLE_BYTES_MAX 464 /* the control block and the socket */
+#define IDLE_BYTES_MAX 440 /* the control block and the socket */
 
 static struct harness h;
 static struct dialogue d;
@@ -85,6 +85,54 @@ static void test_idle_again(void **state)
     harness_run(&h, 15 * NST_SEC);
     assert_null(dialogue_tcb(&d)->act);
     assert_true(h.memory.live_bytes - before <= IDLE_BYTES_MAX + sizeof(struct nst_tcp_name));
+}
+
+/* The second half of 20 bytes comes before the first. */
+static void use_out_of_order(void)
+{
+    uint8_t buf[20];
+
+    d.seq += 10;
+    dialogue_say(&d, ACK | PSH, 10);
+    d.seq -= 20;
+    dialogue_say(&d, ACK | PSH, 10);
+    d.seq += 10;
+    assert_int_equal(dialogue_read(&d, buf, sizeof buf), 20);
+}
+
+/* That something went wrong is told for as long as the connection lives, and costs others nothing.
+ */
+static void test_trouble_is_remembered(void **state)
+{
+    struct nst_tcp_info info;
+    (void)state;
+
+    dialogue_open_passive(&d);
+    use(&d);
+    assert_null(dialogue_tcb(&d)->trouble);
+    use_out_of_order();
+    harness_run(&h, 15 * NST_SEC);
+    assert_null(dialogue_tcb(&d)->act);
+    assert_int_equal(nst_tcp_info(h.stack, d.sock, &info), 0);
+    assert_int_equal(info.rcv_ooopack, 1);
+}
+
+/* Without memory it isn't, and the connection goes on. */
+static void test_trouble_without_memory(void **state)
+{
+    struct nst_tcp_info info;
+    (void)state;
+
+    dialogue_open_passive(&d);
+    use(&d);
+    h.memory.fail_size = sizeof(struct nst_tcp_trouble);
+    d.seq += 10;
+    dialogue_say(&d, ACK | PSH, 10);
+    h.memory.fail_size = 0;
+    d.seq -= 20;
+    assert_int_equal(nst_tcp_info(h.stack, d.sock, &info), 0);
+    assert_int_equal(info.rcv_ooopack, 0);
+    use(&d);
 }
 
 /* ---- Sleep ------------------------------------------------------------------------------- */
@@ -280,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_sizes),
         T(test_idle_after_accept),
         T(test_idle_again),
+        T(test_trouble_is_remembered),
+        T(test_trouble_without_memory),
         T(test_talk_leaves_nothing_due_soon),
         T(test_unread_data_stay),
         T(test_a_closed_window_keeps_it),
