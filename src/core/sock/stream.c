@@ -159,7 +159,7 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     l->local = name_of(s)->local;
     l->member = s->handle;
     l->opt = s->tcb->opt;
-    l->cc = s->tcb->cc.ops;
+    l->cc = nst_cc_of(&s->tcb->cc);
     return l;
 }
 
@@ -455,7 +455,7 @@ int nst_stream_set_congestion(struct nst_socket *s, const char *name)
         return -EINVAL;
     if (!ops)
         return -ENOENT;
-    s->tcb->cc.ops = ops;
+    s->tcb->cc.number = ops->number;
     return 0;
 }
 

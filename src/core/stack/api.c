@@ -280,7 +280,7 @@ const char *nst_get_congestion(const struct nst_stack *stack, nst_sock sock)
     if (sock == 0)
         return stack->tcps.config.cc->name;
     const struct nst_tcb *t = s ? nst_sock_tcb(s) : NULL;
-    return t ? t->cc.ops->name : NULL;
+    return t ? nst_cc_of(&t->cc)->name : NULL;
 }
 
 int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info *out)

@@ -99,10 +99,10 @@ static void process_sacks(struct nst_tcb *t, const struct nst_tcp_seg *seg, stru
 
     if (!t->sack_ok)
         return;
-    if (dsack && is_about_resent(t, &blocks[0]))
-        a->dsack = &blocks[0];
-    if (dsack)
+    if (dsack) {
+        a->dsack = is_about_resent(t, &blocks[0]) ? &blocks[0] : NULL;
         nst_tcb_trouble(t)->dsacks++;
+    }
     for (unsigned i = dsack; i < seg->h.opts.nsacks; i++)
         if (is_sound(t, &blocks[i]))
             nst_board_sacked(t, &blocks[i], a);

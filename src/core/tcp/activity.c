@@ -36,7 +36,8 @@ bool nst_tcb_activate(struct nst_tcb *t)
         return true;
     if (!(act = nst_env_alloc(env, sizeof *act)))
         return false;
-    if (t->cc.ops->model_bytes && !(act->cc.model = nst_env_alloc(env, t->cc.ops->model_bytes))) {
+    size_t model_bytes = nst_cc_of(&t->cc)->model_bytes;
+    if (model_bytes && !(act->cc.model = nst_env_alloc(env, model_bytes))) {
         nst_env_free(env, act, sizeof *act);
         return false;
     }
@@ -83,7 +84,7 @@ void nst_tcb_deactivate(struct nst_tcb *t)
         nst_tcb_clear(t, i);
     nst_recvq_drop(&t->act->recvq, NST_DROP_sock_closed);
     nst_chrono_rest(t);
-    nst_env_free(t->tcps->env, t->act->cc.model, t->cc.ops->model_bytes);
+    nst_env_free(t->tcps->env, t->act->cc.model, nst_cc_of(&t->cc)->model_bytes);
     nst_env_free(t->tcps->env, t->act, sizeof *t->act);
     t->act = NULL;
 }

@@ -53,7 +53,7 @@ static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
     out->pmtu = t->mtu;
     out->snd_cwnd = nst_tcb_cwnd(t);
     out->snd_ssthresh = nst_tcb_ssthresh(t);
-    out->congestion = t->cc.ops->name;
+    out->congestion = nst_cc_of(&t->cc)->name;
     out->reduced_by = t->reason;
     out->reo_wnd = nst_rack_reo_wnd(t);
     out->snd_wnd = t->snd.wnd;

@@ -226,7 +226,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     nst_timer_init(&t->timer, NST_TIMER_TCP);
     t->watch = NST_TIME_NEVER;
     nst_rtt_init(&t->rtt);
-    t->cc = (struct nst_cc_kept){.ops = tcps->config.cc, .ssthresh = UINT32_MAX};
+    t->cc = (struct nst_cc_kept){.number = tcps->config.cc->number, .ssthresh = UINT32_MAX};
     t->opt = (struct nst_tcp_options){
         .rcvbuf = tcps->config.rcvbuf_initial,
         .sndbuf = tcps->config.sndbuf_initial,
