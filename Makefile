@@ -12,9 +12,10 @@ ROUNDS ?=
 KEEP  ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-quick test-long test-stalls sim gcc clang asan msan tsan fuzz coverage format \
-        tidy install uninstall clean bench bench-build bench-programs bench-queues bench-loss bench-memory \
-        bench-instructions bench-connections bench-docs setup-build setup-test setup-coverage setup-bench
+.PHONY: help build run test test-quick test-devices test-long test-stalls sim gcc clang \
+        asan msan tsan fuzz coverage format tidy install uninstall clean bench bench-build \
+        bench-programs bench-queues bench-loss bench-memory bench-instructions bench-connections \
+        bench-docs setup-build setup-test setup-coverage setup-bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,9 @@ test-quick: setup-build build ## Only what needs neither root nor another build
 
 test-long: setup-test ## Fuzz every target for a minute, simulate and transfer longer, repeat under MSan
 	@tools/test long
+
+test-devices: setup-test ## The interop suite on TUN and packet devices, and without offloads
+	@tools/test devices
 
 test-stalls: setup-test ## The interop suite with processes that stall, as on a busy machine (SEEDS="7")
 	@SEEDS="$(SEEDS)" tools/test stalls

@@ -19,10 +19,11 @@
 
 /* Where the filter is to see the call, the shim passes this in its place: a mark, and below it a
  * number that the thread's calls have once. A call that is made again after a signal has all its
- * arguments again, and so is known for the same. */
+ * arguments again, and so is known for the same. What another program leaves in that register is
+ * hardly such a mark: no address, and no text. */
 #define NST_RUN_NUMBER_BITS 48
 #define NST_RUN_NUMBERED(number)               \
-    (UINT64_C(0x6e73) << NST_RUN_NUMBER_BITS | \
+    (UINT64_C(0xf5c1) << NST_RUN_NUMBER_BITS | \
      ((uint64_t)(number) & ((UINT64_C(1) << NST_RUN_NUMBER_BITS) - 1)))
 
 /* A variable of the environment: set, it tells the shim of --host-loopback. */

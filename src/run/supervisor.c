@@ -19,12 +19,20 @@
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
 
-#define SWEEP_NS    (100 * NST_LOOP_MSEC)
-#define REMEMBER_NS NST_LOOP_SECOND /* an answer, for who may not have heard it */
+#define SWEEP_NS (100 * NST_LOOP_MSEC)
 
 enum {
     BUCKETS = 256,
     KEPT_MAX = 64,
+    TOLD_MAX = 256,
+};
+
+/* An answer that the kernel took, for who may not have heard it. */
+struct told {
+    pid_t tid;
+    int nr;
+    uint64_t args[NST_RUN_ARGS];
+    struct seccomp_notif_resp answer;
 };
 
 struct kept {
@@ -46,6 +54,7 @@ struct nst_run_supervisor {
     struct nst_loop_timer sweep;
     struct kept kept[KEPT_MAX]; /* the oldest first */
     size_t nkept;
+    struct told told[TOLD_MAX]; /* by number; a later one takes the place */
 };
 
 static const struct {
@@ -157,6 +166,22 @@ static bool has_begun(const struct nst_run_call *call)
     return was_asked(call) || call->given >= 0;
 }
 
+static bool is_numbered(const struct nst_run_call *call)
+{
+    const uint64_t number = call->args[NST_RUN_ARGS - 1];
+
+    return number == NST_RUN_NUMBERED(number);
+}
+
+/* Whether `call` can't be `older` made again: of most calls the shim makes none but the same again,
+ * until it has an answer. */
+static bool is_another(const struct nst_run_call *call, const struct nst_run_call *older)
+{
+    return is_numbered(older) && older->nr != SYS_connect && older->nr != SYS_sendmsg &&
+           older->nr != SYS_recvmsg &&
+           call->args[NST_RUN_ARGS - 1] != older->args[NST_RUN_ARGS - 1];
+}
+
 /* Whether the daemon was asked for the same; what its answers don't change. */
 static bool asks_same(const struct nst_run_call *call, const struct nst_run_call *older)
 {
@@ -164,10 +189,10 @@ static bool asks_same(const struct nst_run_call *call, const struct nst_run_call
     bool names = x->op == NST_CLIENT_BIND || x->op == NST_CLIENT_CONNECT,
          sets = x->op == NST_CLIENT_SETSOCKOPT;
 
-    return was_asked(older) && x->op == y->op && x->done == y->done && is_about_same(call, older) &&
-           x->nonblock == y->nonblock && x->domain == y->domain && x->type == y->type &&
-           x->protocol == y->protocol && x->backlog == y->backlog && x->level == y->level &&
-           x->option == y->option &&
+    return was_asked(older) && !is_another(call, older) && x->op == y->op && x->done == y->done &&
+           is_about_same(call, older) && x->nonblock == y->nonblock && x->domain == y->domain &&
+           x->type == y->type && x->protocol == y->protocol && x->backlog == y->backlog &&
+           x->level == y->level && x->option == y->option &&
            (!names ||
             (x->addrlen == y->addrlen && memcmp(&x->addr, &y->addr, sizeof x->addr) == 0)) &&
            (!sets || (x->value_len == y->value_len &&
@@ -205,31 +230,24 @@ static struct nst_run_call *find_older(const struct nst_run_call *call,
     return NULL;
 }
 
-static bool is_numbered(const struct nst_run_call *call)
+/* Whether what has begun may be made again: by `call`, if it is by the system call `but`; or after
+ * it, which then is made by a signal's handler. That needs a number, and one of each system call is
+ * enough. */
+static bool may_go_on(const struct nst_run_call *older, const struct nst_run_call *call, int but)
 {
-    const uint64_t number = call->args[NST_RUN_ARGS - 1];
-
-    return number == NST_RUN_NUMBERED(number);
+    return has_begun(older) && (older->nr == but || (is_numbered(older) && older->nr != call->nr));
 }
 
-/* Whether `call` is `older` made again, which was answered. */
-static bool was_told(const struct nst_run_call *call, const struct nst_run_call *older)
-{
-    return older->told_at != 0 && call->nr == older->nr &&
-           memcmp(call->args, older->args, sizeof call->args) == 0;
-}
-
-/* Who makes another call has given up what he waited for, but what has begun by a system call with
- * the number `but`, or what he asks about. */
+/* Who makes another call has given up what he waited for, but what may go on, or what he asks
+ * about. */
 static void drop_older(const struct nst_run_call *call, int but)
 {
     NST_LIST_FOREACH_SAFE (e, bucket_of(call)) {
         struct nst_run_call *older = NST_CONTAINER(e, struct nst_run_call, by_tid);
         if (older == call)
             return;
-        if (older->tid == call->tid &&
-            (older->told_at != 0 ||
-             (!(has_begun(older) && older->nr == but) && !asks_for_error_of(call, older))))
+        if (older->tid == call->tid && !may_go_on(older, call, but) &&
+            !asks_for_error_of(call, older))
             call_free(older);
     }
 }
@@ -302,57 +320,76 @@ static bool tell_given(struct nst_run_call *call)
 
 /* ---- Answers -------------------------------------------------------------------------------- */
 
-/* Whether the kernel takes it; if not, the call has gone (ENOENT). */
-static bool answer(struct nst_run_supervisor *s, struct seccomp_notif_resp *resp)
+/* Asks or tells the kernel something about a notification. What stops or freezes us may end that
+ * before anything is done (EINTR), which must not pass for a call that has gone (ENOENT). */
+static int control(const struct nst_run_supervisor *s, unsigned long what, const void *arg)
 {
-    return ioctl(s->notify.fd, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
+    return (int)TEMP_FAILURE_RETRY(ioctl(s->notify.fd, what, arg));
 }
 
-/* It is over, but who made it may not have heard the answer. */
-static void remember(struct nst_run_call *call)
+/* Whether the kernel takes it; if not, the call has gone. */
+static bool answer(const struct nst_run_supervisor *s, const struct seccomp_notif_resp *resp)
 {
-    nst_client_cancel(&call->request);
-    nst_loop_timer_stop(&call->timeout);
-    call->told_at = nst_loop_now(call->supervisor->loop);
+    return control(s, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0;
 }
 
-/* The record stays for who makes the call again. */
-static void answer_take(struct nst_run_call *call)
+/* Where the answer to it is remembered. */
+static struct told *told_place(const struct nst_run_call *call)
+{
+    return &call->supervisor->told[call->args[NST_RUN_ARGS - 1] % TOLD_MAX];
+}
+
+/* What the kernel does is no answer: it does that once more. */
+static void remember(const struct nst_run_call *call, const struct seccomp_notif_resp *resp)
+{
+    struct told *told = told_place(call);
+
+    if (!is_numbered(call) || resp->flags & SECCOMP_USER_NOTIF_FLAG_CONTINUE)
+        return;
+    *told = (struct told){.tid = call->tid, .nr = call->nr, .answer = *resp};
+    memcpy(told->args, call->args, sizeof told->args);
+}
+
+/* Whether it was answered before; then it is again, the same. */
+static bool tell_again(const struct nst_run_call *call)
+{
+    const struct told *told = told_place(call);
+
+    if (!is_numbered(call) || told->tid != call->tid || told->nr != call->nr ||
+        memcmp(told->args, call->args, sizeof told->args) != 0)
+        return false;
+    struct seccomp_notif_resp resp = told->answer;
+    resp.id = call->id;
+    (void)answer(call->supervisor, &resp);
+    return true;
+}
+
+/* If nobody hears it, the record stays for who makes the call again. */
+static void answer_take(struct nst_run_call *call, const struct seccomp_notif_resp *resp)
 {
     drop_older(call, -1);
     let_go(call);
-    call->answer.id = call->id;
-    bool told = answer(call->supervisor, &call->answer);
-    if (told && is_numbered(call))
-        remember(call);
-    else if (told || !(has_begun(call) || call->told_at))
+    bool told = answer(call->supervisor, resp);
+    if (told)
+        remember(call, resp);
+    if (told || !has_begun(call))
         call_free(call);
 }
 
 void nst_run_call_return(struct nst_run_call *call, int64_t result)
 {
-    call->answer = (struct seccomp_notif_resp){.val = result < 0 ? 0 : result,
-                                               .error = result < 0 ? (int32_t)result : 0};
-    answer_take(call);
+    const struct seccomp_notif_resp resp = {
+        .id = call->id, .val = result < 0 ? 0 : result, .error = result < 0 ? (int32_t)result : 0};
+
+    answer_take(call, &resp);
 }
 
 void nst_run_call_continue(struct nst_run_call *call)
 {
-    call->answer = (struct seccomp_notif_resp){.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
-    answer_take(call);
-}
+    const struct seccomp_notif_resp resp = {.id = call->id,
+                                            .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
 
-/* Whether it was answered before; then it is again, the same. */
-static bool tell_again(struct nst_run_call *call)
-{
-    struct nst_run_call *older = find_older(call, was_told);
-
-    if (older) {
-        older->id = call->id;
-        call_free(call);
-        answer_take(older);
-    }
-    return older != NULL;
+    answer_take(call, &resp);
 }
 
 /* SECCOMP_ADDFD_FLAG_SEND would make one step of both. But when we are stopped or frozen in the
@@ -368,7 +405,7 @@ int nst_run_call_give(struct nst_run_call *call, int fd, bool cloexec)
     call->request.done = NULL; /* once more, it would be another one */
     drop_older(call, -1);
     let_go(call);
-    int number = ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add),
+    int number = control(call->supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &add),
         err = number < 0 ? -errno : 0;
     if (!err) {
         close(fd);
@@ -389,14 +426,14 @@ int nst_run_call_replace(struct nst_run_call *call, int fd)
         .newfd_flags = nst_run_target_cloexec(call->tid, number) ? O_CLOEXEC : 0,
     };
 
-    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
+    return control(call->supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
 }
 
 bool nst_run_call_stands(const struct nst_run_call *call)
 {
     uint64_t id = call->id;
 
-    return ioctl(call->supervisor->notify.fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    return control(call->supervisor, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 /* ---- Kept connections --------------------------------------------------------------------- */
@@ -468,8 +505,7 @@ static void on_sweep(struct nst_loop *loop, struct nst_loop_timer *timer)
 
     NST_LIST_FOREACH_SAFE (e, &s->calls) {
         struct nst_run_call *call = NST_CONTAINER(e, struct nst_run_call, node);
-        if (call->told_at ? nst_loop_now(loop) - call->told_at >= REMEMBER_NS
-                          : !nst_run_call_stands(call) && !may_be_repeated(call))
+        if (!nst_run_call_stands(call) && !may_be_repeated(call))
             call_free(call);
     }
     for (size_t i = s->nkept; i-- > 0;)
@@ -656,7 +692,9 @@ static void begin_call(struct nst_run_supervisor *s, const struct seccomp_notif 
     nst_list_push_back(bucket_of(call), &call->by_tid);
     nst_list_init(&call->in_line);
     sweep_soon(s);
-    if (!tell_again(call))
+    if (tell_again(call))
+        call_free(call);
+    else
         begin(call);
 }
 

@@ -16,12 +16,12 @@
  * an error told once. So a call that is made again goes on where it was, and has the answer if
  * that came meanwhile. The shim's calls have numbers, which tell that it is the same. Nor is it
  * certain that who was answered has heard it: when a signal comes at the same moment the kernel
- * takes the answer, and ends the call all the same. So these records outlive even the answer.
+ * takes the answer, and ends the call all the same. So the last answers are remembered.
  *
  * Without the shim it is a guess: a call that asks the daemon for what the same thread was
  * interrupted in asking for *takes up* that one. So does one that was given a descriptor and not
- * told. Until then the record stays, as long as its thread makes no other call and has the
- * socket. */
+ * told. Until then the record stays, as long as its thread makes no other call (with a number: none
+ * of the same kind, as a signal's handler may make others) and has the socket. */
 #ifndef NST_RUN_SUPERVISOR_H
 #define NST_RUN_SUPERVISOR_H
 
@@ -40,7 +40,7 @@ typedef void nst_run_handler(struct nst_run_call *call);
 
 struct nst_run_call {
     struct nst_run_supervisor *supervisor;
-    struct nst_list node;   /* of the calls that are not over */
+    struct nst_list node;   /* of the calls that are not answered yet */
     struct nst_list by_tid; /* of those in the same bucket */
     uint64_t id;            /* of the notification */
     pid_t tid;
@@ -59,8 +59,6 @@ struct nst_run_call {
     int timeout_result;
     struct nst_client_request request;
     int given; /* the number of the descriptor that the caller was given; -1: none */
-    struct seccomp_notif_resp answer;
-    uint64_t told_at; /* ns, on the loop's clock: the kernel took the answer; 0: not yet */
 };
 
 /* Answers the calls that come from `notify`, until no process is left that could call. Sockets are

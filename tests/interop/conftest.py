@@ -13,6 +13,7 @@ import textwrap
 
 import pytest
 
+import devices
 import netns
 from packets import Wire
 
@@ -46,6 +47,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    others = [i for i in items if devices.why_not(f"{i.path.name}::{i.name}")]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [i for i in items if i not in others]
     for item in items if config.obstacle else []:
         item.add_marker(pytest.mark.skip(reason=config.obstacle))
 
@@ -66,7 +70,7 @@ class Host(netns.Namespace):
 
     def up(self, *flags, **kwargs):
         """`netstack up` in the foreground; returns once the stack answers."""
-        daemon = self.start("up", *flags, **kwargs)
+        daemon = self.start("up", *devices.flags(self, flags), *flags, **kwargs)
         daemon.wait_for(r"ends it\.$")
         self.daemons.append(daemon)
         return daemon
@@ -164,7 +168,7 @@ def stack(host):
 @pytest.fixture
 def wire(stack):
     """A raw wire to the stack of `stack`."""
-    wire = Wire(stack, "tun0", stack.view("status")["device"]["mac"])
+    wire = Wire(stack, "tun0", stack.view("status")["device"].get("mac"))
     yield wire
     wire.close()
 

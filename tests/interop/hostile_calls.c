@@ -74,7 +74,7 @@ static void *call(void *arg)
         for (size_t i = 0; i < 5; i++)
             args[i] = some_argument(&seed);
         if (below(&seed, 4) == 0) /* as if the shim made it, perhaps again */
-            args[4] = (long)(UINT64_C(0x6e73) << 48 | below(&seed, 2));
+            args[4] = (long)(UINT64_C(0xf5c1) << 48 | below(&seed, 2));
         syscall(nr, fd, args[0], args[1], args[2] | MSG_DONTWAIT, args[3], args[4]);
     }
     return NULL;

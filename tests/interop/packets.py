@@ -10,8 +10,9 @@ SO_RCVBUFFORCE = 33  # which Python has no name for
 RCVBUF = 16 << 20  # for what comes back while a test only sends
 BURST = 400  # frames; less than the device's queue holds
 ETH_P_ALL, ETH_P_IP, ETH_P_ARP = 0x0003, 0x0800, 0x0806
+ETH_LEN = 14
 ICMP, UDP = 1, 17
-BROADCAST = "ff:ff:ff:ff:ff:ff"
+BROADCAST, NO_MAC = "ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"
 
 
 def mac_bytes(mac):
@@ -79,17 +80,19 @@ class Packet:
 
 
 class Wire:
-    """The host's end of a device, for whole frames; as anybody on that network could send them."""
+    """The host's end of a device, for whole frames; as anybody on that network could send them. Where
+    there is no Ethernet (`stack_mac` is None) they lose and gain its header here."""
 
     def __init__(self, ns, device, stack_mac):
-        self.mac, self.stack_mac = ns.mac(device), stack_mac
+        self.is_bare = stack_mac is None
+        self.mac, self.stack_mac = (NO_MAC, NO_MAC) if self.is_bare else (ns.mac(device), stack_mac)
         self.socket = ns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RCVBUF)
         with ns.entered():
             self.socket.bind((device, ETH_P_ALL))
 
     def send(self, frame):
-        self.socket.send(frame)
+        self.socket.send(frame[ETH_LEN:] if self.is_bare else frame)
 
     def send_ip(self, packet, src=None):
         self.send(eth(self.stack_mac, src or self.mac, ETH_P_IP, packet))
@@ -103,6 +106,8 @@ class Wire:
                 frame, source = self.socket.recvfrom(65600)
             except TimeoutError:
                 return None
+            if self.is_bare:
+                frame = eth(NO_MAC, NO_MAC, ETH_P_IP, frame)
             if source[2] != socket.PACKET_OUTGOING and wanted(frame):
                 return frame
         return None

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+import devices
 from conftest import NETSTACK
 from netns import until
 
@@ -75,7 +76,7 @@ def test_capinfos_and_tcpdump(stack, capture):
     info = stack.run("capinfos", "/run/x.pcapng").stdout
     assert re.search(r"Number of packets: +6\b", info)
     assert re.search(r"File type: .*pcapng", info)
-    assert "Name = tun0" in info
+    assert f"Name = {devices.NAME}" in info
     dump = stack.run("tcpdump", "-n", "-r", "/run/x.pcapng").stdout
     assert len(dump.splitlines()) == 6
     assert "ICMP echo re" in dump
@@ -112,8 +113,8 @@ def test_lines_for_people(stack):
     stack.spawn("ping", "-n", "-i", "0.05", "10.0.0.2")
     viewer.wait_for("ICMP")
     stack.run("bash", "-c", "echo x >/dev/udp/10.0.0.2/99")
-    viewer.wait_for(r"^\d\d:\d\d:\d\d\.\d{6} tun0 in  .*10\.0\.0\.1.*10\.0\.0\.2.*echo")
-    viewer.wait_for(r"^\d\d:\d\d:\d\d\.\d{6} tun0 out .*10\.0\.0\.2.*10\.0\.0\.1.*echo")
+    viewer.wait_for(rf"^\d\d:\d\d:\d\d\.\d{{6}} {devices.NAME} in  .*10\.0\.0\.1.*10\.0\.0\.2.*echo")
+    viewer.wait_for(rf"^\d\d:\d\d:\d\d\.\d{{6}} {devices.NAME} out .*10\.0\.0\.2.*10\.0\.0\.1.*echo")
     viewer.wait_for(r"\[dropped: udp_port: no UDP socket on that port\]$")
     assert viewer.stop(signal.SIGINT) == 0
 

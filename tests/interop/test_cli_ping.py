@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+import devices
 from netns import PATIENCE, until
 
 SUMS = r"(\d+) packets transmitted, (\d+) received, [\d.]+% packet loss"
@@ -156,7 +157,7 @@ def test_arping(stack):
     arping = stack.netstack("arping", "-c", "2", *UNTIL_ANSWERED, "-i", "0.01", "10.0.0.1")
     mac = stack.mac("tun0").upper()
     lines = arping.stdout.splitlines()
-    assert lines[0] == "ARPING 10.0.0.1 from 10.0.0.2 tun0"
+    assert lines[0] == f"ARPING 10.0.0.1 from 10.0.0.2 {devices.NAME}"
     for line in lines[1:-2]:
         assert re.match(rf"^Unicast reply from 10\.0\.0\.1 \[{mac}\]  [\d.]+ms$", line)
     probes, broadcasts = map(int, re.fullmatch(r"Sent (\d+) probes \((\d+) broadcast\(s\)\)",
