@@ -1,7 +1,9 @@
 /* The services on the library, embedded: a TAP, the event loop, and the stack's public calls.
  *
- * One struct stands behind each socket, and is its cookie. Events are edges, so whatever one is
- * served until the stack has no more for it, or no more room. */
+ * What a socket's cookie points to says what to do with it: of a connection that is sent to from
+ * the ring, how far that has come; all of the others of a service have the one of their listener,
+ * since an event tells which socket it is about. Events are edges, so whatever one is served until
+ * the stack has no more for it, or no more room. */
 #include "services.h"
 
 #include <endian.h>
@@ -25,7 +27,7 @@
 
 struct peer {
     enum service service;
-    bool listener, datagram;
+    bool listener, datagram; /* which its own socket is */
     nst_sock sock;
     uint64_t at;   /* source: bytes sent; answer: bytes of the answer sent */
     uint64_t want; /* answer: its length; UDP source: datagrams still to send */
@@ -57,13 +59,11 @@ static void must(const char *what, int err)
 
 static void forget(struct peer *p)
 {
-    for (struct peer **q = &senders; *q; q = &(*q)->next) {
-        if (*q == p) {
-            *q = p->next;
-            break;
-        }
-    }
-    nst_close(stack, p->sock);
+    struct peer **q = &senders;
+
+    while (*q != p)
+        q = &(*q)->next;
+    *q = p->next;
     free(p);
 }
 
@@ -100,35 +100,35 @@ static size_t total(const struct nst_slice *slices, int n)
 }
 
 /* Reads and forgets; what nst_recv_peek() said at last. */
-static int discard(struct peer *p)
+static int discard(nst_sock sock)
 {
     struct nst_slice in[SLICES];
     int n;
 
-    while ((n = nst_recv_peek(stack, p->sock, in, SLICES)) > 0)
-        nst_recv_consume(stack, p->sock, total(in, n));
+    while ((n = nst_recv_peek(stack, sock, in, SLICES)) > 0)
+        nst_recv_consume(stack, sock, total(in, n));
     return n;
 }
 
-static int echo(struct peer *p)
+static int echo(nst_sock sock)
 {
     struct nst_slice in[SLICES];
     struct nst_msg msg = {.data = in};
     int n;
 
-    while ((n = nst_recv_peek(stack, p->sock, in, SLICES)) > 0) {
+    while ((n = nst_recv_peek(stack, sock, in, SLICES)) > 0) {
         msg.ndata = (size_t)n;
-        int64_t sent = nst_send(stack, p->sock, &msg);
+        int64_t sent = nst_send(stack, sock, &msg);
         if (sent < 0)
             return (int)sent;
-        nst_recv_consume(stack, p->sock, (size_t)sent);
+        nst_recv_consume(stack, sock, (size_t)sent);
     }
     return n;
 }
 
 static int source(struct peer *p)
 {
-    int n = discard(p);
+    int n = discard(p->sock);
 
     if (n == -EAGAIN)
         send_ring(p, UINT64_MAX);
@@ -152,32 +152,54 @@ static int answer(struct peer *p)
     }
 }
 
-static void serve_stream(struct peer *p)
+static bool sends(enum service service)
 {
-    int n = p->service == ECHO      ? echo(p)
-            : p->service == DISCARD ? discard(p)
+    return service == SOURCE || service == ANSWER;
+}
+
+static void serve_stream(struct peer *p, nst_sock sock)
+{
+    int n = p->service == ECHO      ? echo(sock)
+            : p->service == DISCARD ? discard(sock)
             : p->service == SOURCE  ? source(p)
                                     : answer(p);
 
-    if (n != -EAGAIN)
+    if (n == -EAGAIN)
+        return;
+    nst_close(stack, sock);
+    if (sends(p->service))
         forget(p);
+}
+
+static bool welcome_sender(const struct peer *listener)
+{
+    struct peer *p = calloc(1, sizeof *p);
+
+    if (!p || nst_accept(stack, listener->sock, &p->sock, (uintptr_t)p) != 0) {
+        free(p);
+        return false;
+    }
+    p->service = listener->service;
+    nst_setopt(stack, p->sock, NST_OPT_NODELAY, 1);
+    p->next = senders;
+    senders = p;
+    return true;
+}
+
+static bool welcome_other(const struct peer *listener)
+{
+    nst_sock sock;
+
+    if (nst_accept(stack, listener->sock, &sock, (uintptr_t)listener) != 0)
+        return false;
+    nst_setopt(stack, sock, NST_OPT_NODELAY, 1);
+    return true;
 }
 
 static void welcome(const struct peer *listener)
 {
-    for (;;) {
-        struct peer *p = calloc(1, sizeof *p);
-        if (!p || nst_accept(stack, listener->sock, &p->sock, (uintptr_t)p) != 0) {
-            free(p);
-            return;
-        }
-        p->service = listener->service;
-        nst_setopt(stack, p->sock, NST_OPT_NODELAY, 1);
-        if (p->service == SOURCE || p->service == ANSWER) {
-            p->next = senders;
-            senders = p;
-        }
-    }
+    while (sends(listener->service) ? welcome_sender(listener) : welcome_other(listener))
+        ;
 }
 
 /* ---- Datagrams ------------------------------------------------------------------------------ */
@@ -247,10 +269,10 @@ static void dispatch(void)
                 continue;
             if (p->datagram)
                 serve_datagrams(p);
-            else if (p->listener)
+            else if (p->listener && events[i].sock == p->sock)
                 welcome(p);
             else
-                serve_stream(p);
+                serve_stream(p, events[i].sock);
         }
 }
 

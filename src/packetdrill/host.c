@@ -166,7 +166,7 @@ struct nst_socket *nst_pd_core_socket(const struct nst_pd_host *host,
 
 const struct nst_tcb *nst_pd_tcb(const struct nst_pd_host *host, const struct nst_pd_file *file)
 {
-    return nst_pd_core_socket(host, file)->tcb;
+    return nst_sock_tcb(nst_pd_core_socket(host, file));
 }
 
 /* ---- The stack's output ---------------------------------------------------------------------- */

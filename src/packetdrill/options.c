@@ -228,9 +228,9 @@ static int get_meminfo(const struct nst_pd_host *host, const struct nst_pd_file 
     const struct nst_socket *s = nst_pd_core_socket(host, file);
     uint32_t info[SK_MEMINFO_VARS] = {0};
 
-    if (s->dgram)
+    if (s->type != NST_SOCK_STREAM)
         info[SK_MEMINFO_DROPS] = (uint32_t)s->dgram->rx_drops;
-    if (s->tcb) {
+    if (nst_sock_tcb(s)) {
         info[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)nst_tcb_received_mem(s->tcb);
         info[SK_MEMINFO_RCVBUF] = s->tcb->opt.rcvbuf;
         info[SK_MEMINFO_WMEM_QUEUED] = nst_tcb_unacked(s->tcb);
@@ -252,7 +252,7 @@ static int get_of_socket(struct nst_pd_host *host, const struct nst_pd_file *fil
                          void *value, socklen_t *len)
 {
     const struct nst_socket *s = nst_pd_core_socket(host, file);
-    const int listens = s->listener != NULL, protocol = s->proto;
+    const int listens = s->listening, protocol = s->proto;
 
     switch (name) {
     case SO_LINGER:

@@ -29,7 +29,7 @@ static uint32_t datagram_readiness(const struct nst_socket *s)
 /* As Linux has it: a socket that was never connected is hung up, and may be written to. */
 static bool is_fresh(const struct nst_socket *s)
 {
-    return s->tcb && s->tcb->state == NST_TCP_CLOSED && !s->connected;
+    return nst_sock_tcb(s) && s->tcb->state == NST_TCP_CLOSED && !s->connected;
 }
 
 uint32_t nst_pd_readiness(const struct nst_pd_host *host, const struct nst_pd_file *file)

@@ -127,7 +127,7 @@ static const struct nst_tcb *tcb_of(const struct script *s, nst_sock sock)
 {
     const struct nst_socket *socket = nst_sock_find(&s->stack->socks, sock);
 
-    return socket ? socket->tcb : NULL;
+    return socket ? nst_sock_tcb(socket) : NULL;
 }
 
 /* ---- In -------------------------------------------------------------------------------------- */

@@ -256,8 +256,8 @@ void harness_state(const struct harness *h, struct harness_state *out)
     out->nroutes = nst_route_list(h->stack, out->routes, NST_ARRAY_LEN(out->routes));
     out->naddrs = nst_addr_list(h->stack, out->addrs, NST_ARRAY_LEN(out->addrs));
     for (uint32_t i = 0; i < socks->nslots; i++)
-        if (socks->slots[i].socket && socks->slots[i].socket->dgram)
-            out->rx_bytes += socks->slots[i].socket->dgram->rx_bytes;
+        if (socks->slots[i] && socks->slots[i]->type != NST_SOCK_STREAM)
+            out->rx_bytes += socks->slots[i]->dgram->rx_bytes;
     for (uint16_t d = 1; d < NST_DROP_COUNT; d++)
         out->drops[d] = nst_drops(h->stack, d);
 }

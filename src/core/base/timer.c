@@ -6,6 +6,7 @@
 
 #define DIGIT_BITS 6
 #define DIGIT_MASK (NST_WHEEL_SLOTS - 1)
+#define TICK_MASK  (((uint64_t)1 << 56) - 1)
 
 static unsigned digit(uint64_t tick, unsigned level)
 {
@@ -32,8 +33,7 @@ static void place(struct nst_wheel *wheel, struct nst_timer *timer)
     unsigned slot = digit(timer->tick, level);
     uint64_t begins = timer->tick >> shift << shift;
 
-    timer->level = (uint8_t)level;
-    timer->slot = (uint8_t)slot;
+    timer->level = level & 15u;
     nst_list_push_back(&wheel->slots[level][slot], &timer->node);
     wheel->occupied[level] |= (uint64_t)1 << slot;
     if (begins < wheel->next)
@@ -79,7 +79,7 @@ void nst_wheel_init(struct nst_wheel *wheel, nst_time now)
 
 void nst_timer_init(struct nst_timer *timer, enum nst_timer_kind kind)
 {
-    *timer = (struct nst_timer){.kind = (uint8_t)kind};
+    *timer = (struct nst_timer){.kind = kind & 15u};
     nst_list_init(&timer->node);
 }
 
@@ -88,19 +88,20 @@ void nst_timer_arm(struct nst_wheel *wheel, struct nst_timer *timer, nst_time at
     uint64_t tick = at / NST_US + (at % NST_US != 0);
 
     nst_timer_cancel(wheel, timer);
-    timer->tick = tick > wheel->tick ? tick : wheel->tick;
+    timer->tick = (tick > wheel->tick ? tick : wheel->tick) & TICK_MASK;
     place(wheel, timer);
 }
 
 void nst_timer_cancel(struct nst_wheel *wheel, struct nst_timer *timer)
 {
-    struct nst_list *slot = &wheel->slots[timer->level][timer->slot];
-
     if (!nst_timer_armed(timer))
         return;
+
+    unsigned level = timer->level, slot = digit(timer->tick, level);
+
     nst_list_del(&timer->node);
-    if (nst_list_empty(slot))
-        wheel->occupied[timer->level] &= ~((uint64_t)1 << timer->slot);
+    if (nst_list_empty(&wheel->slots[level][slot]))
+        wheel->occupied[level] &= ~((uint64_t)1 << slot);
 }
 
 nst_time nst_timer_at(const struct nst_timer *timer)
@@ -156,7 +157,7 @@ void nst_wheel_check(const struct nst_wheel *wheel)
             assert(marked == !nst_list_empty(&wheel->slots[l][s]));
             NST_LIST_FOREACH (e, &wheel->slots[l][s]) {
                 const struct nst_timer *timer = NST_CONTAINER(e, struct nst_timer, node);
-                assert(timer->tick >= wheel->tick && timer->level == l && timer->slot == s);
+                assert(timer->tick >= wheel->tick && timer->level == l);
                 assert(timer->tick >= wheel->next);
                 assert(level_between(timer->tick, wheel->tick) == l && digit(timer->tick, l) == s);
             }

@@ -31,11 +31,12 @@ enum nst_timer_kind {
     NST_TIMER_IGMP_CHANGE,
 };
 
+/* One word beside the list: microseconds of 64 bits of nanoseconds are 55. */
 struct nst_timer {
     struct nst_list node;
-    uint64_t tick;
-    uint8_t kind; /* enum nst_timer_kind */
-    uint8_t level, slot;
+    uint64_t tick : 56;
+    uint64_t kind : 4;  /* enum nst_timer_kind */
+    uint64_t level : 4; /* of the wheel, while armed */
 };
 
 #define NST_WHEEL_LEVELS 10 /* 60 bits of microseconds: every nst_time */

@@ -40,14 +40,14 @@ void nst_dgram_close(struct nst_socks *socks, struct nst_socket *s)
 static int dgram_bind(struct nst_socks *socks, struct nst_socket *s,
                       const struct nst_sockaddr *local)
 {
-    return s->local.port ? -EINVAL : nst_sock_bind_port(socks, s, local);
+    return s->dgram->local.port ? -EINVAL : nst_sock_bind_port(socks, s, local);
 }
 
 static void disconnect(struct nst_socket *s)
 {
     s->dgram->peer = (struct nst_sockaddr){0};
     if (s->local_by_connect)
-        s->local.addr = (struct nst_addr){0};
+        s->dgram->local.addr = (struct nst_addr){0};
     s->local_by_connect = false;
 }
 
@@ -66,10 +66,10 @@ static int dgram_connect(struct nst_socks *socks, struct nst_socket *s,
         return err;
     if (path.group && !nst_addr_is_multicast(&peer->addr) && !s->broadcast)
         return -EACCES;
-    if (!s->local.port && (err = nst_sock_bind_port(socks, s, &s->local)))
+    if (!s->dgram->local.port && (err = nst_sock_bind_port(socks, s, &s->dgram->local)))
         return err;
-    if (!nst_addr_is_set(&s->local.addr)) {
-        s->local.addr = path.src;
+    if (!nst_addr_is_set(&s->dgram->local.addr)) {
+        s->dgram->local.addr = path.src;
         s->local_by_connect = true;
     }
     s->dgram->peer = *peer;

@@ -22,7 +22,8 @@ static struct nst_membership *membership_of(struct nst_list *e)
 
 nst_link nst_sock_link_to(const struct nst_socket *s, const struct nst_addr *dst)
 {
-    return s->local.link || !nst_addr_is_multicast(dst) ? s->local.link : s->dgram->multicast_link;
+    return s->dgram->local.link || !nst_addr_is_multicast(dst) ? s->dgram->local.link
+                                                               : s->dgram->multicast_link;
 }
 
 /* The interface that the caller means; NULL when there is none. */

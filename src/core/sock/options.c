@@ -99,7 +99,7 @@ static size_t buffer_of(int64_t value)
     return nst_max(BUF_MIN, nst_min((size_t)value, BUF_MAX));
 }
 
-int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt, int64_t value)
+int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
 {
     const struct rule *rule = rule_of(s, opt);
 
@@ -119,7 +119,7 @@ int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt 
     case NST_OPT_REUSEADDR:
         s->reuseaddr = value;
         if (s->type == NST_SOCK_STREAM)
-            nst_stream_reuse(socks, s);
+            nst_stream_reuse(s);
         break;
     case NST_OPT_BROADCAST:
         s->broadcast = value;
@@ -243,6 +243,7 @@ int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum ns
 
 void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
+    out->local = s->dgram->local;
     out->peer = s->dgram->peer;
     out->rx_bytes = s->dgram->rx_bytes;
     out->tx_bytes = s->dgram->tx_bytes;
@@ -253,11 +254,8 @@ void nst_sock_dgram_info(const struct nst_socket *s, struct nst_sock_info *out)
 /* Also which local address was taken (1122-183). */
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
-    *out = (struct nst_sock_info){.sock = s->handle,
-                                  .cookie = s->cookie,
-                                  .type = s->type,
-                                  .protocol = s->proto,
-                                  .local = s->local};
+    *out = (struct nst_sock_info){
+        .sock = s->handle, .cookie = s->cookie, .type = s->type, .protocol = s->proto};
     nst_sock_kind(s)->info(s, out);
 }
 
@@ -285,8 +283,8 @@ size_t nst_socks_list(const struct nst_socks *socks, uint64_t *cursor, struct ns
     size_t n = 0;
 
     for (; n < max && *cursor < socks->nslots; ++*cursor)
-        if (socks->slots[*cursor].socket)
-            nst_sock_info(socks->slots[*cursor].socket, &out[n++]);
+        if (socks->slots[*cursor])
+            nst_sock_info(socks->slots[*cursor], &out[n++]);
     if (n == max)
         return n;
     uint64_t at = *cursor & IN_FLOWS ? *cursor & ~IN_FLOWS : 0;

@@ -19,13 +19,13 @@ static int packet_bind(struct nst_socks *socks, struct nst_socket *s,
 {
     if (!nst_iface_of(socks->ip->ifaces, local->link))
         return -ENODEV;
-    s->local = *local;
+    s->dgram->local = *local;
     return 0;
 }
 
 static int64_t packet_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
-    const struct nst_iface *iface = nst_iface_of(socks->ip->ifaces, s->local.link);
+    const struct nst_iface *iface = nst_iface_of(socks->ip->ifaces, s->dgram->local.link);
     size_t len = nst_msg_len(msg);
     struct nst_pkt *pkt;
     int err;
@@ -39,7 +39,7 @@ static int64_t packet_send(struct nst_socks *socks, struct nst_socket *s, const 
         return -EMSGSIZE;
     if ((err = nst_sock_tx_copy(socks, s, msg, &pkt)))
         return err;
-    pkt->link = s->local.link;
+    pkt->link = s->dgram->local.link;
     pkt->framed = true;
     nst_sock_tx_push_take(socks, s, pkt);
     return (int64_t)len;
@@ -49,7 +49,8 @@ void nst_packet_input(struct nst_socks *socks, const struct nst_pkt *frame, uint
 {
     NST_LIST_FOREACH (e, &socks->packets) {
         struct nst_socket *s = NST_CONTAINER(e, struct nst_dgram, place)->socket;
-        bool wanted = s->local.link == frame->link && (!s->local.port || s->local.port == type);
+        bool wanted = s->dgram->local.link == frame->link &&
+                      (!s->dgram->local.port || s->dgram->local.port == type);
         struct nst_pkt *copy = wanted ? nst_pkt_clone(frame) : NULL;
         if (!copy)
             continue;

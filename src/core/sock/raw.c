@@ -19,7 +19,7 @@ static int raw_bind(struct nst_socks *socks, struct nst_socket *s, const struct 
 {
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
-    s->local = *local;
+    s->dgram->local = *local;
     return 0;
 }
 
@@ -48,8 +48,10 @@ static bool filtered(const struct nst_socket *s, const struct nst_pkt *pkt)
 
 static bool wants(const struct nst_socket *s, const struct nst_pkt *pkt)
 {
-    return s->proto == pkt->ip.proto && (!s->local.link || s->local.link == pkt->link) &&
-           (!nst_addr_is_set(&s->local.addr) || nst_addr_eq(&s->local.addr, &pkt->ip.dst)) &&
+    return s->proto == pkt->ip.proto &&
+           (!s->dgram->local.link || s->dgram->local.link == pkt->link) &&
+           (!nst_addr_is_set(&s->dgram->local.addr) ||
+            nst_addr_eq(&s->dgram->local.addr, &pkt->ip.dst)) &&
            (!nst_addr_is_set(&s->dgram->peer.addr) ||
             nst_addr_eq(&s->dgram->peer.addr, &pkt->ip.src)) &&
            nst_sock_hears(s, pkt) && !filtered(s, pkt);

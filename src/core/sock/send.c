@@ -74,7 +74,7 @@ static int find_way(struct nst_socks *socks, const struct nst_socket *s, const s
 static int find_source(struct nst_socks *socks, const struct nst_socket *s,
                        const struct nst_msg *msg, struct nst_path *path)
 {
-    const struct nst_addr *bound = &s->local.addr;
+    const struct nst_addr *bound = &s->dgram->local.addr;
 
     if (nst_addr_is_set(&msg->local.addr))
         path->src = msg->local.addr;
@@ -107,7 +107,7 @@ static void describe(struct nst_pkt *pkt, const struct nst_socket *s, const stru
         pkt->offload = (struct nst_offload){.gso = NST_GSO_UDP, .gso_size = (uint16_t)p->segment};
     pkt->link = p->to.link;
     pkt->loop_group = multicast && s->dgram->multicast_loop;
-    pkt->sport = s->local.port;
+    pkt->sport = s->dgram->local.port;
     pkt->dport = p->to.port;
     ip->src = p->path.src;
     ip->dst = p->to.addr;
@@ -128,7 +128,7 @@ static int finish_echo(const struct nst_socket *s, struct nst_pkt *pkt)
 
     if (pkt->len < NST_ICMPV4_HLEN || p[0] != NST_ICMPV4_ECHO || p[1] != 0)
         return -EINVAL;
-    nst_store16(p + 4, s->local.port);
+    nst_store16(p + 4, s->dgram->local.port);
     nst_store16(p + 2, 0);
     nst_store16(p + 2, nst_csum_finish(nst_pkt_sum(pkt, 0, pkt->len)));
     return 0;
@@ -160,8 +160,8 @@ int64_t nst_sock_send(struct nst_socks *socks, struct nst_socket *s, const struc
         tell_too_long(socks, s, msg, &parcel);
     if (err || (err = find_source(socks, s, msg, &parcel.path)))
         return err;
-    if (s->type == NST_SOCK_DGRAM && !s->local.port &&
-        (err = nst_sock_bind_port(socks, s, &s->local)))
+    if (s->type == NST_SOCK_DGRAM && !s->dgram->local.port &&
+        (err = nst_sock_bind_port(socks, s, &s->dgram->local)))
         return err;
     if ((err = nst_sock_tx_copy(socks, s, msg, &pkt)))
         return err;

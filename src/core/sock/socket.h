@@ -25,7 +25,7 @@ struct nst_dgram {
     struct nst_socket *socket;
     struct nst_list place;   /* in its bucket, or on the list of its kind */
     struct nst_list sending; /* on the table's list, while txq is not empty */
-    struct nst_sockaddr peer;
+    struct nst_sockaddr local, peer;
     uint16_t segment_bytes; /* UDP: what is sent is cut into such datagrams; 0: not at all */
     bool gro;               /* UDP: what comes as one is received as one */
     uint32_t icmp_filter;
@@ -47,23 +47,20 @@ struct nst_socket {
     struct nst_list changed; /* on the table's list, while an event is due */
     nst_sock handle;
     uint64_t cookie;
-    struct nst_tcb *tcb;               /* stream: its connection ... */
-    struct nst_tcp_listener *listener; /* ... or this */
-    struct nst_dgram *dgram;           /* all others */
-    struct nst_sockaddr local;
+    union {
+        struct nst_tcb *tcb;               /* stream: its connection ... */
+        struct nst_tcp_listener *listener; /* ... or this, if `listening` */
+        struct nst_dgram *dgram;           /* all others */
+    };
     uint8_t type; /* enum nst_sock_type */
     uint8_t proto;
     uint8_t ttl, tos; /* not a stream's; ttl 0: the stack's */
     bool broadcast : 1, df : 1, recverr : 1, reuseaddr : 1;
     bool local_by_connect : 1; /* the local address was chosen by connect */
+    bool listening : 1;        /* stream */
     bool connected : 1;        /* stream: a connection was begun */
     bool bound : 1;            /* stream: it has a struct nst_tcp_name */
-    uint16_t group;            /* those with the same number may share `local`; 0: none may */
-};
-
-struct nst_sock_slot {
-    struct nst_socket *socket;
-    uint32_t generation;
+    uint16_t group;            /* those with the same number may have its name, too; 0: none may */
 };
 
 struct nst_socks {
@@ -74,8 +71,9 @@ struct nst_socks {
     struct nst_tcps *tcps;
     struct nst_siphash_key key;
     uint32_t max, count;
-    struct nst_sock_slot *slots;
+    struct nst_socket **slots;
     uint32_t nslots, next_free; /* where to look for a free slot first */
+    uint32_t generation;        /* of the handles of those that are opened now */
     struct nst_list buckets[NST_SOCK_BUCKETS];
     struct nst_list raws, packets;
     struct nst_list sending, changed;
@@ -184,10 +182,16 @@ enum nst_drop nst_dgram_input(struct nst_socks *socks, struct nst_pkt *pkt);
 
 /* ---- stream.c ---------------------------------------------------------------------------- */
 
+/* The connection of a socket of whatever kind; NULL if it has none. */
+static inline struct nst_tcb *nst_sock_tcb(const struct nst_socket *s)
+{
+    return s->type == NST_SOCK_STREAM && !s->listening ? s->tcb : NULL;
+}
+
 /* The socket that a connection's or listener's `owner` stands for. */
 struct nst_socket *nst_stream_socket(uint64_t owner);
 /* SO_REUSEADDR was changed. */
-void nst_stream_reuse(struct nst_socks *socks, const struct nst_socket *s);
+void nst_stream_reuse(const struct nst_socket *s);
 int nst_stream_set_congestion(struct nst_socket *s, const char *name);
 int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
 int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s, enum nst_opt opt,
@@ -237,7 +241,7 @@ nst_link nst_sock_link_to(const struct nst_socket *s, const struct nst_addr *dst
 /* ---- options.c --------------------------------------------------------------------------- */
 
 /* As nst_setopt(), nst_getopt(), nst_info(). */
-int nst_sock_setopt(struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt, int64_t value);
+int nst_sock_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value);
 int nst_sock_getopt(const struct nst_socks *socks, struct nst_socket *s, enum nst_opt opt,
                     int64_t *value);
 void nst_sock_info(const struct nst_socket *s, struct nst_sock_info *out);

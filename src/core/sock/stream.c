@@ -19,9 +19,12 @@ struct nst_socket *nst_stream_socket(uint64_t owner)
 }
 
 /* What bind() reserved for it. */
-static struct nst_tcp_name *name_of(struct nst_socks *socks, const struct nst_socket *s)
+static struct nst_tcp_name *name_of(const struct nst_socket *s)
 {
-    return nst_tcp_name_find(socks->tcps, s->local.port, owner_of(s));
+    struct nst_tcps *tcps = s->listening ? s->listener->tcps : s->tcb->tcps;
+    uint16_t port = s->listening ? s->listener->local.port : s->tcb->flow.id.lport;
+
+    return nst_tcp_name_find(tcps, port, owner_of(s));
 }
 
 static int stream_open(struct nst_socks *socks, struct nst_socket *s)
@@ -37,14 +40,26 @@ static int stream_open(struct nst_socks *socks, struct nst_socket *s)
 
 static void stream_close(struct nst_socks *socks, struct nst_socket *s)
 {
-    if (s->tcb)
-        nst_tcb_close(s->tcb);
-    if (s->listener) {
+    struct nst_tcp_name *name = s->bound ? name_of(s) : NULL;
+
+    if (s->listening) {
         nst_tcp_unlisten(s->listener);
         nst_env_free(socks->env, s->listener, sizeof *s->listener);
+    } else {
+        nst_tcb_close(s->tcb);
     }
-    if (s->bound)
-        nst_tcp_unbind(socks->tcps, name_of(socks, s));
+    if (name)
+        nst_tcp_unbind(socks->tcps, name);
+}
+
+static struct nst_sockaddr stream_local(const struct nst_socket *s)
+{
+    if (s->listening)
+        return s->listener->local;
+    if (s->bound && !s->connected)
+        return name_of(s)->local;
+    const struct nst_flow_id *id = &s->tcb->flow.id;
+    return (struct nst_sockaddr){id->local, id->lport, 0};
 }
 
 static struct nst_sockaddr stream_peer(const struct nst_socket *s)
@@ -60,32 +75,34 @@ static struct nst_sockaddr stream_peer(const struct nst_socket *s)
 static int stream_bind(struct nst_socks *socks, struct nst_socket *s,
                        const struct nst_sockaddr *local)
 {
+    uint16_t port;
     int err;
 
-    if (s->local.port || s->listener || s->tcb->state != NST_TCP_CLOSED)
+    if (s->bound || s->connected)
         return -EINVAL;
     if (nst_addr_is_set(&local->addr) && !nst_ip_is_ours(socks->ip, &local->addr))
         return -EADDRNOTAVAIL;
     const struct nst_tcp_name want = {
         .owner = owner_of(s), .local = *local, .reuse = s->reuseaddr, .group = s->group};
-    s->local = *local;
-    err = nst_tcp_bind(socks->tcps, &want, &s->local.port);
+    err = nst_tcp_bind(socks->tcps, &want, &port);
     if (err)
-        s->local = (struct nst_sockaddr){.port = 0};
-    s->bound = err == 0;
-    return err;
+        return err;
+    s->tcb->flow.id.local = local->addr;
+    s->tcb->flow.id.lport = port;
+    s->bound = true;
+    return 0;
 }
 
-void nst_stream_reuse(struct nst_socks *socks, const struct nst_socket *s)
+void nst_stream_reuse(const struct nst_socket *s)
 {
     if (s->bound)
-        name_of(socks, s)->reuse = s->reuseaddr;
+        name_of(s)->reuse = s->reuseaddr;
 }
 
-/* Names both ends of the connection to be. */
-static int name_ends(struct nst_socks *socks, struct nst_socket *s, const struct nst_sockaddr *peer)
+/* Names both ends of the connection to be, its own as far as bind() has not. */
+static int name_ends(struct nst_socks *socks, struct nst_flow_id *id,
+                     const struct nst_sockaddr *peer)
 {
-    struct nst_flow_id *id = &s->tcb->flow.id;
     struct nst_path path;
     int err = nst_ip_path(socks->ip, &peer->addr, peer->link, &path);
 
@@ -93,10 +110,9 @@ static int name_ends(struct nst_socks *socks, struct nst_socket *s, const struct
         return err;
     id->peer = peer->addr;
     id->pport = peer->port;
-    id->local = /* MUST-43, MUST-44, MUST-45 */
-        nst_addr_is_set(&s->local.addr) ? s->local.addr : path.src;
-    id->lport = s->local.port ? s->local.port : nst_tcp_port_choose(socks->tcps, id);
-    if (!id->lport)
+    if (!nst_addr_is_set(&id->local)) /* MUST-43, MUST-44, MUST-45 */
+        id->local = path.src;
+    if (!id->lport && !(id->lport = nst_tcp_port_choose(socks->tcps, id)))
         return -EADDRNOTAVAIL;
     const struct nst_tcp_spread *spread = &socks->tcps->spread;
     return path.ours || nst_tcp_spread_of(spread, id) == spread->index ? 0 : -EXDEV;
@@ -108,7 +124,7 @@ static int stream_connect(struct nst_socks *socks, struct nst_socket *s,
     struct nst_tcb *t = s->tcb;
     int err;
 
-    if (s->listener)
+    if (s->listening)
         return -EOPNOTSUPP;
     if (t->state == NST_TCP_SYN_SENT || t->state == NST_TCP_SYN_RECEIVED)
         return -EALREADY;
@@ -120,13 +136,12 @@ static int stream_connect(struct nst_socks *socks, struct nst_socket *s,
         return -EAFNOSUPPORT;
     if (peer->port == 0)
         return -EADDRNOTAVAIL;
-    if ((err = name_ends(socks, s, peer)))
+    const struct nst_flow_id bound = t->flow.id;
+    if ((err = name_ends(socks, &t->flow.id, peer)) || (err = nst_tcb_connect(t))) {
+        t->flow.id = bound;
         return err;
-    if ((err = nst_tcb_connect(t)))
-        return err;
+    }
     s->connected = true;
-    s->local.addr = t->flow.id.local;
-    s->local.port = t->flow.id.lport;
     return nst_fastopen_waits(t) ? 0 : -EINPROGRESS;
 }
 
@@ -141,10 +156,10 @@ static struct nst_tcp_listener *listener_new(struct nst_socks *socks, const stru
     if (!l)
         return NULL;
     l->owner = owner_of(s);
-    l->local = s->local;
+    l->local = name_of(s)->local;
     l->member = s->handle;
     l->opt = s->tcb->opt;
-    l->cc = s->tcb->cc.ops;
+    l->cc = nst_cc_of(&s->tcb->cc);
     return l;
 }
 
@@ -155,25 +170,25 @@ static int stream_listen(struct nst_socks *socks, struct nst_socket *s, uint32_t
     int err;
 
     backlog = nst_min32(backlog, BACKLOG_MAX);
-    if (s->listener) {
+    if (s->listening) {
         s->listener->backlog = backlog;
         return 0;
     }
-    if (s->tcb->state != NST_TCP_CLOSED || s->connected)
+    if (s->connected)
         return -EINVAL;
-    if (!s->local.port && (err = stream_bind(socks, s, &any)))
+    if (!s->bound && (err = stream_bind(socks, s, &any)))
         return err;
     if (!(l = listener_new(socks, s)))
         return -ENOMEM;
-    if ((err = nst_tcp_name_listen(socks->tcps, name_of(socks, s)))) {
+    if ((err = nst_tcp_name_listen(socks->tcps, name_of(s)))) {
         nst_env_free(socks->env, l, sizeof *l);
         return err;
     }
     l->backlog = backlog;
     nst_tcp_listen(socks->tcps, l);
-    s->listener = l;
     nst_tcb_free(s->tcb);
-    s->tcb = NULL;
+    s->listener = l;
+    s->listening = true;
     return 0;
 }
 
@@ -184,7 +199,7 @@ static int stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t
     struct nst_tcb *t;
     int err;
 
-    if (!s->listener)
+    if (!s->listening)
         return -EINVAL;
     if (nst_list_empty(&s->listener->accept))
         return -EAGAIN;
@@ -195,7 +210,6 @@ static int stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t
     child->tcb = t;
     child->connected = true;
     child->reuseaddr = s->reuseaddr;
-    child->local = (struct nst_sockaddr){t->flow.id.local, t->flow.id.lport, 0};
     t->owner = owner_of(child);
     nst_tcb_changed(t);
     return 0;
@@ -205,7 +219,7 @@ static int stream_accept(struct nst_socks *socks, struct nst_socket *s, uint64_t
 
 static int stream_error_take(struct nst_socket *s)
 {
-    int err = s->tcb ? s->tcb->error : 0;
+    int err = s->listening ? 0 : s->tcb->error;
 
     if (err)
         s->tcb->error = 0;
@@ -214,7 +228,7 @@ static int stream_error_take(struct nst_socket *s)
 
 static int64_t stream_send(struct nst_socks *socks, struct nst_socket *s, const struct nst_msg *msg)
 {
-    if (!s->tcb)
+    if (s->listening)
         return -ENOTCONN;
     if (msg->flags & NST_SEND_FASTOPEN && s->tcb->state == NST_TCP_CLOSED && !s->connected) {
         s->tcb->opt.fastopen_connect = true;
@@ -232,14 +246,14 @@ static int64_t stream_recv(struct nst_socket *s, struct nst_msg *msg, uint32_t f
     if (flags & NST_RECV_ERROR)
         return -EAGAIN;
     msg->peer = stream_peer(s);
-    msg->local = s->local;
+    msg->local = stream_local(s);
     msg->truncated = false;
-    return s->tcb ? nst_tcb_recv(s->tcb, msg->data, msg->ndata, flags) : -ENOTCONN;
+    return s->listening ? -ENOTCONN : nst_tcb_recv(s->tcb, msg->data, msg->ndata, flags);
 }
 
 static uint32_t stream_readiness(const struct nst_socket *s)
 {
-    if (s->listener)
+    if (s->listening)
         return (nst_list_empty(&s->listener->accept) ? 0u : NST_READY_IN) |
                (nst_list_linked(&s->listener->asking) ? NST_READY_SYN : 0u);
     return nst_tcb_readiness(s->tcb);
@@ -279,7 +293,7 @@ static void take_effect(struct nst_tcb *t, enum nst_opt opt)
 
 static struct nst_tcp_options *options_of(const struct nst_socket *s)
 {
-    return s->tcb ? &s->tcb->opt : &s->listener->opt;
+    return s->listening ? &s->listener->opt : &s->tcb->opt;
 }
 
 /* Those that are a number and nothing more: NST_OPT_, field, type. */
@@ -376,13 +390,13 @@ int nst_stream_setopt(struct nst_socket *s, enum nst_opt opt, int64_t value)
     int err;
 
     if (opt == NST_OPT_QUICKACK) {
-        if (s->tcb)
+        if (!s->listening)
             nst_tcb_quickack(s->tcb, value);
         return 0;
     }
     if ((err = set_option(options_of(s), opt, value)))
         return err;
-    if (s->tcb)
+    if (!s->listening)
         take_effect(s->tcb, opt);
     return 0;
 }
@@ -394,7 +408,7 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
 
     switch (opt) {
     case NST_OPT_QUICKACK:
-        *value = s->tcb && s->tcb->quick && !s->tcb->pingpong;
+        *value = !s->listening && s->tcb->quick && !s->tcb->pingpong;
         return 0;
     case NST_OPT_MAXSEG: /* the effective one */
         *value = max_segment(s);
@@ -403,7 +417,7 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
         *value = o->ttl ? o->ttl : socks->ip->ttl;
         return 0;
     case NST_OPT_URGENT:
-        *value = s->tcb ? nst_tcb_urgent_at(s->tcb) : -1;
+        *value = s->listening ? -1 : nst_tcb_urgent_at(s->tcb);
         return 0;
     default:
         return get_option(o, opt, value);
@@ -412,8 +426,9 @@ int nst_stream_getopt(const struct nst_socks *socks, const struct nst_socket *s,
 
 static void stream_info(const struct nst_socket *s, struct nst_sock_info *out)
 {
+    out->local = stream_local(s);
     out->peer = stream_peer(s);
-    if (s->listener) {
+    if (s->listening) {
         out->state = NST_TCP_LISTEN;
         out->rx_bytes = s->listener->naccept;
         out->tx_bytes = s->listener->backlog;
@@ -427,7 +442,7 @@ static void stream_info(const struct nst_socket *s, struct nst_sock_info *out)
 
 static int stream_shutdown(struct nst_socket *s, enum nst_shutdown how)
 {
-    if (!s->tcb)
+    if (s->listening)
         return -ENOTCONN;
     return nst_tcb_shutdown(s->tcb, how & NST_SHUT_RD, how & NST_SHUT_WR);
 }
@@ -436,11 +451,11 @@ int nst_stream_set_congestion(struct nst_socket *s, const char *name)
 {
     const struct nst_cc_ops *ops = nst_cc_find(name);
 
-    if (!s->tcb || s->connected)
+    if (s->listening || s->connected)
         return -EINVAL;
     if (!ops)
         return -ENOENT;
-    s->tcb->cc.ops = ops;
+    s->tcb->cc.number = ops->number;
     return 0;
 }
 

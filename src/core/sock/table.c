@@ -13,8 +13,13 @@
 void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_ip *ip,
                     struct nst_igmp *igmp, struct nst_tcps *tcps, uint32_t max)
 {
-    *socks = (struct nst_socks){
-        .env = pool->env, .pool = pool, .ip = ip, .igmp = igmp, .tcps = tcps, .max = max};
+    *socks = (struct nst_socks){.env = pool->env,
+                                .pool = pool,
+                                .ip = ip,
+                                .igmp = igmp,
+                                .tcps = tcps,
+                                .max = max,
+                                .generation = 1};
     socks->key = nst_prng_key(pool->env->seed, "ports");
     nst_list_init(&socks->raws);
     nst_list_init(&socks->packets);
@@ -27,13 +32,15 @@ void nst_socks_init(struct nst_socks *socks, struct nst_pool *pool, struct nst_i
 void nst_socks_fini(struct nst_socks *socks)
 {
     for (uint32_t i = 0; i < socks->nslots; i++)
-        if (socks->slots[i].socket)
-            nst_sock_close(socks, socks->slots[i].socket);
-    nst_env_free(socks->env, socks->slots, socks->nslots * sizeof *socks->slots);
+        if (socks->slots[i])
+            nst_sock_close(socks, socks->slots[i]);
+    nst_env_free(socks->env, socks->slots, socks->nslots * sizeof(struct nst_socket *));
 }
 
-/* ---- Handles: the slot's generation and its number plus one ------------------------------- */
+/* ---- Handles: a generation, and the slot's number plus one -------------------------------- */
 
+/* Whenever a socket ends a generation does, so what has its slot next has another handle: only when
+ * 2^32 have ended may it be the same. */
 static nst_sock handle_of(uint32_t slot, uint32_t generation)
 {
     return (nst_sock)generation << 32 | (slot + 1);
@@ -42,23 +49,22 @@ static nst_sock handle_of(uint32_t slot, uint32_t generation)
 struct nst_socket *nst_sock_find(const struct nst_socks *socks, nst_sock handle)
 {
     uint32_t slot = (uint32_t)handle - 1;
+    struct nst_socket *s = slot < socks->nslots ? socks->slots[slot] : NULL;
 
-    if (slot >= socks->nslots || socks->slots[slot].generation != handle >> 32)
-        return NULL;
-    return socks->slots[slot].socket;
+    return s && s->handle == handle ? s : NULL;
 }
 
 /* Doubles the slots. */
 static bool slots_grow(struct nst_socks *socks)
 {
     uint32_t n = socks->nslots ? 2 * socks->nslots : 16;
-    struct nst_sock_slot *slots = nst_env_alloc(socks->env, n * sizeof *slots);
+    struct nst_socket **slots = nst_env_alloc(socks->env, n * sizeof(struct nst_socket *));
 
     if (!slots)
         return false;
     if (socks->nslots)
-        memcpy(slots, socks->slots, socks->nslots * sizeof *slots);
-    nst_env_free(socks->env, socks->slots, socks->nslots * sizeof *slots);
+        memcpy(slots, socks->slots, socks->nslots * sizeof(struct nst_socket *));
+    nst_env_free(socks->env, socks->slots, socks->nslots * sizeof(struct nst_socket *));
     socks->next_free = socks->nslots;
     socks->slots = slots;
     socks->nslots = n;
@@ -70,7 +76,7 @@ static uint32_t slot_find(struct nst_socks *socks)
 {
     if (socks->count == socks->nslots && !slots_grow(socks))
         return UINT32_MAX;
-    while (socks->slots[socks->next_free].socket)
+    while (socks->slots[socks->next_free])
         socks->next_free = (socks->next_free + 1) % socks->nslots;
     return socks->next_free;
 }
@@ -134,8 +140,8 @@ int nst_sock_new(struct nst_socks *socks, struct nst_socket **out, enum nst_sock
         return -ENOMEM;
     socket_init(s, type, protocol);
     s->cookie = cookie;
-    s->handle = handle_of(slot, ++socks->slots[slot].generation);
-    socks->slots[slot].socket = s;
+    s->handle = handle_of(slot, socks->generation);
+    socks->slots[slot] = s;
     socks->count++;
     NST_COUNT(socks->env, sock_opened);
     *out = s;
@@ -145,7 +151,8 @@ int nst_sock_new(struct nst_socks *socks, struct nst_socket **out, enum nst_sock
 static void socket_free(struct nst_socks *socks, struct nst_socket *s)
 {
     nst_list_del(&s->changed);
-    socks->slots[(uint32_t)s->handle - 1].socket = NULL;
+    socks->slots[(uint32_t)s->handle - 1] = NULL;
+    socks->generation++;
     socks->count--;
     NST_COUNT(socks->env, sock_closed);
     nst_env_free(socks->env, s, sizeof *s);
@@ -199,9 +206,10 @@ static bool port_is_taken(struct nst_socks *socks, uint8_t proto, const struct n
 {
     NST_LIST_FOREACH (e, bucket_of(socks, proto, port)) {
         const struct nst_socket *s = socket_of(e);
-        if (s->proto == proto && s->local.port == port && !(for_whom && may_share(s, for_whom)) &&
-            (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->local.addr) ||
-             nst_addr_eq(addr, &s->local.addr)))
+        if (s->proto == proto && s->dgram->local.port == port &&
+            !(for_whom && may_share(s, for_whom)) &&
+            (!nst_addr_is_set(addr) || !nst_addr_is_set(&s->dgram->local.addr) ||
+             nst_addr_eq(addr, &s->dgram->local.addr)))
             return true;
     }
     return false;
@@ -235,8 +243,8 @@ int nst_sock_bind_port(struct nst_socks *socks, struct nst_socket *s,
         return -EADDRINUSE;
     if (!port && !(port = port_choose(socks, s->proto, &local->addr)))
         return -EADDRINUSE;
-    s->local = *local;
-    s->local.port = port;
+    s->dgram->local = *local;
+    s->dgram->local.port = port;
     nst_list_del(&s->dgram->place);
     nst_list_push_back(bucket_of(socks, s->proto, port), &s->dgram->place);
     return 0;
@@ -248,12 +256,12 @@ static unsigned score(const struct nst_socket *s, uint8_t proto, const struct ns
 {
     unsigned points = 1;
 
-    if (s->proto != proto || s->local.port != local->port)
+    if (s->proto != proto || s->dgram->local.port != local->port)
         return 0;
-    if (s->local.link && s->local.link != local->link)
+    if (s->dgram->local.link && s->dgram->local.link != local->link)
         return 0;
-    if (nst_addr_is_set(&s->local.addr)) {
-        if (!nst_addr_eq(&s->local.addr, &local->addr))
+    if (nst_addr_is_set(&s->dgram->local.addr)) {
+        if (!nst_addr_eq(&s->dgram->local.addr, &local->addr))
             return 0;
         points++;
     }
@@ -330,12 +338,12 @@ void nst_socks_check(const struct nst_socks *socks)
     uint32_t count = 0;
 
     for (uint32_t i = 0; i < socks->nslots; i++) {
-        const struct nst_socket *s = socks->slots[i].socket;
+        const struct nst_socket *s = socks->slots[i];
         if (!s)
             continue;
         count++;
         assert(nst_sock_find(socks, s->handle) == s);
-        if (!s->dgram)
+        if (s->type == NST_SOCK_STREAM)
             continue;
         assert(memory_of(&s->dgram->rxq) == s->dgram->rx_mem &&
                memory_of(&s->dgram->errq) == s->dgram->err_mem);

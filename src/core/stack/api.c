@@ -120,7 +120,7 @@ static int find_tcb(struct nst_stack *stack, nst_sock sock, struct nst_tcb **out
     if (s->type != NST_SOCK_STREAM)
         return -EOPNOTSUPP;
     *out = s->tcb;
-    return s->tcb ? 0 : -ENOTCONN;
+    return s->listening ? -ENOTCONN : 0;
 }
 
 int nst_send_reserve(struct nst_stack *stack, nst_sock sock, size_t len,
@@ -252,7 +252,7 @@ int nst_setopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t
         return -EBADF;
     if (opt == NST_OPT_MULTICAST_LINK && (uint64_t)value > stack->ifaces.n)
         return -ENODEV;
-    return nst_sock_setopt(&stack->socks, s, opt, value);
+    return nst_sock_setopt(s, opt, value);
 }
 
 int nst_getopt(struct nst_stack *stack, nst_sock sock, enum nst_opt opt, int64_t *value)
@@ -279,7 +279,8 @@ const char *nst_get_congestion(const struct nst_stack *stack, nst_sock sock)
 
     if (sock == 0)
         return stack->tcps.config.cc->name;
-    return s && s->tcb ? s->tcb->cc.ops->name : NULL;
+    const struct nst_tcb *t = s ? nst_sock_tcb(s) : NULL;
+    return t ? nst_cc_of(&t->cc)->name : NULL;
 }
 
 int nst_info(const struct nst_stack *stack, nst_sock sock, struct nst_sock_info *out)
@@ -300,7 +301,7 @@ int nst_tcp_info(const struct nst_stack *stack, nst_sock sock, struct nst_tcp_in
         return -EBADF;
     if (s->type != NST_SOCK_STREAM)
         return -EOPNOTSUPP;
-    if (!s->tcb)
+    if (s->listening)
         return -ENOTCONN;
     nst_tcb_info(s->tcb, out);
     return 0;

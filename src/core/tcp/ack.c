@@ -84,7 +84,9 @@ static bool is_dsack(const struct nst_tcp_seg *seg)
  * nothing about what was sent again. */
 static bool is_about_resent(const struct nst_tcb *t, const struct nst_tcp_sack *b)
 {
-    return t->count.dsacks < t->count.retrans && nst_seq_lt(b->start, b->end) &&
+    const struct nst_tcp_trouble *had = nst_tcb_troubles(t);
+
+    return had->dsacks < had->retrans && nst_seq_lt(b->start, b->end) &&
            nst_seq_le(b->end, t->snd.nxt) &&
            nst_seq_ge(b->start, nst_seq_sub(t->snd.una, t->snd.max_wnd));
 }
@@ -97,9 +99,10 @@ static void process_sacks(struct nst_tcb *t, const struct nst_tcp_seg *seg, stru
 
     if (!t->sack_ok)
         return;
-    if (dsack && is_about_resent(t, &blocks[0]))
-        a->dsack = &blocks[0];
-    t->count.dsacks += dsack;
+    if (dsack) {
+        a->dsack = is_about_resent(t, &blocks[0]) ? &blocks[0] : NULL;
+        nst_tcb_trouble(t)->dsacks++;
+    }
     for (unsigned i = dsack; i < seg->h.opts.nsacks; i++)
         if (is_sound(t, &blocks[i]))
             nst_board_sacked(t, &blocks[i], a);

@@ -9,7 +9,10 @@
  * It isn't given back between a request and the next, but when nothing has moved for a while: the
  * deadline NST_TCP_DL_REST asks now and then, so that what moves pays nothing for it. What is worth
  * keeping for longer is small and stands in the block: the round-trip times, and what congestion
- * control remembers (struct nst_cc_kept). */
+ * control remembers (struct nst_cc_kept).
+ *
+ * What has gone wrong is counted in a struct that only those have of which there is something to
+ * count, idle or not. Without memory for it the count goes on where nobody reads it. */
 #include "core/base/bytes.h"
 #include "core/tcp/tcb.h"
 
@@ -33,7 +36,8 @@ bool nst_tcb_activate(struct nst_tcb *t)
         return true;
     if (!(act = nst_env_alloc(env, sizeof *act)))
         return false;
-    if (t->cc.ops->model_bytes && !(act->cc.model = nst_env_alloc(env, t->cc.ops->model_bytes))) {
+    size_t model_bytes = nst_cc_of(&t->cc)->model_bytes;
+    if (model_bytes && !(act->cc.model = nst_env_alloc(env, model_bytes))) {
         nst_env_free(env, act, sizeof *act);
         return false;
     }
@@ -80,7 +84,7 @@ void nst_tcb_deactivate(struct nst_tcb *t)
         nst_tcb_clear(t, i);
     nst_recvq_drop(&t->act->recvq, NST_DROP_sock_closed);
     nst_chrono_rest(t);
-    nst_env_free(t->tcps->env, t->act->cc.model, t->cc.ops->model_bytes);
+    nst_env_free(t->tcps->env, t->act->cc.model, nst_cc_of(&t->cc)->model_bytes);
     nst_env_free(t->tcps->env, t->act, sizeof *t->act);
     t->act = NULL;
 }
@@ -115,6 +119,22 @@ void nst_tcb_rest(struct nst_tcb *t)
     }
     nst_cc_rest(&t->act->cc, &t->cc);
     nst_tcb_deactivate(t);
+}
+
+/* ---- Trouble --------------------------------------------------------------------------------- */
+
+struct nst_tcp_trouble *nst_tcb_trouble(struct nst_tcb *t)
+{
+    if (!t->trouble)
+        t->trouble = nst_env_alloc(t->tcps->env, sizeof *t->trouble);
+    return t->trouble ? t->trouble : &t->tcps->uncounted;
+}
+
+const struct nst_tcp_trouble *nst_tcb_troubles(const struct nst_tcb *t)
+{
+    static const struct nst_tcp_trouble none;
+
+    return t->trouble ? t->trouble : &none;
 }
 
 /* ---- What can be asked of any connection --------------------------------------------------- */

@@ -7,7 +7,11 @@
 #define WINDOW_MAX ((uint32_t)1 << 30)
 
 /* What may be chosen (MAY-18). */
-static const struct nst_cc_ops *const algorithms[] = {&nst_cc_cubic, &nst_cc_newreno, &nst_cc_bbr};
+static const struct nst_cc_ops *const algorithms[] = {
+    [NST_CC_CUBIC] = &nst_cc_cubic,
+    [NST_CC_NEWRENO] = &nst_cc_newreno,
+    [NST_CC_BBR] = &nst_cc_bbr,
+};
 
 const struct nst_cc_ops *nst_cc_find(const char *name)
 {
@@ -15,6 +19,11 @@ const struct nst_cc_ops *nst_cc_find(const char *name)
         if (strcmp(algorithms[i]->name, name) == 0)
             return algorithms[i];
     return NULL;
+}
+
+const struct nst_cc_ops *nst_cc_of(const struct nst_cc_kept *kept)
+{
+    return algorithms[kept->number];
 }
 
 const char *nst_cc_name(size_t index)
@@ -26,13 +35,13 @@ void nst_cc_begin(struct nst_cc *cc, const struct nst_cc_kept *kept)
 {
     void *model = cc->model;
 
-    *cc = (struct nst_cc){.ops = kept->ops,
+    *cc = (struct nst_cc){.ops = nst_cc_of(kept),
                           .cwnd = kept->cwnd,
                           .ssthresh = kept->ssthresh,
                           .cwnd_max = UINT32_MAX,
                           .model = model};
     if (model)
-        memset(model, 0, kept->ops->model_bytes);
+        memset(model, 0, cc->ops->model_bytes);
     memcpy(cc->kept, kept->kept, sizeof cc->kept);
 }
 

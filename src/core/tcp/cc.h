@@ -64,13 +64,20 @@ struct nst_cc_loss {
 
 /* What remains of it while nothing moves. */
 struct nst_cc_kept {
-    const struct nst_cc_ops *ops;
     uint32_t cwnd, ssthresh;
     uint32_t kept[NST_CC_KEPT_WORDS];
+    uint8_t number; /* enum nst_cc_number */
+};
+
+enum nst_cc_number {
+    NST_CC_CUBIC,
+    NST_CC_NEWRENO,
+    NST_CC_BBR,
 };
 
 struct nst_cc_ops {
     const char *name; /* as in TCP_CONGESTION */
+    uint8_t number;   /* enum nst_cc_number */
     size_t model_bytes;
     /* The connection begins, or goes on after a rest: then `kept` is what `rest` left there, else
      * zero. */
@@ -109,6 +116,9 @@ extern const struct nst_cc_ops nst_cc_bbr;     /* draft-ietf-ccwg-bbr, "bbr" */
 
 /* The algorithm called `name`; NULL if there is none. */
 const struct nst_cc_ops *nst_cc_find(const char *name);
+
+/* That of a connection, at work or not. */
+const struct nst_cc_ops *nst_cc_of(const struct nst_cc_kept *kept);
 
 /* Congestion control begins to work from what was kept, except for what changes from call to call
  * and `init`, which are the caller's to do; and rests. `model` is there already. */

@@ -924,6 +924,7 @@ static void restart(struct nst_cc *cc, nst_time idle)
 
 const struct nst_cc_ops nst_cc_bbr = {
     .name = "bbr",
+    .number = NST_CC_BBR,
     .model_bytes = sizeof(struct bbr),
     .init = init,
     .rest = rest,

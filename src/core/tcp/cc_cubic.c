@@ -253,6 +253,7 @@ static void restart(struct nst_cc *cc, nst_time idle)
 
 const struct nst_cc_ops nst_cc_cubic = {
     .name = "cubic",
+    .number = NST_CC_CUBIC,
     .init = init,
     .rest = rest,
     .acked = acked,

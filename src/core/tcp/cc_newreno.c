@@ -43,6 +43,7 @@ static void restart(struct nst_cc *cc, nst_time idle)
 
 const struct nst_cc_ops nst_cc_newreno = {
     .name = "reno",
+    .number = NST_CC_NEWRENO,
     .init = forget_count,
     .rest = forget_count,
     .acked = acked,

@@ -60,7 +60,7 @@ void nst_ecn_data_input(struct nst_tcb *t, const struct nst_tcp_seg *seg)
     t->ecn_seen |= ecn != 0;
     if (ecn == CE) { /* 3168-11 */
         t->ecn_echo = true;
-        t->ce_segs++;
+        nst_tcb_trouble(t)->ce_segs++;
     }
     if (t->ecn_echo != before) {
         t->ack_now = true;

@@ -53,7 +53,7 @@ static void describe_path(const struct nst_tcb *t, struct nst_tcp_info *out)
     out->pmtu = t->mtu;
     out->snd_cwnd = nst_tcb_cwnd(t);
     out->snd_ssthresh = nst_tcb_ssthresh(t);
-    out->congestion = t->cc.ops->name;
+    out->congestion = nst_cc_of(&t->cc)->name;
     out->reduced_by = t->reason;
     out->reo_wnd = nst_rack_reo_wnd(t);
     out->snd_wnd = t->snd.wnd;
@@ -81,21 +81,22 @@ static void describe_rates(const struct nst_tcb *t, struct nst_tcp_info *out)
 static void describe_counters(const struct nst_tcb *t, struct nst_tcp_info *out)
 {
     const struct nst_tcp_counters *c = &t->count;
+    const struct nst_tcp_trouble *had = nst_tcb_troubles(t);
 
     out->bytes_sent = c->bytes_sent;
     out->bytes_acked = c->bytes_acked;
     out->bytes_received = c->bytes_received;
-    out->bytes_retrans = c->bytes_retrans;
+    out->bytes_retrans = had->bytes_retrans;
     out->segs_out = c->segs_out;
     out->segs_in = c->segs_in;
     out->data_segs_out = c->data_segs_out;
     out->data_segs_in = c->data_segs_in;
-    out->total_retrans = c->retrans;
-    out->dsack_dups = c->dsacks;
-    out->reord_seen = c->reordered;
-    out->rcv_ooopack = c->ooo;
-    out->undos = c->undos;
-    out->loss_probes = c->probes;
+    out->total_retrans = had->retrans;
+    out->dsack_dups = had->dsacks;
+    out->reord_seen = had->reordered;
+    out->rcv_ooopack = had->ooo;
+    out->undos = had->undos;
+    out->loss_probes = had->probes;
 }
 
 void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
@@ -111,7 +112,7 @@ void nst_tcb_info(const struct nst_tcb *t, struct nst_tcp_info *out)
         .syn_data = t->syn_data,
         .rcv_tos = t->rcv_tos,
         .pmtu_high = t->mtu_high,
-        .rcv_ce = t->ce_segs,
+        .rcv_ce = nst_tcb_troubles(t)->ce_segs,
         .probes = t->probes,
         .last_data_sent = ago(t, t->last_snd_ms),
         .last_data_recv = ago(t, t->last_rcv_ms),

@@ -377,7 +377,7 @@ static enum nst_drop input_out_of_order(struct nst_tcb *t, struct nst_tcp_seg *s
     size_t before = nst_ooo_mem(t->act->ooo);
     enum nst_drop drop;
 
-    t->count.ooo++;
+    nst_tcb_trouble(t)->ooo++;
     t->ack_now = true; /* MAY-13, 5681-10 */
     nst_tcb_wants_output(t);
     seg->pkt = NULL;

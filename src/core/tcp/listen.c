@@ -373,7 +373,7 @@ static struct nst_tcb *open_passive(struct nst_tcp_listener *l, const struct nst
     if (!t)
         return NULL;
     t->opt = l->opt;
-    t->cc.ops = l->cc;
+    t->cc.number = l->cc->number;
     t->begun = true;
     t->mtu = (uint16_t)nst_min32(path_mtu(tcps, id), UINT16_MAX);
     t->snd.una = t->snd.nxt = nst_seq_add(o->iss, 1);

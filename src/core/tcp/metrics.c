@@ -135,7 +135,8 @@ bool nst_metrics_is_fresh(const struct nst_tcps *tcps, const struct nst_tcp_metr
 /* A window of two segments can still be told from a timeout's (RFC 5681 §3.1). */
 static uint32_t threshold(const struct nst_tcb *t, const struct nst_tcp_metrics *m)
 {
-    if (!(t->tcps->config.metrics & NST_TCP_METRICS_SSTHRESH) || t->cc.ops->control || !m->ssthresh)
+    if (!(t->tcps->config.metrics & NST_TCP_METRICS_SSTHRESH) || nst_cc_of(&t->cc)->control ||
+        !m->ssthresh)
         return UINT32_MAX;
     return nst_max32(m->ssthresh, 2u * t->snd_mss);
 }
@@ -189,7 +190,7 @@ static void merge_ssthresh(struct nst_tcp_metrics *m, const struct nst_tcb *t)
 {
     uint32_t cwnd = nst_tcb_cwnd(t), ssthresh = nst_tcb_ssthresh(t);
 
-    if (t->cc.ops->control)
+    if (nst_cc_of(&t->cc)->control)
         return;
     if (ssthresh == UINT32_MAX) /* slow start has not ended yet */
         m->ssthresh = m->ssthresh ? nst_max32(m->ssthresh, cwnd / 2) : 0;
@@ -258,6 +259,6 @@ void nst_metrics_end(struct nst_tcb *t)
         return;
     merge_rtt(m, &t->rtt);
     merge_mtu(m, t);
-    if (t->count.reordered)
+    if (nst_tcb_troubles(t)->reordered)
         m->reordered = m->measured;
 }

@@ -393,8 +393,9 @@ static bool resend(struct nst_tcb *t, struct nst_tcp_sent *s, uint32_t len)
         wait_for_memory(t, s);
     if (sent < (int64_t)len)
         return sent > 0;
-    t->count.bytes_retrans += len;
-    t->count.retrans += nst_max32((len + t->snd_mss - 1) / t->snd_mss, 1);
+    struct nst_tcp_trouble *trouble = nst_tcb_trouble(t);
+    trouble->bytes_retrans += len;
+    trouble->retrans += nst_max32((len + t->snd_mss - 1) / t->snd_mss, 1);
     NST_COUNT(t->tcps->env, tcp_retransmitted);
     return true;
 }

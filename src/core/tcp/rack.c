@@ -52,7 +52,7 @@ static void note_order(struct nst_tcb *t, const struct nst_tcp_sent *s, nst_seq 
         r->fack = end;
     } else if (nst_seq_lt(end, r->fack) && !(s->flags & NST_SENT_EVER)) {
         r->reordering_seen = true;
-        t->count.reordered++;
+        nst_tcb_trouble(t)->reordered++;
     }
 }
 

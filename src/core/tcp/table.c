@@ -226,7 +226,7 @@ struct nst_tcb *nst_tcb_new(struct nst_tcps *tcps, const struct nst_flow_id *id)
     nst_timer_init(&t->timer, NST_TIMER_TCP);
     t->watch = NST_TIME_NEVER;
     nst_rtt_init(&t->rtt);
-    t->cc = (struct nst_cc_kept){.ops = tcps->config.cc, .ssthresh = UINT32_MAX};
+    t->cc = (struct nst_cc_kept){.number = tcps->config.cc->number, .ssthresh = UINT32_MAX};
     t->opt = (struct nst_tcp_options){
         .rcvbuf = tcps->config.rcvbuf_initial,
         .sndbuf = tcps->config.sndbuf_initial,
@@ -278,6 +278,7 @@ void nst_tcb_free(struct nst_tcb *t)
     leave_place(t);
     nst_tcb_deactivate(t);
     nst_timer_cancel(&tcps->env->wheel, &t->timer);
+    nst_env_free(tcps->env, t->trouble, sizeof *t->trouble);
     nst_env_free(tcps->env, t, sizeof *t);
 }
 

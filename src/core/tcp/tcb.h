@@ -155,9 +155,15 @@ enum nst_tcp_frto {
 };
 
 struct nst_tcp_counters {
-    uint64_t bytes_acked, bytes_received, bytes_sent, bytes_retrans;
+    uint64_t bytes_acked, bytes_received, bytes_sent;
     uint32_t segs_in, segs_out, data_segs_in, data_segs_out;
+};
+
+/* The same of what most connections never meet; made when one does (activity.c). */
+struct nst_tcp_trouble {
+    uint64_t bytes_retrans;
     uint32_t retrans, dsacks, ooo, reordered, undos, probes;
+    uint32_t ce_segs; /* that came marked CE */
 };
 
 struct nst_tcp_listener;
@@ -311,8 +317,8 @@ struct nst_tcb {
     struct nst_rtt rtt;
     struct nst_cc_kept cc;         /* while there is no activity */
     struct nst_chrono_kept chrono; /* before this activity */
-    uint32_t ce_segs;              /* that came marked CE */
     nst_time started;
+    struct nst_tcp_trouble *trouble; /* NULL: none so far */
     struct nst_tcp_counters count;
 };
 
@@ -437,8 +443,9 @@ struct nst_tcps {
     uint32_t sweep_at;   /* the bucket that the sweep for TIME-WAIT records comes to next */
     nst_time sweep_next; /* when the first of those that it has met this round is over */
     uint32_t norphans, ntimewaits;
-    size_t ooo_bytes;      /* memory of all that came out of order */
-    nst_time cookies_sent; /* when last; 0: never */
+    struct nst_tcp_trouble uncounted; /* of connections without memory for their own */
+    size_t ooo_bytes;                 /* memory of all that came out of order */
+    nst_time cookies_sent;            /* when last; 0: never */
     uint32_t rst_tokens;
     nst_time rst_refilled;
 };
@@ -550,6 +557,9 @@ void nst_tcb_release(struct nst_tcb *t);
 void nst_tcb_rest(struct nst_tcb *t);
 /* Frees it, with what the owner has not read. */
 void nst_tcb_deactivate(struct nst_tcb *t);
+/* To count in, and to read: neither is ever NULL. */
+struct nst_tcp_trouble *nst_tcb_trouble(struct nst_tcb *t);
+const struct nst_tcp_trouble *nst_tcb_troubles(const struct nst_tcb *t);
 
 /* Behind the last byte of the owner's, sent or not. */
 static inline nst_seq nst_tcb_snd_end(const struct nst_tcb *t)

@@ -55,7 +55,7 @@ void nst_tlp_sent(struct nst_tcb *t, uint32_t again_bytes)
     t->act->tlp =
         (struct nst_tcp_tlp){.end_seq = t->snd.nxt, .again_bytes = again_bytes, .out = true};
     nst_tcb_clear(t, NST_TCP_DL_PTO);
-    t->count.probes++;
+    nst_tcb_trouble(t)->probes++;
     NST_COUNT(t->tcps->env, tcp_loss_probes);
 }
 

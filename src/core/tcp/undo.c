@@ -81,6 +81,6 @@ void nst_undo_do(struct nst_tcb *t)
     cc->ops->undo(cc);
     nst_board_unmark_lost(t);
     t->act->undo.possible = false;
-    t->count.undos++;
+    nst_tcb_trouble(t)->undos++;
     NST_COUNT(t->tcps->env, tcp_undos);
 }

@@ -107,7 +107,7 @@ static struct nst_socket *stream_of(struct world *w)
 {
     struct nst_socket *s = nst_sock_find(&w->stack->socks, command_sock(w));
 
-    if (!s || (!s->tcb && !s->listener))
+    if (!s || s->type != NST_SOCK_STREAM)
         script_fail(w->s, "it is no TCP socket, or closed");
     return s;
 }
@@ -128,7 +128,7 @@ void tcp_expect_state(struct world *w)
 {
     struct nst_socket *s = stream_of(w);
 
-    if (s->listener)
+    if (s->listening)
         check_state(w, NST_TCP_LISTEN);
     else if (s->tcb->state == NST_TCP_CLOSED)
         check_state(w, flow_state(nst_flow_find(&w->stack->tcps, &s->tcb->flow.id)));
@@ -190,7 +190,7 @@ void tcp_expect_number(struct world *w)
                                         "reo-wnd-ms",
                                         "rcv-tos"};
     struct nst_tcp_info info;
-    const struct nst_tcb *t = stream_of(w)->tcb;
+    const struct nst_tcb *t = nst_sock_tcb(stream_of(w));
 
     if (!t)
         script_fail(w->s, "it has no connection");

@@ -7,7 +7,7 @@
 
 #include "../dialogue.h"
 
-#define IDLE_BYTES_MAX 512 /* the control block and the socket */
+#define IDLE_BYTES_MAX 432 /* the control block and the socket */
 
 static struct harness h;
 static struct dialogue d;
@@ -33,7 +33,7 @@ static void test_sizes(void **state)
 {
     (void)state;
     assert_true(sizeof(struct nst_tcb) + sizeof(struct nst_socket) <= IDLE_BYTES_MAX);
-    assert_true(sizeof(struct nst_tcp_req) <= 128);
+    assert_true(sizeof(struct nst_tcp_req) <= 120);
     assert_true(sizeof(struct nst_tcp_timewait) <= 64);
 }
 
@@ -85,6 +85,54 @@ static void test_idle_again(void **state)
     harness_run(&h, 15 * NST_SEC);
     assert_null(dialogue_tcb(&d)->act);
     assert_true(h.memory.live_bytes - before <= IDLE_BYTES_MAX + sizeof(struct nst_tcp_name));
+}
+
+/* The second half of 20 bytes comes before the first. */
+static void use_out_of_order(void)
+{
+    uint8_t buf[20];
+
+    d.seq += 10;
+    dialogue_say(&d, ACK | PSH, 10);
+    d.seq -= 20;
+    dialogue_say(&d, ACK | PSH, 10);
+    d.seq += 10;
+    assert_int_equal(dialogue_read(&d, buf, sizeof buf), 20);
+}
+
+/* That something went wrong is told for as long as the connection lives, and costs others nothing.
+ */
+static void test_trouble_is_remembered(void **state)
+{
+    struct nst_tcp_info info;
+    (void)state;
+
+    dialogue_open_passive(&d);
+    use(&d);
+    assert_null(dialogue_tcb(&d)->trouble);
+    use_out_of_order();
+    harness_run(&h, 15 * NST_SEC);
+    assert_null(dialogue_tcb(&d)->act);
+    assert_int_equal(nst_tcp_info(h.stack, d.sock, &info), 0);
+    assert_int_equal(info.rcv_ooopack, 1);
+}
+
+/* Without memory it isn't, and the connection goes on. */
+static void test_trouble_without_memory(void **state)
+{
+    struct nst_tcp_info info;
+    (void)state;
+
+    dialogue_open_passive(&d);
+    use(&d);
+    h.memory.fail_size = sizeof(struct nst_tcp_trouble);
+    d.seq += 10;
+    dialogue_say(&d, ACK | PSH, 10);
+    h.memory.fail_size = 0;
+    d.seq -= 20;
+    assert_int_equal(nst_tcp_info(h.stack, d.sock, &info), 0);
+    assert_int_equal(info.rcv_ooopack, 0);
+    use(&d);
 }
 
 /* ---- Sleep ------------------------------------------------------------------------------- */
@@ -185,7 +233,7 @@ static void begin(struct nst_cc *cc, const struct nst_cc_kept *kept, nst_time no
 /* W_max of CUBIC is what the curve leads to, after a rest as before. */
 static void test_cubic_remembers_its_curve(void **state)
 {
-    struct nst_cc_kept kept = {.ops = &nst_cc_cubic, .cwnd = 100000, .ssthresh = UINT32_MAX};
+    struct nst_cc_kept kept = {.number = NST_CC_CUBIC, .cwnd = 100000, .ssthresh = UINT32_MAX};
     struct nst_cc cc, after;
     (void)state;
 
@@ -280,6 +328,8 @@ int main(void)
         cmocka_unit_test(test_sizes),
         T(test_idle_after_accept),
         T(test_idle_again),
+        T(test_trouble_is_remembered),
+        T(test_trouble_without_memory),
         T(test_talk_leaves_nothing_due_soon),
         T(test_unread_data_stay),
         T(test_a_closed_window_keeps_it),

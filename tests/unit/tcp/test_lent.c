@@ -290,7 +290,7 @@ static void test_to_itself(void **state)
     assert_int_equal(nst_accept(h.stack, listener, &far, 0), 0);
     send_once(0);
     harness_run(&h, NST_SEC);
-    assert_int_equal(nst_tcb_unacked(nst_sock_find(&h.stack->socks, d.sock)->tcb), 0);
+    assert_int_equal(nst_tcb_unacked(nst_sock_tcb(nst_sock_find(&h.stack->socks, d.sock))), 0);
     assert_false(returned());
     assert_int_equal(harness_recv(&h, far, &msg, buf, LEN, 0), LEN);
     assert_memory_equal(buf, memory, LEN);

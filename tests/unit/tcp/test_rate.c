@@ -30,6 +30,7 @@ static int teardown(void **state)
 {
     (void)state;
     nst_board_free(&t);
+    nst_env_free(&core.env, t.trouble, sizeof *t.trouble);
     nst_board_fini_spares(&tcps);
     test_core_fini(&core);
     return 0;
